@@ -1,0 +1,360 @@
+"""Connections and datagram sockets of a test device, inside a namespace, with everything recorded."""
+
+import contextlib
+import heapq
+import itertools
+import selectors
+import socket
+import struct
+import threading
+import time
+
+from .sip import Framer, Msg, SipError
+
+
+class Entry:
+    """One message seen or sent. `t` is time.monotonic()."""
+
+    def __init__(self, way, conn, msg, raw):
+        self.t, self.way, self.conn, self.msg, self.raw = time.monotonic(), way, conn, msg, raw
+
+    def __str__(self):
+        arrow = "<-" if self.way == "in" else "->"
+        what = self.msg.brief() if self.msg else repr(self.raw[:60])
+        branch = self.msg.branch if self.msg else ""
+        return f"{arrow} {self.conn} {what} {branch}"
+
+
+def _pair(sock):
+    local, remote = sock.getsockname()[:2], sock.getpeername()[:2]
+    return local, remote
+
+
+class Connection:
+    """One TCP connection of a device."""
+
+    numbers = itertools.count(1)
+
+    def __init__(self, device, sock, opened_by):
+        self.device, self.sock, self.opened_by = device, sock, opened_by
+        self.id = next(Connection.numbers)
+        self.pair = _pair(sock)
+        self.local, self.peer = self.pair
+        self.framer, self.received = Framer(), b""
+        self.closed = None
+        self.opened_at = time.monotonic()
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(5)
+
+    transport = "tcp"
+
+    def __str__(self):
+        return f"tcp#{self.id}({self.opened_by} {self.local[1]}-{self.peer[0]}:{self.peer[1]})"
+
+    def send(self, data):
+        self.sock.sendall(data)
+
+    def close(self):
+        """FIN in the usual way."""
+        self.device.drop(self, "closed by us")
+
+    def reset(self):
+        """RST: what a machine says that has no such connection."""
+        with contextlib.suppress(OSError):
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.device.drop(self, "reset by us")
+
+    def pause(self):
+        """Stop reading: the window fills."""
+        self.device.unwatch(self.sock)
+
+    def resume(self):
+        self.device.watch(self.sock, self.device.on_stream, self)
+
+    def wait_closed(self, timeout):
+        """Reason ("end of file", "reset", ...) once the peer closed, or None."""
+        self.device.wait(lambda: self.closed, timeout)
+        return self.closed
+
+
+class DatagramPath:
+    """UDP from our socket to one peer."""
+
+    transport, opened_by = "udp", "us"
+
+    def __init__(self, device, sock, peer):
+        self.device, self.sock, self.peer = device, sock, peer[:2]
+        self.local = sock.getsockname()[:2]
+        self.closed = None
+
+    def __str__(self):
+        return f"udp({self.local[1]}-{self.peer[0]}:{self.peer[1]})"
+
+    def __eq__(self, other):
+        return isinstance(other, DatagramPath) and self.peer == other.peer
+
+    def __hash__(self):
+        return hash(self.peer)
+
+    def send(self, data):
+        self.sock.sendto(data, self.peer)
+
+
+class Endpoint:
+    """Sockets, timers and the record of one device; a thread of its own reads them.
+
+    Subclasses get `on_message(conn, msg)` with `self.cond` held."""
+
+    def __init__(self, namespace, address, port=5060, name="", udp=True, tcp=True):
+        self.ns, self.address, self.port = namespace, address, port
+        self.name = name
+        self.family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.cond = threading.Condition(threading.RLock())
+        self.trace, self.connections, self.notes = [], [], []
+        self.listener = self.udp = None
+        self._timers, self._order = [], itertools.count()
+        self._selector = selectors.DefaultSelector()
+        self._wake, self._woken = socket.socketpair()
+        self._wake.setblocking(False)
+        self._woken.setblocking(False)
+        self._selector.register(self._woken, selectors.EVENT_READ, (self._on_wake, None))
+        self._stopping = False
+        self._thread = threading.Thread(target=self._loop, daemon=True)
+        if udp:
+            self.udp = self.socket(socket.SOCK_DGRAM)
+            self.udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            self.udp.bind((address, port))
+            self.port = port = self.udp.getsockname()[1]
+            self.watch(self.udp, self._on_datagram, None)
+        if tcp:
+            self.listen()
+        self._thread.start()
+
+    @property
+    def host(self):
+        """Our address as it stands in a URI or Via."""
+        return f"[{self.address}]" if ":" in self.address else self.address
+
+    def socket(self, kind):
+        with self.ns.inside():
+            sock = socket.socket(self.family, kind)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return sock
+
+    # --- sockets -------------------------------------------------------------------------
+
+    def listen(self, backlog=64):
+        """Accept connections on our port."""
+        if self.listener is None:
+            sock = self.socket(socket.SOCK_STREAM)
+            sock.bind((self.address, self.port))
+            sock.listen(backlog)
+            self.port = sock.getsockname()[1]
+            self.listener = sock
+            self.watch(sock, self._on_accept, None)
+
+    def stop_listening(self):
+        """From now on the kernel refuses connections to our port."""
+        if self.listener is not None:
+            self.unwatch(self.listener)
+            self.listener.close()
+            self.listener = None
+
+    def connect(self, peer, source_port=0):
+        """Open a TCP connection to (address, port)."""
+        sock = self.socket(socket.SOCK_STREAM)
+        sock.settimeout(5)
+        sock.bind((self.address, source_port))
+        sock.connect(peer)
+        return self._add(sock, "us")
+
+    def _add(self, sock, opened_by):
+        conn = Connection(self, sock, opened_by)
+        with self.cond:
+            self.connections.append(conn)
+            self.watch(sock, self.on_stream, conn)
+            self.cond.notify_all()
+        return conn
+
+    def accepted(self):
+        """Connections that the proxy opened to us, oldest first."""
+        with self.cond:
+            return [c for c in self.connections if c.opened_by == "peer"]
+
+    def path_to(self, transport, peer):
+        """An open connection to the peer, or a new one; for UDP the datagram path."""
+        if transport == "udp":
+            return DatagramPath(self, self.udp, peer)
+        with self.cond:
+            for conn in reversed(self.connections):
+                if conn.peer == tuple(peer) and not conn.closed:
+                    return conn
+        return self.connect(peer)
+
+    def drop(self, conn, reason):
+        with self.cond:
+            if conn.closed:
+                return
+            conn.closed = reason
+            self.unwatch(conn.sock)
+            conn.sock.close()
+            self.notes.append((time.monotonic(), f"{conn} {reason}"))
+            self.cond.notify_all()
+
+    def forget_everything(self):
+        """Reboot: all connections are gone. Call it while the firewall drops, so that no RST leaves."""
+        for conn in list(self.connections):
+            conn.reset()
+
+    def watch(self, sock, func, arg):
+        with self.cond:
+            self._selector.register(sock, selectors.EVENT_READ, (func, arg))
+        self._poke()
+
+    def unwatch(self, sock):
+        with self.cond, contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(sock)
+        self._poke()
+
+    # --- the thread ----------------------------------------------------------------------
+
+    def _poke(self):
+        with contextlib.suppress(OSError):
+            self._wake.send(b"x")
+
+    def _on_wake(self, _):
+        with contextlib.suppress(BlockingIOError):
+            while self._woken.recv(4096):
+                pass
+
+    def after(self, delay, func, *args):
+        """Call func(*args) in the device's thread."""
+        with self.cond:
+            heapq.heappush(self._timers, (time.monotonic() + delay, next(self._order), func, args))
+        self._poke()
+
+    def _loop(self):
+        while not self._stopping:
+            with self.cond:
+                wait = self._timers[0][0] - time.monotonic() if self._timers else 1.0
+            for key, _ in self._selector.select(max(0.0, wait)):
+                func, arg = key.data
+                with self.cond:
+                    if key.fileobj.fileno() >= 0:
+                        func(arg)
+            self._run_timers()
+
+    def _run_timers(self):
+        while True:
+            with self.cond:
+                if not self._timers or self._timers[0][0] > time.monotonic():
+                    return
+                _, _, func, args = heapq.heappop(self._timers)
+                func(*args)
+                self.cond.notify_all()
+
+    def _on_accept(self, _):
+        with contextlib.suppress(OSError):
+            sock, _peer = self.listener.accept()
+            self._add(sock, "peer")
+
+    def on_stream(self, conn):
+        try:
+            data = conn.sock.recv(65536)
+        except (ConnectionError, TimeoutError, OSError) as error:
+            self.drop(conn, "reset" if isinstance(error, ConnectionResetError) else str(error))
+            return
+        if not data:
+            self.drop(conn, "end of file")
+            return
+        conn.received += data
+        try:
+            for msg in conn.framer.feed(data):
+                self._record_in(conn, msg)
+        except SipError as error:
+            self.notes.append((time.monotonic(), f"{conn}: {error}"))
+        self.cond.notify_all()
+
+    def _on_datagram(self, _):
+        try:
+            data, peer = self.udp.recvfrom(65536)
+        except OSError:
+            return
+        path = DatagramPath(self, self.udp, peer)
+        if not data.strip():
+            self.trace.append(Entry("in", path, None, data))
+            self.cond.notify_all()
+            return
+        try:
+            msg = Msg.parse(data)
+        except SipError:
+            self.trace.append(Entry("in", path, None, data))
+            self.cond.notify_all()
+            return
+        self._record_in(path, msg)
+
+    def _record_in(self, conn, msg):
+        self.trace.append(Entry("in", conn, msg, None))
+        self.on_message(conn, msg)
+        self.cond.notify_all()
+
+    def on_message(self, conn, msg):
+        """Only recorded unless a subclass does more."""
+
+    def send(self, conn, msg):
+        """Send and record; a dead connection is noted, not raised."""
+        raw = msg if isinstance(msg, bytes) else msg.bytes()
+        with self.cond:
+            self.trace.append(Entry("out", conn, msg if isinstance(msg, Msg) else None, raw))
+            try:
+                conn.send(raw)
+                return True
+            except OSError as error:
+                self.notes.append((time.monotonic(), f"{conn} send: {error}"))
+                return False
+
+    # --- looking -------------------------------------------------------------------------
+
+    def wait(self, condition, timeout):
+        """Wait until condition() is true; its value."""
+        deadline = time.monotonic() + timeout
+        with self.cond:
+            while True:
+                value = condition()
+                left = deadline - time.monotonic()
+                if value or left <= 0:
+                    return value
+                self.cond.wait(min(left, 0.5))
+
+    def seen(self, way="in", method=None, status=None, since=0.0, test=None):
+        """Recorded messages that match."""
+        with self.cond:
+            return [e for e in self.trace
+                    if e.way == way and e.msg is not None and e.t >= since
+                    and (method is None or e.msg.method == method)
+                    and (status is None or e.msg.status == status)
+                    and (test is None or test(e.msg))]
+
+    def wait_seen(self, timeout=5.0, count=1, **what):
+        """The matching entries once there are `count`, or None."""
+        found = self.wait(lambda: (lambda s: s if len(s) >= count else None)(self.seen(**what)),
+                          timeout)
+        return found
+
+    def report(self, start):
+        """The record as text, times relative to `start`."""
+        with self.cond:
+            lines = [(e.t, str(e)) for e in self.trace] + self.notes
+        return "\n".join(f"{t - start:9.3f} {self.name}: {text}" for t, text in sorted(lines))
+
+    def close(self):
+        self._stopping = True
+        self._poke()
+        self._thread.join(2)
+        with self.cond:
+            socks = [self.listener, self.udp, self._wake, self._woken]
+            for sock in socks + [c.sock for c in self.connections]:
+                if sock is not None:
+                    with contextlib.suppress(OSError):
+                        sock.close()
+            self._selector.close()
