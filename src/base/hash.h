@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keyed hash (SipHash-1-3), so that a peer cannot choose collisions.
+ *
+ * owns: nothing. thread: any; pure. */
+#ifndef BASE_HASH_H
+#define BASE_HASH_H
+
+#include <stdint.h>
+
+#include "base/slice.h"
+
+struct hash_key {
+    uint64_t k0, k1;
+};
+
+uint64_t hash_bytes(const struct hash_key *key, const void *ptr, size_t len);
+/* The same for all spellings in ASCII case. */
+uint64_t hash_lower(const struct hash_key *key, struct slice s);
+
+static inline uint64_t hash_slice(const struct hash_key *key, struct slice s)
+{
+    return hash_bytes(key, s.ptr, s.len);
+}
+
+/* Mixes an integer; not keyed. */
+static inline uint64_t hash_mix(uint64_t x)
+{
+    x ^= x >> 33;
+    x *= 0xff51afd7ed558ccdULL;
+    x ^= x >> 33;
+    x *= 0xc4ceb9fe1a85ec53ULL;
+    x ^= x >> 33;
+    return x;
+}
+
+#endif

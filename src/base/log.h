@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Log lines: a level, a module, a short sentence and named fields; as text or as JSON on stderr.
+ *
+ * The sink is the only mutable state at file scope in the program. A line is written by one
+ * write(2) and never blocks a worker for long: stderr is a pipe or the journal; a line that cannot
+ * be written is counted and dropped, and the next line says so (`dropped`). Line length is at most
+ * 2,000 bytes; longer values are cut with "…". thread: any. */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/slice.h"
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+enum log_format { LOG_TEXT, LOG_JSON };
+
+enum log_kind { LOG_F_STR, LOG_F_SLICE, LOG_F_INT, LOG_F_ADDR, LOG_F_ERR };
+
+struct log_field {
+    const char *name;
+    enum log_kind kind;
+    union {
+        const char *str;
+        struct slice slice;
+        int64_t num;
+        const struct addr *addr;
+    } v;
+};
+
+#define LF_STR(n, s)   ((struct log_field){(n), LOG_F_STR, {.str = (s)}})
+#define LF_SLICE(n, s) ((struct log_field){(n), LOG_F_SLICE, {.slice = (s)}})
+#define LF_INT(n, i)   ((struct log_field){(n), LOG_F_INT, {.num = (int64_t)(i)}})
+#define LF_ADDR(n, a)  ((struct log_field){(n), LOG_F_ADDR, {.addr = (a)}})
+#define LF_ERR(n, e)   ((struct log_field){(n), LOG_F_ERR, {.num = (e)}}) /* text of an enum err */
+
+void log_setup(enum log_level level, enum log_format format);
+/* Where lines go instead of stderr; -1: back to stderr. For tests. */
+void log_set_fd(int fd);
+bool log_is_on(enum log_level level);
+
+/* log_fields(LOG_INFO, "flow", "connection reopened", 2, (struct log_field[]){…}) - use the macro:
+ * LOG(LOG_INFO, "flow", "connection reopened", LF_ADDR("peer", &a), LF_INT("ms", 12)); at least one
+ * field */
+void log_fields(enum log_level level, const char *module, const char *text, unsigned n,
+                const struct log_field *fields);
+#define LOG(level, module, text, ...)                                                          \
+    do {                                                                                       \
+        if (log_is_on(level)) {                                                                \
+            const struct log_field log_f_[] = {__VA_ARGS__};                                   \
+            log_fields((level), (module), (text), sizeof(log_f_) / sizeof(log_f_[0]), log_f_); \
+        }                                                                                      \
+    } while (0)
+#define LOG0(level, module, text) log_fields((level), (module), (text), 0, NULL)
+
+/* At most `burst` lines in each `interval_ms`; the first line of the next interval carries how many
+ * were left out. Lives in the object it protects; zero-initialised. */
+struct log_limit {
+    uint64_t since; /* ms */
+    uint32_t used;
+    uint32_t left_out;
+};
+/* May a line be written now? *left_out gets the number suppressed since the last one that was
+ * allowed. */
+bool log_limit_ok(struct log_limit *l, uint64_t now, uint32_t burst, uint32_t interval_ms,
+                  uint32_t *left_out);
+
+#endif

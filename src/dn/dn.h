@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The directory as data: DNs with their settings, registered bindings, in service or out.
+ *
+ * One directory for all workers. A DN is named by the user part (unescaped, case-sensitive) of its
+ * address of record; every domain that is ours means the same DN. owns: settings, bindings.
+ * borrows: the store. thread: any; one lock for each stripe of names, held for some look-ups and
+ * copies only. Everything given out is a copy in the caller's arena. RFC 3261 section 10.3; RFC
+ * 3327; RFC 5626 section 6. Times are wall-clock milliseconds (they survive a restart). */
+#ifndef DN_DN_H
+#define DN_DN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/counter.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/slice.h"
+
+struct dn_dir;
+struct dn_store;
+
+enum dn_type {
+    DN_EXTENSION,
+    DN_ACD_POSITION,
+    DN_TRUNK,
+    DN_TRUNK_GROUP,
+    DN_VOIP_SERVICE,
+    DN_ROUTING_POINT,
+};
+
+/* One [dn …] section. Strings are NUL-terminated, NULL when not set. */
+struct dn_conf {
+    char *name;
+    enum dn_type type;
+    char *service_type;
+    char *contact;      /* fixed address, a SIP URI that has been checked */
+    char *password;     /* one of the two, or neither */
+    char *password_ha1; /* "MD5:hex" or "SHA-256:hex" of user:realm:password, or bare hex (length
+                           tells) */
+    uint32_t recovery_timeout_ms; /* how long out of service without a check */
+};
+
+/* Where a binding is reached; the same facts as a struct flow_dest, which this room may not know.
+ */
+struct dn_way {
+    uint64_t flow;      /* connection, 0: none */
+    struct addr remote; /* UDP destination, or where a connection is reopened; port 0: nowhere */
+    struct addr local;
+    uint16_t alt_port;
+    uint8_t transport;
+};
+
+struct dn_binding {
+    struct slice contact; /* URI, without brackets and header parameters */
+    struct slice
+        params; /* the contact's header parameters as registered, but expires and q, for the 200 */
+    struct slice path; /* value for a Route header, empty: none (RFC 3327) */
+    struct slice call_id;
+    struct slice instance; /* +sip.instance value, empty: none */
+    uint32_t cseq;
+    uint32_t reg_id;  /* 0: none (RFC 5626) */
+    uint16_t q;       /* 0 to 1000; 1000 when not given */
+    uint64_t expires; /* wall-clock ms */
+    uint64_t updated; /* wall-clock ms of the last REGISTER */
+    struct dn_way way;
+};
+
+/* What a request for a DN needs to know; strings live in the caller's arena. */
+struct dn_info {
+    bool configured; /* has a [dn …] section */
+    enum dn_type type;
+    struct slice contact; /* fixed address, or empty */
+    struct slice password, password_ha1;
+    bool out_of_service;
+    int oos_cause;      /* enum err */
+    uint64_t oos_until; /* wall-clock ms when it will be tried again; 0: not known */
+    unsigned nbindings; /* not expired, in order of q descending, then most recent first */
+    struct dn_binding *bindings;
+};
+
+/* `store` NULL: memory only. */
+int dn_dir_new(const struct hash_key *key, struct dn_store *store, struct dn_dir **out) WARN_UNUSED;
+void dn_dir_free(struct dn_dir **dir);
+
+/* New settings (start and reload); copied. Bindings of names stay, also of those that have no
+ * section any more, until they expire. 0 or ERR_NOMEM (nothing changed). */
+int dn_dir_configure(struct dn_dir *dir, const struct dn_conf *dns, unsigned n) WARN_UNUSED;
+/* Is there any [dn …] section? */
+bool dn_dir_is_configured(struct dn_dir *dir);
+
+/* 0; ERR_NOT_FOUND (no section, and nothing registered); ERR_NOMEM. */
+int dn_find(struct dn_dir *dir, struct slice name, uint64_t now, struct arena *arena,
+            struct dn_info *out) WARN_UNUSED;
+
+/* One Contact of a REGISTER. expires 0 removes it. */
+struct dn_change {
+    struct dn_binding binding; /* call_id, cseq, way, times… filled by the registrar */
+    bool remove;
+};
+
+/* Applies all changes or none (RFC 3261 10.3 step 7 and 8): a binding is matched by contact URI as
+ * given by `same_contact` (URI comparison belongs to the grammar), or by instance and reg_id when
+ * both are there. `star`: remove all. ERR_STALE: a CSeq not higher within the same Call-ID (nothing
+ * changed); ERR_LIMIT: more than max_bindings; ERR_NOMEM. A DN that was out of service is back in
+ * service by an added binding. */
+typedef bool dn_same_contact_fn(struct slice a, struct slice b);
+int dn_register(struct dn_dir *dir, struct slice name, const struct dn_change *changes, unsigned n,
+                bool star, unsigned max_bindings, uint64_t now,
+                dn_same_contact_fn *same_contact) WARN_UNUSED;
+
+/* A flow token failed for good (RFC 5626 section 5.3): this binding's connection is gone and cannot
+ * be reopened. */
+void dn_unbind_flow(struct dn_dir *dir, struct slice name, uint64_t flow);
+
+/* Out of service until it registers, connects or recovery_timeout has passed. True when that is a
+ * change. */
+bool dn_set_out_of_service(struct dn_dir *dir, struct slice name, int cause, uint64_t now);
+bool dn_set_in_service(struct dn_dir *dir, struct slice name);
+
+/* Removes what has expired, a few stripes a call; returns how many bindings are left. Called each
+ * second by one worker. */
+unsigned dn_expire(struct dn_dir *dir, uint64_t now);
+unsigned dn_bindings(struct dn_dir *dir);
+void dn_dump(struct dn_dir *dir, uint64_t now, void (*line)(void *user, const char *text),
+             void *user);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SIP on the wire: listeners, framing, the table of flows, keep-alive, detection of dead
+ * connections and reopening.
+ *
+ * A flow is a way to one peer. A UDP flow needs no state. A stream flow is a connection with an id
+ * that stays the same when the connection beneath is replaced (reopened), and goes stale when it is
+ * given up. owns: sockets, flows, partial messages. borrows: conf, counters, mailboxes. thread: one
+ * worker; flows of other workers are reached by their mailboxes, behind the same functions. RFC
+ * 3261 section 18; RFC 3581; RFC 5626 sections 3.5, 4.4, 5.4; RFC 5923; RFC 5389 (binding
+ * requests). */
+#ifndef FLOW_FLOW_H
+#define FLOW_FLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/counter.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/mailbox.h"
+#include "base/wheel.h"
+#include "net/loop.h"
+#include "sip/msg.h"
+
+struct flows;
+
+/* Where to send. A value: bindings and transactions keep it. */
+struct flow_dest {
+    uint64_t flow; /* stream: the connection to use; 0 or stale: one to `remote` is found or opened.
+                      UDP: unused */
+    struct addr
+        remote; /* UDP: the destination. Stream: where a connection is opened, port 0: nowhere */
+    struct addr local; /* our address the peer knows; family ADDR_NONE: whichever */
+    uint16_t
+        alt_port; /* stream: second port tried when `remote`'s refuses (Via sent-by), 0: none */
+    uint8_t transport; /* enum sip_transport */
+    bool no_reopen;    /* Voice over IP Service: never reopened inside a transaction */
+};
+
+/* Where a message came from. */
+struct flow_origin {
+    uint64_t flow;      /* stream: its id; UDP: 0 */
+    struct addr remote; /* source address and port */
+    struct addr local;  /* address it came to */
+    uint8_t transport;
+};
+
+/* The address part of our listeners, for Via, Record-Route and the check whether an address is
+ * ours. */
+struct flow_local {
+    struct addr addr; /* with port; never a wildcard */
+};
+
+struct flow_conf {
+    struct addr *listen; /* from sip-address and sip-port; each for UDP and TCP */
+    unsigned nlisten;
+    struct net_sockopt sockopt;  /* keep-alive timing and tos; user_timeout is set by flow */
+    uint32_t unacked_timeout_ms; /* tcp-unacked-timeout; 0: off */
+    uint32_t reopen_delay_ms;    /* tcp-reopen-delay; 0: off */
+    uint32_t connect_timeout_ms; /* tcp-connect-timeout */
+    uint32_t max_connections; /* tcp-max-connections, of all workers together; here: share of this
+                                 worker */
+    uint32_t max_per_address; /* tcp-max-connections-per-address; 0: no limit */
+    uint32_t max_queue;       /* bytes queued for a connection before it is cut as a slow reader */
+    uint32_t partial_timeout_ms; /* a message begun and not completed in that time: the connection
+                                    is closed */
+    uint32_t reopen_per_second; /* openings a second for each destination address; burst the same */
+    struct sip_limits limits;
+};
+
+enum flow_event_kind {
+    FLOW_MOVED, /* the connection beneath was replaced; whatever awaits an answer is to be resent */
+    FLOW_DEAD,  /* the connection has ended (`err` says how); sending again on the id or to the
+                   address opens anew */
+    FLOW_FAILED, /* opening or reopening failed; the id is stale from now on; what was queued is
+                    lost */
+    FLOW_RENAMED /* a send named a stale id: the connection used instead has the id `to` */
+};
+
+struct flow_event {
+    enum flow_event_kind kind;
+    int err; /* DEAD, FAILED: ERR_CLOSED, -errno, ERR_STALE_* */
+    uint64_t flow;
+    uint64_t to; /* RENAMED */
+    struct addr remote;
+};
+
+struct flow_events {
+    /* A SIP message, whole and parsed; bytes and offsets live until the callback returns. 0, or
+     * ERR_FULL: cannot be taken now (the home's mailbox is full): a stream keeps it and stops
+     * reading for a moment, a datagram is dropped and counted. */
+    int (*on_message)(void *user, const struct sip_msg *msg, const struct flow_origin *origin);
+    void (*on_event)(void *user, const struct flow_event *ev);
+    void *user;
+};
+
+/* `mailboxes`: one for each worker, `nworkers` of them. Opens the listeners: 0, -errno with the
+ * address in *failed. */
+int flows_new(struct net_loop *loop, struct wheel *wheel, const struct flow_conf *conf,
+              unsigned worker, unsigned nworkers, struct mailbox *const *mailboxes,
+              const struct hash_key *key, struct counters *counters,
+              const struct flow_events *events, struct flows **out,
+              struct addr *failed) WARN_UNUSED;
+/* Closes everything. */
+void flows_free(struct flows **flows);
+/* Settings that may change by a reload (not the listeners). The conf is copied. */
+void flows_set_conf(struct flows *flows, const struct flow_conf *conf);
+/* A mail of kind MAIL_FLOW for this worker; the mail is freed. */
+void flows_on_mail(struct flows *flows, struct mail *mail);
+/* End of turn: datagrams and streams are flushed. */
+void flows_flush(struct flows *flows);
+/* Accepts no more (drain). */
+void flows_stop_accepting(struct flows *flows);
+
+enum flow_send_flags {
+    FLOW_SEND_REQUEST =
+        1, /* starts suspicion when its bytes stay unacknowledged (tcp-reopen-delay) */
+    FLOW_SEND_NO_OPEN = 2, /* only on a living connection: ERR_STALE otherwise */
+    FLOW_SEND_RESEND = 4,  /* a copy that was sent before */
+};
+
+/* Sends one message. Stream: on dest->flow; when that is 0 or stale, on a connection to
+ * dest->remote, which is found (opened by us to it) or opened. On return dest->flow is the
+ * connection used (by another worker's flow: the id asked for; FLOW_RENAMED tells when it is
+ * another). Bytes are copied where they have to wait. 0: sent or queued; the fate of a stream comes
+ * as an event. ERR_STALE (NO_OPEN), ERR_NO_ROUTE (no listener of that transport and family, or
+ * stale with no address), ERR_UNREACHABLE (backoff after a refused opening), ERR_FULL (slow reader:
+ * the flow is being cut), ERR_LIMIT, ERR_NOMEM, -errno. */
+int flows_send(struct flows *flows, struct flow_dest *dest, const void *bytes, size_t len,
+               unsigned flags) WARN_UNUSED;
+
+/* An answer for one that waits on this flow came: suspicion ends, unacknowledged timing is looked
+ * at anew, and the peer is not wedged. Cheap; called for each response received. */
+void flows_answered(struct flows *flows, uint64_t flow);
+
+/* Closes a flow (any worker's) after what is queued. */
+void flows_close(struct flows *flows, uint64_t flow, int reason);
+/* Is the id a living connection, as far as this worker can know without asking (foreign: assumes
+ * so)? */
+bool flows_is_alive(const struct flows *flows, uint64_t flow);
+
+/* Our address as seen by dest: for a wildcard listener the kernel's choice of source. 0 or
+ * ERR_NO_ROUTE. */
+int flows_local_for(struct flows *flows, const struct flow_dest *dest,
+                    struct flow_local *out) WARN_UNUSED;
+/* Is address and port one of ours, on any transport? Port 0 means 5060. */
+bool flows_is_us(struct flows *flows, const struct addr *a);
+/* Is there a listener (so that a socket can be opened) for this transport and family? */
+bool flows_has(const struct flows *flows, enum sip_transport t, enum addr_family family);
+
+/* Where responses to a request go (RFC 3261 18.2.2, RFC 3581, RFC 5923): from the request's origin
+ * and its topmost Via (sent-by port; maddr; received). */
+void flow_response_dest(const struct flow_origin *origin, const struct sip_via *via,
+                        struct flow_dest *out);
+
+/* Human form, one line for each flow, into any sink. */
+void flows_dump(struct flows *flows, void (*line)(void *user, const char *text), void *user);
+unsigned flows_count(const struct flows *flows);
+
+#endif

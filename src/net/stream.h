@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Byte streams, accepted and opened. Today TCP; the chain TCP - TLS - WebSocket grows behind this
+ * face.
+ *
+ * Written bytes are gathered and leave by one send call at the end of the turn
+ * (net_stream_flush_all by the loop's owner). An idle stream holds no buffer. owns: the socket, the
+ * outgoing queue while it is not empty. borrows: nothing. thread: the loop's. */
+#ifndef NET_STREAM_H
+#define NET_STREAM_H
+
+#include <stddef.h>
+
+#include "base/counter.h"
+#include "net/loop.h"
+
+struct net_stream;
+struct net_listener;
+
+struct net_stream_events {
+    /* Opened by net_stream_open: connection is up. */
+    void (*on_open)(void *user);
+    /* Bytes came; they live until the callback returns. The callback may close the stream. */
+    void (*on_data)(void *user, const char *data, size_t len);
+    /* The stream has ended: ERR_CLOSED (FIN, or close_notify), -errno (ECONNRESET, ETIMEDOUT,
+     * ECONNREFUSED…), ERR_TIMEOUT (connect timeout). Called once; the owner then calls
+     * net_stream_close. Never called from inside net_stream_open or net_stream_write, always from
+     * the loop. */
+    void (*on_end)(void *user, int err);
+};
+
+/* Accepts; `on_accept` gets a stream without events: it calls net_stream_set or net_stream_close.
+ * Sockets inherit `opt` from the listener. At EMFILE/ENFILE/ENOBUFS/ENOMEM accepting pauses 100 ms,
+ * is counted (CTR_ACCEPT_PAUSED) and spins never. `exclusive` as in net_udp_open. 0, -errno,
+ * ERR_NOMEM. */
+typedef void net_accept_fn(void *user, struct net_stream *stream, const struct addr *remote,
+                           const struct addr *local);
+int net_listener_open(struct net_loop *loop, const struct addr *local,
+                      const struct net_sockopt *opt, bool exclusive, struct counters *counters,
+                      net_accept_fn *on_accept, void *user, struct net_listener **out) WARN_UNUSED;
+void net_listener_close(struct net_listener **l);
+void net_listener_local(const struct net_listener *l, struct addr *out);
+/* Options changed by a reload: for connections accepted from now on. */
+void net_listener_set_opt(struct net_listener *l, const struct net_sockopt *opt);
+
+/* Connects; `local` of family ADDR_NONE: the kernel chooses; its port is ignored. `timeout_ms`
+ * bounds the opening. 0 (result comes by on_open or on_end), -errno (no descriptor, no route at
+ * once), ERR_NOMEM. */
+int net_stream_open(struct net_loop *loop, const struct addr *local, const struct addr *remote,
+                    const struct net_sockopt *opt, uint32_t timeout_ms,
+                    const struct net_stream_events *events, void *user,
+                    struct net_stream **out) WARN_UNUSED;
+/* `events` must outlive the stream; `user` is handed to each. */
+void net_stream_set(struct net_stream *s, const struct net_stream_events *events, void *user);
+
+/* After FIN was asked: `abort` true: RST and no orphan in the kernel (SO_LINGER {1,0}); false: what
+ * is queued is tried once, then FIN. No event comes after this. */
+void net_stream_close(struct net_stream **s, bool abort);
+
+/* Appends to the outgoing queue. 0; ERR_FULL (queue above `max_queue` set by net_stream_set_max,
+ * default 1 MiB: nothing was appended); ERR_NOMEM; ERR_CLOSED (the stream has ended). Allowed
+ * before on_open. */
+int net_stream_write(struct net_stream *s, const void *bytes, size_t len) WARN_UNUSED;
+void net_stream_set_max(struct net_stream *s, size_t max_queue);
+/* One send call for each stream that was written to since the last call. */
+void net_stream_flush_all(struct net_loop *loop);
+
+/* Stops or goes on reading (backpressure). */
+void net_stream_read_pause(struct net_stream *s, bool pause);
+
+/* Bytes written by us that the peer's kernel has not acknowledged: our queue and SIOCOUTQ. */
+size_t net_stream_unacked(const struct net_stream *s);
+/* Bytes still in our own queue. */
+size_t net_stream_queued(const struct net_stream *s);
+/* TCP_USER_TIMEOUT, ms; on a live socket. */
+void net_stream_set_user_timeout(struct net_stream *s, uint32_t ms);
+void net_stream_local(const struct net_stream *s, struct addr *out);
+/* Bytes the peer has acknowledged and retransmissions now outstanding (TCP_INFO): facts that are
+ * true. */
+struct net_stream_facts {
+    uint64_t bytes_acked;
+    uint32_t retransmits;
+    uint32_t rtt_us;
+};
+int net_stream_facts(const struct net_stream *s, struct net_stream_facts *out) WARN_UNUSED;
+
+#endif

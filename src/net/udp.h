@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* UDP sockets with batched receive (recvmmsg, 64 datagrams a call) and batched send (sendmmsg, at
+ * the end of the turn, in order).
+ *
+ * owns: the socket and its batch of outgoing datagrams. thread: the loop's. RFC 3581 (replies leave
+ * from the address the request came to: IP_PKTINFO on wildcard sockets). */
+#ifndef NET_UDP_H
+#define NET_UDP_H
+
+#include <stddef.h>
+
+#include "base/counter.h"
+#include "base/slice.h"
+#include "net/loop.h"
+
+struct net_udp;
+
+/* `data` is writable, lives until the callback returns, and is at most 65,535 bytes. `local` is the
+ * address the datagram came to (port of the socket). */
+typedef void net_datagram_fn(void *user, char *data, size_t len, const struct addr *remote,
+                             const struct addr *local);
+
+/* Bound with SO_REUSEPORT, so that each worker has its own socket on the same address; the first
+ * worker's open checks without it that nobody else has the port (`exclusive` true: -EADDRINUSE when
+ * taken). An IPv6 socket is V6ONLY. 0, -errno, ERR_NOMEM. */
+int net_udp_open(struct net_loop *loop, const struct addr *local, const struct net_sockopt *opt,
+                 bool exclusive, struct counters *counters, net_datagram_fn *on_datagram,
+                 void *user, struct net_udp **out) WARN_UNUSED;
+void net_udp_close(struct net_udp **udp); /* what is batched is sent first */
+
+/* The bound address (port chosen by the kernel when 0 was asked). */
+void net_udp_local(const struct net_udp *udp, struct addr *out);
+
+/* Copies the datagram into the batch; sent when the batch is full or by net_udp_flush. `local` with
+ * family ADDR_NONE: the kernel chooses. Errors of sending are counted; nothing is returned for
+ * them. 0, ERR_LIMIT (above 65,507 bytes), ERR_NOMEM. When the socket's buffer is full the rest
+ * waits for writability, at most 4,096 datagrams or 4 MiB; more are dropped and counted. */
+int net_udp_send(struct net_udp *udp, const struct addr *remote, const struct addr *local,
+                 const void *bytes, size_t len) WARN_UNUSED;
+void net_udp_flush(struct net_udp *udp);
+
+#endif

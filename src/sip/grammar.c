@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sip/grammar.h"
+
+/* Sets of classes as RFC 3261 25.1 builds them. */
+enum {
+    IN_URI = CH_USER | CH_PASSWORD | CH_PARAM | CH_HEADER,
+    ALNUM = CH_TOKEN | IN_URI,
+    LETTER = ALNUM | CH_ALPHA,
+    HEXLETTER = LETTER | CH_HEX,
+    NUMBER = ALNUM | CH_HEX | CH_DIGIT,
+    MARK = CH_TOKEN | IN_URI, /* marks that are token characters too */
+};
+
+const uint8_t sip_char_table[256] = {
+    ['0' ... '9'] = NUMBER,
+    ['A' ... 'F'] = HEXLETTER,
+    ['G' ... 'Z'] = LETTER,
+    ['a' ... 'f'] = HEXLETTER,
+    ['g' ... 'z'] = LETTER,
+    ['-'] = MARK,
+    ['_'] = MARK,
+    ['.'] = MARK,
+    ['!'] = MARK,
+    ['~'] = MARK,
+    ['*'] = MARK,
+    ['\''] = MARK,
+    ['('] = IN_URI,
+    [')'] = IN_URI,
+    ['%'] = CH_TOKEN,
+    ['`'] = CH_TOKEN,
+    ['+'] = CH_TOKEN | IN_URI,
+    ['$'] = IN_URI,
+    ['&'] = CH_USER | CH_PASSWORD | CH_PARAM,
+    ['='] = CH_USER | CH_PASSWORD,
+    [','] = CH_USER | CH_PASSWORD,
+    [';'] = CH_USER,
+    ['?'] = CH_USER | CH_HEADER,
+    ['/'] = CH_USER | CH_PARAM | CH_HEADER,
+    ['['] = CH_PARAM | CH_HEADER,
+    [']'] = CH_PARAM | CH_HEADER,
+    [':'] = CH_PARAM | CH_HEADER,
+};
+
+/* Length of the fold (line end and the blank behind it) at `i`, or 0. */
+static size_t fold_at(struct slice s, size_t i)
+{
+    size_t eol = 0;
+    if (i < s.len && s.ptr[i] == '\n')
+        eol = 1;
+    else if (i + 1 < s.len && s.ptr[i] == '\r' && s.ptr[i + 1] == '\n')
+        eol = 2;
+    if (eol != 0 && i + eol < s.len && sip_is_blank(s.ptr[i + eol]))
+        return eol + 1;
+    return 0;
+}
+
+size_t sip_skip_lws(struct slice s, size_t i)
+{
+    for (;;) {
+        while (i < s.len && sip_is_blank(s.ptr[i]))
+            i++;
+        size_t fold = fold_at(s, i);
+        if (fold == 0)
+            return i;
+        i += fold;
+    }
+}
+
+size_t sip_quoted_end(struct slice s, size_t i)
+{
+    for (i++; i < s.len;) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if (c == '"')
+            return i + 1;
+        if (c == '\\') {
+            /* quoted-pair: any ASCII character but CR and LF */
+            if (i + 1 >= s.len || s.ptr[i + 1] == '\r' || s.ptr[i + 1] == '\n')
+                return 0;
+            i += 2;
+        } else if (c == '\r' || c == '\n') {
+            size_t fold = fold_at(s, i);
+            if (fold == 0)
+                return 0;
+            i += fold;
+        } else if ((c < 0x20 && c != '\t') || c == 0x7f) {
+            return 0;
+        } else {
+            i++;
+        }
+    }
+    return 0;
+}
+
+bool sip_is_escaped_run(struct slice s, unsigned classes)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] == '%') {
+            if (s.len - i < 3 || !sip_is(s.ptr[i + 1], CH_HEX) || !sip_is(s.ptr[i + 2], CH_HEX))
+                return false;
+            i += 2;
+        } else if (!sip_is(s.ptr[i], classes)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+unsigned sip_hex_value(char c)
+{
+    if (sip_is(c, CH_DIGIT))
+        return (unsigned)(c - '0');
+    return (unsigned)(ascii_lower(c) - 'a') + 10;
+}
+
+bool sip_is_ip4(struct slice s)
+{
+    size_t i = 0;
+    for (unsigned part = 0; part < 4; part++) {
+        unsigned value = 0;
+        size_t start = i;
+        while (i < s.len && sip_is(s.ptr[i], CH_DIGIT) && i - start < 3)
+            value = value * 10 + (unsigned)(s.ptr[i++] - '0');
+        if (i == start || value > 255)
+            return false;
+        if (part == 3)
+            break;
+        if (i >= s.len || s.ptr[i] != '.')
+            return false;
+        i++;
+    }
+    return i == s.len;
+}
+
+/* At a group: behind up to four hexadecimal digits. */
+static size_t hex_group(struct slice s, size_t i)
+{
+    size_t end = i;
+    while (end < s.len && end - i < 4 && sip_is(s.ptr[end], CH_HEX))
+        end++;
+    return end;
+}
+
+bool sip_is_ip6(struct slice s)
+{
+    unsigned groups = 0;
+    bool compressed = false;
+    size_t i = 0;
+
+    if (s.len >= 2 && s.ptr[0] == ':' && s.ptr[1] == ':') {
+        compressed = true;
+        i = 2;
+    }
+    /* The grammar of RFC 3261 has a third colon before an IPv4 tail; RFC 5118 4.10: accept both. */
+    if (compressed && i < s.len && s.ptr[i] == ':' && sip_is_ip4(sip_sub(s, i + 1, s.len)))
+        i++;
+    while (i < s.len) {
+        size_t end = hex_group(s, i);
+        if (end == i)
+            return false;
+        if (end < s.len && s.ptr[end] == '.') {
+            if (!sip_is_ip4(sip_sub(s, i, s.len)))
+                return false;
+            groups += 2;
+            break;
+        }
+        groups++;
+        i = end;
+        if (i == s.len)
+            break;
+        if (s.ptr[i++] != ':' || i == s.len)
+            return false;
+        if (s.ptr[i] == ':') {
+            if (compressed)
+                return false;
+            compressed = true;
+            i++;
+            if (i < s.len && s.ptr[i] == ':' && sip_is_ip4(sip_sub(s, i + 1, s.len)))
+                i++;
+        }
+    }
+    return compressed ? groups <= 7 : groups == 8;
+}
+
+/* hostname: labels that neither begin nor end with '-'; the last one begins with a letter. */
+static bool is_hostname(struct slice s)
+{
+    size_t label = 0;
+    if (s.len > 0 && s.ptr[s.len - 1] == '.')
+        s.len--;
+    if (s.len == 0)
+        return false;
+    for (size_t i = 0; i <= s.len; i++) {
+        if (i < s.len && s.ptr[i] != '.')
+            continue;
+        if (i == label || s.ptr[label] == '-' || s.ptr[i - 1] == '-')
+            return false;
+        if (i < s.len)
+            label = i + 1;
+    }
+    return sip_is(s.ptr[label], CH_ALPHA);
+}
+
+size_t sip_host_end(struct slice s, size_t i)
+{
+    size_t end = i;
+    if (i < s.len && s.ptr[i] == '[') {
+        while (end < s.len && s.ptr[end] != ']')
+            end++;
+        if (end == s.len || !sip_is_ip6(sip_sub(s, i + 1, end)))
+            return 0;
+        return end + 1;
+    }
+    while (end < s.len &&
+           (sip_is(s.ptr[end], CH_ALPHA | CH_DIGIT) || s.ptr[end] == '-' || s.ptr[end] == '.'))
+        end++;
+    struct slice host = sip_sub(s, i, end);
+    return is_hostname(host) || sip_is_ip4(host) ? end : 0;
+}
+
+bool sip_port_read(struct slice s, uint16_t *port)
+{
+    unsigned value = 0;
+    if (s.len == 0)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        if (!sip_is(s.ptr[i], CH_DIGIT))
+            return false;
+        value = value * 10 + (unsigned)(s.ptr[i] - '0');
+        if (value > UINT16_MAX)
+            return false;
+    }
+    *port = (uint16_t)value;
+    return value != 0;
+}

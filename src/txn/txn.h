@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Transactions: matching, timers, retransmission, and what is sent again when a flow dies.
+ *
+ * A request that arrives opens a *scope*: the server transaction and all client transactions it
+ * leads to. They share one arena, in which also the transaction user keeps its context; the scope
+ * ends, and on_end is called, when the last of its transactions has terminated and nobody holds it.
+ * owns: transactions, scopes, their arenas. borrows: flows, wheel, counters. thread: one worker.
+ * RFC 3261 sections 9.1, 17, 18.1.1 (transport error); RFC 6026; RFC 4320; RFC 3581. */
+#ifndef TXN_TXN_H
+#define TXN_TXN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/counter.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/random.h"
+#include "base/wheel.h"
+#include "flow/flow.h"
+#include "sip/msg.h"
+
+struct txns;
+struct txn_scope;
+
+/* Milliseconds. Defaults of RFC 3261 table 4. */
+struct txn_conf {
+    uint32_t t1, t2, t4;
+    uint32_t timer_b, timer_d, timer_f, timer_h, timer_i, timer_j, timer_k, timer_l, timer_m;
+    uint32_t max; /* transactions of this worker; above it new requests get 503 */
+    bool recover; /* sip-enable-tcp-keep-alive: resend on a reopened connection inside a transaction
+                   */
+};
+extern const struct txn_conf txn_conf_default;
+
+/* The transaction user. Callbacks may call any function of this header, for any transaction. */
+struct txn_tu {
+    /* A response passed up by the client machine: every provisional and final one, 100 and
+     * retransmitted 2xx included. `res` lives until return. */
+    void (*on_response)(void *ctx, uint64_t client, const struct sip_msg *res,
+                        const struct flow_origin *origin);
+    /* The client transaction ended without a final response: ERR_TIMEOUT (Timer B or F), or why the
+     * transport failed and nothing could be resent (-errno, ERR_STALE_*, ERR_UNREACHABLE,
+     * ERR_NO_ROUTE, ERR_CLOSED). */
+    void (*on_failed)(void *ctx, uint64_t client, int err);
+    /* Nobody acknowledged our final response to an INVITE (Timer H), or it could not be sent. May
+     * be NULL. */
+    void (*on_unacked)(void *ctx, uint64_t server, int err);
+    /* The scope is about to give its arena back. May be NULL. */
+    void (*on_end)(void *ctx);
+};
+
+int txns_new(const struct txn_conf *conf, struct wheel *wheel, struct flows *flows, unsigned worker,
+             const struct hash_key *key, struct counters *counters, struct txns **out) WARN_UNUSED;
+/* Ends every transaction silently (on_end is called). */
+void txns_free(struct txns **txns);
+void txns_set_conf(struct txns *txns, const struct txn_conf *conf);
+/* flows are made with events that lead here, so they are set after both exist. */
+void txns_set_flows(struct txns *txns, struct flows *flows);
+unsigned txns_count(const struct txns *txns); /* transactions that have not terminated */
+unsigned txns_pending(
+    const struct txns *txns); /* of these, those that still await a final response (drain) */
+
+/* --- messages that arrived --- */
+
+enum txn_verdict {
+    TXN_NEW,      /* no transaction: the TU opens one */
+    TXN_ABSORBED, /* a retransmission, or the ACK of a non-2xx: done */
+    TXN_ACK,      /* ACK of a 2xx (or of nothing known): the TU forwards it without state */
+    TXN_CANCEL, /* a new CANCEL; *invite is the server transaction it names, 0 when there is none */
+};
+enum txn_verdict txn_on_request(struct txns *txns, const struct sip_msg *req,
+                                const struct flow_origin *origin, uint64_t *invite);
+/* Hands it to its client transaction. False: no such transaction (stray; counted). */
+bool txn_on_response(struct txns *txns, const struct sip_msg *res,
+                     const struct flow_origin *origin);
+void txn_on_flow_event(struct txns *txns, const struct flow_event *ev);
+
+/* --- server transactions --- */
+
+/* A new scope with its server transaction; the message is copied into the arena. `ctx` of
+ * `ctx_size` bytes, zeroed, is allocated in it and handed to the TU. 0; ERR_FULL (txn_conf.max);
+ * ERR_NOMEM. */
+int txn_server_new(struct txns *txns, const struct sip_msg *req, const struct flow_origin *origin,
+                   const struct txn_tu *tu, size_t ctx_size, void **ctx,
+                   uint64_t *server) WARN_UNUSED;
+/* A scope without a server transaction (requests of our own). */
+int txn_scope_new(struct txns *txns, const struct txn_tu *tu, size_t ctx_size, void **ctx,
+                  struct txn_scope **scope) WARN_UNUSED;
+
+/* The scope of a live transaction (server or client), NULL when stale. */
+struct txn_scope *txn_scope_of(struct txns *txns, uint64_t id);
+struct arena *txn_scope_arena(struct txn_scope *scope);
+/* The scope stays although it has no transaction (a resolver query, a timer); each hold needs one
+ * unhold, which may end it. */
+void txn_scope_hold(struct txn_scope *scope);
+void txn_scope_unhold(struct txn_scope *scope);
+
+/* NULL when stale. */
+const struct sip_msg *txn_request(struct txns *txns, uint64_t server);
+const struct flow_origin *txn_origin(struct txns *txns, uint64_t server);
+/* Has a final response been sent, or is the transaction gone? */
+bool txn_is_answered(struct txns *txns, uint64_t server);
+/* Sends `bytes` (a whole response, allocated in the scope's arena, kept for retransmission).
+ * Responses after a final one are ignored, except a further 2xx to an INVITE (RFC 6026 8.5,
+ * retransmitted or of another branch), which is sent. 0, ERR_STALE, or the error of flows_send
+ * (which is also recovered from as far as RFC 3261 18.2.2 goes). */
+int txn_respond(struct txns *txns, uint64_t server, unsigned status,
+                struct slice bytes) WARN_UNUSED;
+/* Writes and sends a response of our own (To tag minted once for each transaction). `extra`: whole
+ * header lines. */
+int txn_reply(struct txns *txns, uint64_t server, unsigned status, struct slice reason,
+              struct slice extra);
+/* An answer without a transaction: for ACK-less refusals under overload, malformed requests and the
+ * like. */
+void txn_reply_stateless(struct txns *txns, const struct sip_msg *req,
+                         const struct flow_origin *origin, unsigned status, struct slice reason,
+                         struct slice extra);
+
+/* --- client transactions --- */
+
+/* Reserves a client transaction in `scope` and its id, from which the branch is minted
+ * (sip_branch_write). 0, ERR_FULL, ERR_NOMEM. Each is followed by txn_client_send or
+ * txn_client_drop. */
+int txn_client_new(struct txns *txns, struct txn_scope *scope, void *ctx,
+                   uint64_t *client) WARN_UNUSED;
+void txn_client_drop(struct txns *txns, uint64_t client);
+/* Starts it: `bytes` is the whole request, in the scope's arena, whose topmost Via carries the
+ * branch. Errors of sending come by on_failed from the loop, never from inside this call. */
+void txn_client_send(struct txns *txns, uint64_t client, enum sip_method method,
+                     const struct flow_dest *dest, struct slice bytes);
+/* Cancels an INVITE (RFC 3261 9.1): at once when a provisional response has come, else when it
+ * comes; nothing when it has its final response. `extra`: whole header lines (Reason), in the
+ * arena. Without a final response 64*T1 after the CANCEL, on_failed(ERR_TIMEOUT). */
+void txn_client_cancel(struct txns *txns, uint64_t client, struct slice extra);
+/* The last response's flow and the destination used, for logs. */
+const struct flow_dest *txn_client_dest(struct txns *txns, uint64_t client);
+/* Ends it without telling the TU (a branch nobody waits for, e.g. after Timer C without
+ * provisional). */
+void txn_client_forget(struct txns *txns, uint64_t client);
+
+/* A message without a transaction (ACK of a 2xx): kept for a moment and sent again when its
+ * connection is replaced. 0 or the error of flows_send. */
+int txn_send_stateless(struct txns *txns, const struct flow_dest *dest,
+                       struct slice bytes) WARN_UNUSED;
+
+/* Human form, one line for each transaction. */
+void txns_dump(struct txns *txns, void (*line)(void *user, const char *text), void *user);
+
+#endif
