@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The transaction-stateful proxy: validate, route, forward, fork, choose the best response, cancel.
+ *
+ * owns: nothing that lasts; a response context lives in the arena of its request's scope. borrows:
+ * txns, flows, route, directory, auth, conf. thread: one worker. RFC 3261 section 16; RFC 5393
+ * (loops, Max-Breadth); RFC 5658 (double Record-Route); RFC 5626 section 5; RFC 6026. */
+#ifndef PROXY_PROXY_H
+#define PROXY_PROXY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "auth/auth.h"
+#include "base/counter.h"
+#include "base/random.h"
+#include "base/wheel.h"
+#include "dn/dn.h"
+#include "flow/flow.h"
+#include "route/route.h"
+#include "txn/txn.h"
+
+struct proxy;
+
+struct proxy_conf {
+    enum route_fork fork;
+    uint32_t timer_c_ms;         /* timer-c */
+    struct slice *proxy_require; /* option tags accepted */
+    unsigned nproxy_require;
+    bool record_route;
+    bool via_address;       /* resolve-host: an address in Via instead of host_name */
+    struct slice host_name; /* of this machine */
+    bool authenticate_all;  /* sip-authenticate = all */
+    bool answer_only;       /* draining: new requests outside dialogs get 503 */
+    uint32_t max_breadth;   /* RFC 5393 default for requests without one: 60 */
+    uint32_t max_targets;   /* of one request */
+    uint32_t serial_ms; /* how long one of several targets tried in turn may ring, fork = sequential
+                           or q */
+};
+
+struct proxy_deps {
+    struct txns *txns;
+    struct flows *flows;
+    struct route *route;
+    struct dn_dir *dir;
+    struct auth *auth;
+    struct wheel *wheel;
+    struct counters *counters;
+    const struct hash_key *key;
+    uint64_t (*wall)(void *user); /* wall-clock ms */
+    void *user;
+};
+
+int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps,
+              struct proxy **out) WARN_UNUSED;
+void proxy_free(struct proxy **p);
+void proxy_set_conf(struct proxy *p,
+                    const struct proxy_conf *conf); /* borrowed until the next call */
+
+/* A request that no transaction knows (TXN_NEW), but REGISTER for a domain of ours. */
+void proxy_on_request(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin);
+/* ACK without a transaction: forwarded without state (RFC 3261 16.11). */
+void proxy_on_ack(struct proxy *p, const struct sip_msg *ack, const struct flow_origin *origin);
+/* CANCEL; `invite` from txn_on_request, 0: 481. */
+void proxy_on_cancel(struct proxy *p, const struct sip_msg *cancel,
+                     const struct flow_origin *origin, uint64_t invite);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Policy: what a Request-URI means, and by which ways it is reached.
+ *
+ * owns: nothing that lasts but its look-ups under way. borrows: directory, flows, resolver, conf.
+ * thread: one worker. RFC 3261 sections 16.5, 8.1.2; RFC 3263 section 4 (numeric hosts, A and
+ * AAAA); RFC 5626 section 5.3 (flow tokens). */
+#ifndef ROUTE_ROUTE_H
+#define ROUTE_ROUTE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/err.h"
+#include "dn/dn.h"
+#include "flow/flow.h"
+#include "net/resolver.h"
+#include "sip/uri.h"
+
+struct route;
+
+enum route_fork { ROUTE_FORK_PARALLEL, ROUTE_FORK_SEQUENTIAL, ROUTE_FORK_Q };
+
+struct route_conf {
+    struct slice *domains; /* sip-domains; none: own host names and addresses with our ports */
+    unsigned ndomains;
+    struct slice *own_names; /* host name, fully qualified name, "localhost" */
+    unsigned nown_names;
+    uint16_t sip_port;           /* of sip-port, for own names */
+    struct addr_net *relay_from; /* relay-from; `any` is 0.0.0.0/0 and ::/0 */
+    unsigned nrelay_from;
+};
+
+struct route_deps {
+    struct dn_dir *dir;
+    struct flows *flows;
+    struct net_resolver *resolver;
+    const struct hash_key *key;   /* of flow tokens: the same for all workers and across a reload */
+    uint64_t (*wall)(void *user); /* wall-clock ms */
+    void *user;
+};
+
+int route_new(const struct route_conf *conf, const struct route_deps *deps,
+              struct route **out) WARN_UNUSED;
+void route_free(struct route **r);
+/* Borrowed until the next call. */
+void route_set_conf(struct route *r, const struct route_conf *conf);
+
+/* Is the host and port of this URI (or Via sent-by) ours? A name of sip-domains or of this machine;
+ * an address of ours with a port of ours. Our address with another port is somebody else. */
+bool route_is_ours(struct route *r, const struct sip_uri *uri);
+
+/* One way a request may take. Strings live in the arena or in the request. */
+struct route_target {
+    struct slice uri;  /* Request-URI to send */
+    struct slice path; /* Route header value to put in front (RFC 3327), or empty */
+    struct slice dn;   /* the DN behind it, or empty */
+    unsigned q;        /* 0 to 1000 */
+    bool has_dest;     /* `dest` is known; else it has to be resolved */
+    bool is_voip_service;
+    bool is_device; /* registered binding or DN with a contact: its failure says the DN is out of
+                       service */
+    uint32_t
+        reg_id; /* RFC 5626: targets of one instance are alternatives, tried one after the other */
+    struct slice instance;
+    struct flow_dest dest;
+};
+
+/* What came out of a look-up. */
+struct route_set {
+    unsigned status;      /* 0: targets; else the response: 404, 480, 416, 403 */
+    const char *reason;   /* reason phrase for status, or NULL for the default one */
+    uint32_t retry_after; /* s, 0: unknown */
+    bool is_local;        /* a DN of ours, else relayed by its URI */
+    unsigned n;
+    struct route_target *targets; /* by q descending, then most recent first */
+};
+
+/* Targets of a Request-URI (RFC 3261 16.5) after Route preprocessing. `may_relay`: the sender is in
+ * relay-from, or the request is inside a dialog that we record-routed. 0 (see set->status),
+ * ERR_NOMEM. */
+int route_lookup(struct route *r, const struct sip_uri *uri, bool may_relay, struct arena *arena,
+                 struct route_set *set) WARN_UNUSED;
+/* May `from` have requests relayed (relay-from)? */
+bool route_may_relay(const struct route *r, const struct addr *from);
+
+/* The addresses behind a URI that is a next hop (Route, relayed Request-URI, contact), by RFC 3263
+ * as far as A and AAAA: transport from the transport parameter, else UDP; port from the URI, else
+ * the transport's; maddr honoured; sips is ERR_UNSUPPORTED. `fn` gets up to NET_ADDRS_MAX
+ * destinations with n > 0, or err < 0. Returns 1: fn was called before return; 0: later. */
+typedef void route_resolved_fn(void *user, int err, const struct flow_dest *dests, unsigned n);
+struct route_query {
+    struct route *route;
+    uint64_t query;
+    route_resolved_fn *fn;
+    void *user;
+    uint16_t port;
+    uint8_t transport;
+};
+int route_resolve(struct route *r, const struct sip_uri *uri, struct route_query *q,
+                  route_resolved_fn *fn, void *user);
+void route_resolve_cancel(struct route_query *q);
+
+/* Flow tokens (RFC 5626 section 5.2): user part of our Record-Route or Path that names a flow;
+ * keyed, so that nobody else can make one. At most ROUTE_TOKEN_MAX bytes. */
+#define ROUTE_TOKEN_MAX 96
+void route_token_write(struct route *r, const struct flow_origin *origin, struct buf *out);
+/* 0; ERR_NOT_FOUND: not one of ours. */
+int route_token_parse(struct route *r, struct slice user, struct flow_dest *out) WARN_UNUSED;
+
+/* The DN named by a URI's user part and whether its domain is ours, into the arena. 0,
+ * ERR_NOT_FOUND, ERR_NOMEM. */
+int route_dn_of(struct route *r, const struct sip_uri *uri, struct arena *arena,
+                struct slice *dn) WARN_UNUSED;
+
+#endif
