@@ -83,19 +83,9 @@ static void *out_of_memory(struct arena *a)
     return NULL;
 }
 
-/* A block that holds this one allocation. It goes behind the current block, which stays in use. */
-static char *own_block(struct arena *a, size_t size)
+/* Puts a block behind the current one, which stays in use. */
+static void add_behind(struct arena *a, struct arena_block *block)
 {
-    struct arena_block *block;
-
-    if (size > SIZE_MAX - sizeof(*block))
-        return out_of_memory(a);
-    /* Never of the cache's size: the cache would keep it for ever under HOLDFAST_FAULTS. */
-    if (size == BLOCK_DATA)
-        size++;
-    block = block_new(a->cache, sizeof(*block) + size);
-    if (block == NULL)
-        return out_of_memory(a);
     if (a->blocks != NULL) {
         block->next = a->blocks->next;
         a->blocks->next = block;
@@ -103,6 +93,20 @@ static char *own_block(struct arena *a, size_t size)
         block->next = NULL;
         a->blocks = block;
     }
+}
+
+/* A block that holds this one allocation. */
+static char *own_block(struct arena *a, size_t size)
+{
+    struct arena_block *block;
+
+    if (size > SIZE_MAX - sizeof(*block) - 1)
+        return out_of_memory(a);
+    /* Not of the size that the cache keeps. */
+    block = block_new(a->cache, sizeof(*block) + size + (size == BLOCK_DATA));
+    if (block == NULL)
+        return out_of_memory(a);
+    add_behind(a, block);
     return block->data;
 }
 
@@ -110,8 +114,9 @@ static char *own_block(struct arena *a, size_t size)
 
 static char *take(struct arena *a, size_t size, size_t alignment)
 {
-    (void)alignment;
     char *ptr = own_block(a, size);
+
+    (void)alignment;
     if (ptr != NULL)
         a->used += size;
     return ptr;
@@ -121,14 +126,19 @@ static char *take(struct arena *a, size_t size, size_t alignment)
 
 static char *take_slow(struct arena *a, size_t size)
 {
+    size_t left = (size_t)(a->end - a->at);
     struct arena_block *block;
 
-    /* A large wish must not throw away what is left of the current block. */
-    if (size > BLOCK_DATA / 4)
+    if (size > BLOCK_DATA)
         return own_block(a, size);
     block = block_new(a->cache, BLOCK_SIZE);
     if (block == NULL)
         return out_of_memory(a);
+    /* A large wish must not throw away what is left of the current block. */
+    if (left > BLOCK_DATA - size) {
+        add_behind(a, block);
+        return block->data;
+    }
     block->next = a->blocks;
     a->blocks = block;
     a->at = block->data + size;

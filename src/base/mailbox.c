@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Queue of Dmitry Vyukov: senders exchange the tail and then link the mail before it to theirs. Between
- * these two steps the reader sees the queue end at the gap.
+/* Queue of Dmitry Vyukov: senders exchange the tail and then link the mail before it to theirs.
+ * Between these two steps the reader sees the queue end at the gap.
  *
- * Waking: a sender links, then reads `awake`; the reader clears `awake`, then looks once more. All four
- * are sequentially consistent, so that at least one of the two sees what the other did. */
+ * Waking: a sender links, then reads `awake`; the reader clears `awake`, then looks once more. All
+ * four are sequentially consistent, so that at least one of the two sees what the other did. */
 #include "base/mailbox.h"
 
 #include <assert.h>

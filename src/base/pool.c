@@ -19,9 +19,7 @@ struct pool_slot {
     void *object;        /* NULL while free */
 };
 
-struct pool_page {
-    _Alignas(ALIGNMENT) unsigned char bytes[1]; /* PAGE_SLOTS times slot_stride() */
-};
+/* A page is PAGE_SLOTS times slot_stride() bytes; struct pool_page has no definition. */
 
 static size_t slot_stride(const struct pool *p)
 {
@@ -36,7 +34,7 @@ static size_t slot_stride(const struct pool *p)
 
 static struct pool_slot *slot_at(const struct pool *p, uint32_t index)
 {
-    unsigned char *bytes = p->pages[index >> PAGE_SHIFT]->bytes;
+    unsigned char *bytes = (void *)p->pages[index >> PAGE_SHIFT];
     return (struct pool_slot *)(void *)(bytes + (index & (PAGE_SLOTS - 1)) * slot_stride(p));
 }
 

@@ -64,8 +64,8 @@ uint64_t rng_next(struct rng *r)
     return result;
 }
 
-/* The high half of a product with a uniform 64-bit number; the few low halves that would favour some
- * results are drawn again. */
+/* The high half of a product with a uniform 64-bit number; the few low halves that would favour
+ * some results are drawn again. */
 uint64_t rng_below(struct rng *r, uint64_t bound)
 {
     unsigned __int128 product;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a timer lies depends only on the wheel's time and its due time. Level L has a slot for each value
- * of the L-th group of six bits; a timer lies at the level of the highest group in which `due` differs
- * from `now`. It follows that
+/* Where a timer lies depends only on the wheel's time and its due time. Level L has a slot for each
+ * value of the L-th group of six bits; a timer lies at the level of the highest group in which
+ * `due` differs from `now`. It follows that
  * - a slot of level 0 holds one millisecond; the others hold blocks of time that begin after `now`;
  * - everything at a level comes before everything at the next one;
- * - timers of one due time lie in one slot, in order of starting, and stay so when a slot is spread over
- *   the levels below.
- * Overdue timers lie in the slot of `now`, sorted; time moves on only when that slot is empty. */
+ * - timers of one due time lie in one slot, in order of starting, and stay so when a slot is spread
+ * over the levels below. Overdue timers lie in the slot of `now`, sorted; time moves on only when
+ * that slot is empty. */
 #include "base/wheel.h"
 
 #define SLOT_BITS 6u
@@ -153,7 +153,8 @@ static uint64_t next_stop(const struct wheel *w)
     if (first_slot(w, &level, &slot))
         return slot_begin(w, level, slot);
     /* Seldom: the wheel comes here once in 12 days, or when all its timers are that far away. */
-    LIST_EACH(node, &w->far) {
+    LIST_EACH(node, &w->far)
+    {
         if (timer_of(node)->due < first)
             first = timer_of(node)->due;
     }
