@@ -45,9 +45,10 @@ static inline size_t sip_run(struct slice s, size_t i, unsigned classes)
     return i;
 }
 
+/* From `from` to `to`; a NULL pointer stays as it is. */
 static inline struct slice sip_sub(struct slice s, size_t from, size_t to)
 {
-    return (struct slice){s.ptr + from, to - from};
+    return (struct slice){from != 0 ? s.ptr + from : s.ptr, to - from};
 }
 
 /* Behind linear white space: blanks, and line ends that a blank follows (folds). */

@@ -2,8 +2,8 @@
 #include "sip/grammar.h"
 #include "sip/uri.h"
 
-/* Parameters of headers and of URIs have different characters; the walk takes both, the checks of the
- * two places (sip_is_generic_param, the URI parser) are exact. */
+/* Parameters of headers and of URIs have different characters; the walk takes both, the checks of
+ * the two places (sip_is_generic_param, the URI parser) are exact. */
 #define NAME_CLASSES  (CH_TOKEN | CH_PARAM)
 #define VALUE_CLASSES (CH_TOKEN | CH_PARAM)
 
@@ -84,7 +84,8 @@ int sip_params_check(struct slice params)
     return step == 0 ? 0 : ERR_PARSE;
 }
 
-/* Behind the quoted string, comment or bracketed URI that begins at `i`; the end when it is not closed. */
+/* Behind the quoted string, comment or bracketed URI that begins at `i`; the end when it is not
+ * closed. */
 static size_t skip_group(struct slice s, size_t i)
 {
     char open = s.ptr[i];

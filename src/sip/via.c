@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sip/grammar.h"
+#include "sip/uri.h"
+
+/* token, then the separator with white space around it. Behind both, or 0. */
+static size_t take_word(struct slice s, size_t i, char separator, struct slice *word)
+{
+    size_t end = sip_run(s, i, CH_TOKEN);
+    if (end == i)
+        return 0;
+    *word = sip_sub(s, i, end);
+    i = sip_skip_lws(s, end);
+    if (i == s.len || s.ptr[i] != separator)
+        return 0;
+    return sip_skip_lws(s, i + 1);
+}
+
+/* sent-protocol = protocol-name SLASH protocol-version SLASH transport LWS. Behind it, or 0. Name
+ * and version are not compared, so that a message of another version can be answered by 505. */
+static size_t take_protocol(struct slice s, struct sip_via *out)
+{
+    struct slice word;
+    size_t i = take_word(s, 0, '/', &word);
+    if (i != 0)
+        i = take_word(s, i, '/', &word);
+    if (i == 0)
+        return 0;
+    size_t end = sip_run(s, i, CH_TOKEN);
+    if (end == i)
+        return 0;
+    out->transport_text = sip_sub(s, i, end);
+    out->transport = (uint8_t)sip_transport_of(out->transport_text);
+    i = sip_skip_lws(s, end);
+    return i == end ? 0 : i;
+}
+
+/* sent-by = host [ COLON port ]. Behind it, or 0. */
+static size_t take_sent_by(struct slice s, size_t i, struct sip_via *out)
+{
+    size_t end = sip_host_end(s, i);
+    if (end == 0)
+        return 0;
+    out->host = sip_sub(s, i, end);
+    i = sip_skip_lws(s, end);
+    if (i < s.len && s.ptr[i] == ':') {
+        i = sip_skip_lws(s, i + 1);
+        end = sip_run(s, i, CH_DIGIT);
+        if (!sip_port_read(sip_sub(s, i, end), &out->port))
+            return 0;
+    }
+    return end;
+}
+
+/* The grammar has no brackets here, and implementations write them: RFC 5118 4.5 asks for both. */
+static bool is_received(struct slice v)
+{
+    if (v.len > 2 && v.ptr[0] == '[' && v.ptr[v.len - 1] == ']')
+        v = sip_sub(v, 1, v.len - 1);
+    return sip_is_ip4(v) || sip_is_ip6(v);
+}
+
+/* One of via-params. The first of a name counts. */
+static bool take_param(struct slice name, struct slice value, struct sip_via *out)
+{
+    if (!sip_is_generic_param(name, value))
+        return false;
+    switch (name.len) {
+    case 5:
+        if (slice_ieq(name, SLICE("rport")) && !out->has_rport) {
+            out->has_rport = true;
+            return value.len == 0 || sip_port_read(value, &out->rport);
+        }
+        if (slice_ieq(name, SLICE("alias")))
+            out->has_alias = true;
+        else if (slice_ieq(name, SLICE("maddr")) && out->maddr.len == 0) {
+            out->maddr = value;
+            return value.len != 0 && sip_host_end(value, 0) == value.len;
+        }
+        return true;
+    case 6:
+        if (slice_ieq(name, SLICE("branch")) && out->branch.len == 0) {
+            out->branch = value;
+            return value.len != 0 && sip_run(value, 0, CH_TOKEN) == value.len;
+        }
+        return true;
+    case 8:
+        if (slice_ieq(name, SLICE("received")) && out->received.len == 0) {
+            out->received = value;
+            return is_received(value);
+        }
+        return true;
+    default: return true;
+    }
+}
+
+int sip_via_parse(struct slice value, struct sip_via *out)
+{
+    struct slice s = slice_trim(value), name, param;
+
+    memset(out, 0, sizeof(*out));
+    out->text = s;
+    out->transport = SIP_TRANSPORT_NONE;
+    size_t i = take_protocol(s, out);
+    if (i != 0)
+        i = take_sent_by(s, i, out);
+    if (i == 0)
+        return ERR_PARSE;
+    i = sip_skip_lws(s, i);
+    if (i == s.len)
+        return 0;
+    if (s.ptr[i] != ';')
+        return ERR_PARSE;
+    out->params = sip_sub(s, i + 1, s.len);
+    struct slice rest = sip_sub(s, i, s.len);
+    int step;
+    while ((step = sip_param_step(&rest, &name, &param)) > 0) {
+        if (!take_param(name, param, out))
+            return ERR_PARSE;
+    }
+    return step == 0 ? 0 : ERR_PARSE;
+}
