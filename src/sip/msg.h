@@ -29,7 +29,7 @@ struct sip_hdr {
     uint16_t line;     /* offset of the name = of the line */
     uint16_t val;      /* offset of the value, leading blanks skipped */
     uint16_t val_len;  /* without trailing blanks and CRLF; may hold folds */
-    uint16_t line_len; /* with the final CRLF (or LF) and all folds */
+    uint16_t line_len; /* with the final CRLF and all folds */
 };
 
 struct sip_limits {
@@ -61,14 +61,18 @@ struct sip_msg {
     uint32_t cseq;
     int16_t max_forwards; /* -1: none */
     struct sip_via via;   /* the topmost; slices into base */
+    struct sip_uri ruri;  /* requests: the Request-URI, parsed; slices into base */
 };
 
 /* Why a message was not accepted. */
 struct sip_fault {
-    uint16_t
-        status; /* what a request is answered with: 400, 505, 513…; 0: cannot be answered, drop */
+    /* What a request is answered with: 400, 505, 513…; 0: a response or an ACK, drop. */
+    uint16_t status;
     const char *reason; /* reason phrase: "Missing CSeq", never NULL, static */
-    bool has_via; /* msg holds enough (Via, From, To, Call-ID, CSeq text) to write the answer */
+    /* A request with a Via line, so that an answer can be written; what else it has of From, To,
+     * Call-ID and CSeq is copied. A topmost Via that cannot be parsed leaves msg->via.host empty:
+     * the answer goes to where the request came from. */
+    bool has_via;
 };
 
 static inline struct slice sip_get(const struct sip_msg *m, struct sip_span s)
@@ -80,8 +84,11 @@ static inline struct slice sip_get(const struct sip_msg *m, struct sip_span s)
  * `is_stream`: framing has determined the length, and Content-Length must agree. On a datagram
  * bytes after Content-Length are ignored, fewer are a fault (RFC 3261 18.3), and none means all the
  * rest is body. Returns 0; ERR_PARSE with *fault (also for 505); ERR_LIMIT with *fault (headers,
- * sizes). On error what was read up to there is in *m, enough for sip_write_response when
- * fault->has_via. */
+ * sizes). On error what could be read is in *m, enough for sip_write_response when
+ * fault->has_via.
+ * CRLF is the line end and nothing else; a bare CR or LF is a fault, so that nobody can disagree
+ * with us about where a header ends. NUL and bytes above 0x7f are left alone in values that are
+ * not ours. `limits` of NULL: the default. */
 int sip_msg_parse(struct sip_msg *m, const char *bytes, size_t len, bool is_stream,
                   struct sip_hdr *hdrs, unsigned cap, const struct sip_limits *limits,
                   struct sip_fault *fault) WARN_UNUSED;

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private face of the parser: finding a character fast, reading words, comparing header names.
+ *
+ * The vector path needs SSE2 only, which every x86-64 has; elsewhere words of eight bytes do the
+ * same. No function looks at a byte at or behind `end`. owns: nothing. thread: any; pure. */
+#ifndef SIP_SCAN_H
+#define SIP_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "sip/method.h"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#define SCAN_ONES  0x0101010101010101ULL
+#define SCAN_HIGHS 0x8080808080808080ULL
+
+/* Is any byte of the word equal to c? */
+static inline bool scan_word_has(uint64_t word, char c)
+{
+    uint64_t x = word ^ (SCAN_ONES * (unsigned char)c);
+    return ((x - SCAN_ONES) & ~x & SCAN_HIGHS) != 0;
+}
+
+/* First `a` or `b` in [p, end), or end. */
+static inline const char *scan_either_portable(const char *p, const char *end, char a, char b)
+{
+    while (end - p >= 8) {
+        uint64_t word;
+        memcpy(&word, p, sizeof(word));
+        if (scan_word_has(word, a) || scan_word_has(word, b))
+            break;
+        p += 8;
+    }
+    while (p < end && *p != a && *p != b)
+        p++;
+    return p;
+}
+
+static inline const char *scan_either(const char *p, const char *end, char a, char b)
+{
+#if defined(__SSE2__)
+    const __m128i va = _mm_set1_epi8(a), vb = _mm_set1_epi8(b);
+    while (end - p >= 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+        int hits = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(x, va), _mm_cmpeq_epi8(x, vb)));
+        if (hits != 0)
+            return p + __builtin_ctz((unsigned)hits);
+        p += 16;
+    }
+    while (p < end && *p != a && *p != b)
+        p++;
+    return p;
+#else
+    return scan_either_portable(p, end, a, b);
+#endif
+}
+
+/* First CR or LF. */
+static inline const char *scan_eol(const char *p, const char *end)
+{
+    return scan_either(p, end, '\r', '\n');
+}
+
+static inline const char *scan_char(const char *p, const char *end, char c)
+{
+    return scan_either(p, end, c, c);
+}
+
+/* First LF whose second next byte is an LF too: where "\r\n\r\n" may be. `end` when there is none.
+ */
+static inline const char *scan_lf_pair(const char *p, const char *end)
+{
+#if defined(__SSE2__)
+    const __m128i lf = _mm_set1_epi8('\n');
+    while (end - p >= 18) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i y = _mm_loadu_si128((const __m128i *)(const void *)(p + 2));
+        int hits = _mm_movemask_epi8(_mm_and_si128(_mm_cmpeq_epi8(x, lf), _mm_cmpeq_epi8(y, lf)));
+        if (hits != 0)
+            return p + __builtin_ctz((unsigned)hits);
+        p += 16;
+    }
+#endif
+    for (; end - p >= 3; p++) {
+        if (p[0] == '\n' && p[2] == '\n')
+            return p;
+    }
+    return end;
+}
+
+/* Longest known header name; names are compared in words of eight bytes up to here. */
+#define SCAN_NAME_MAX 24
+
+/* The id of the name of `len` bytes at p; SCAN_NAME_MAX bytes at p can be read (they may be
+ * anything behind the name). */
+enum sip_hdr_id sip_hdr_lookup(const char *p, size_t len);
+
+static inline enum sip_hdr_id scan_hdr_id(const char *p, size_t len, const char *end)
+{
+    char padded[SCAN_NAME_MAX] = {0};
+    if (len == 0 || len > SCAN_NAME_MAX)
+        return SIP_H_OTHER;
+    if (end - p >= SCAN_NAME_MAX)
+        return sip_hdr_lookup(p, len);
+    memcpy(padded, p, len);
+    return sip_hdr_lookup(padded, len);
+}
+
+/* 1*DIGIT up to `max`; false otherwise. */
+static inline bool scan_u32(const char *p, const char *end, uint32_t max, uint32_t *out)
+{
+    uint64_t value = 0;
+    if (p == end)
+        return false;
+    for (; p < end; p++) {
+        unsigned digit = (unsigned)(unsigned char)*p - '0';
+        if (digit > 9)
+            return false;
+        value = value * 10 + digit;
+        if (value > max)
+            return false;
+    }
+    *out = (uint32_t)value;
+    return true;
+}
+
+#endif
