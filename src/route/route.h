@@ -105,7 +105,7 @@ void route_resolve_cancel(struct route_query *q);
 /* Flow tokens (RFC 5626 section 5.2): user part of our Record-Route or Path that names a flow;
  * keyed, so that nobody else can make one. At most ROUTE_TOKEN_MAX bytes. */
 #define ROUTE_TOKEN_MAX 96
-void route_token_write(struct route *r, const struct flow_origin *origin, struct buf *out);
+void route_token_write(struct route *r, const struct flow_dest *dest, struct buf *out);
 /* 0; ERR_NOT_FOUND: not one of ours. */
 int route_token_parse(struct route *r, struct slice user, struct flow_dest *out) WARN_UNUSED;
 

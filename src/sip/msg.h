@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/addr.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/slice.h"
@@ -60,6 +61,7 @@ struct sip_msg {
     struct sip_span cseq_text; /* method of CSeq */
     uint32_t cseq;
     int16_t max_forwards; /* -1: none */
+    struct addr source; /* where it came from, set by the receiver; family ADDR_NONE: not known */
     struct sip_via via;   /* the topmost; slices into base */
     struct sip_uri ruri;  /* requests: the Request-URI, parsed; slices into base */
 };

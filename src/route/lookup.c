@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "route/route_int.h"
+
+void route_dest_of_way(const struct dn_way *way, bool no_reopen, struct flow_dest *out)
+{
+    *out = (struct flow_dest){
+        .flow = way->flow,
+        .remote = way->remote,
+        .local = way->local,
+        .alt_port = way->alt_port,
+        .transport = way->transport,
+        .no_reopen = no_reopen,
+    };
+}
+
+static void refuse(struct route_set *set, unsigned status, const char *reason)
+{
+    set->status = status;
+    set->reason = reason;
+}
+
+/* A binding that came through another proxy is reached by its Path (RFC 3327), not by the
+ * connection the REGISTER came on. */
+static void target_of_binding(const struct dn_info *info, const struct dn_binding *b,
+                              struct slice dn, struct route_target *t)
+{
+    *t = (struct route_target){
+        .uri = b->contact,
+        .path = b->path,
+        .dn = dn,
+        .q = b->q,
+        .is_voip_service = info->type == DN_VOIP_SERVICE,
+        .is_device = true,
+        .reg_id = b->reg_id,
+        .instance = b->instance,
+    };
+    if (b->path.len == 0 && (b->way.remote.family != ADDR_NONE || b->way.flow != 0)) {
+        t->has_dest = true;
+        route_dest_of_way(&b->way, t->is_voip_service, &t->dest);
+    }
+}
+
+static void target_of_contact(const struct dn_info *info, struct slice dn, struct route_target *t)
+{
+    *t = (struct route_target){
+        .uri = info->contact,
+        .dn = dn,
+        .q = 1000,
+        .is_voip_service = info->type == DN_VOIP_SERVICE,
+        .is_device = true,
+    };
+    t->dest.no_reopen = t->is_voip_service;
+}
+
+static int targets_of_dn(const struct dn_info *info, struct slice dn, struct arena *arena,
+                         struct route_set *set)
+{
+    unsigned n = info->nbindings + (info->contact.len != 0 ? 1 : 0);
+    set->targets = arena_alloc(arena, (n + 1) * sizeof(*set->targets));
+    if (set->targets == NULL)
+        return ERR_NOMEM;
+    if (info->contact.len != 0)
+        target_of_contact(info, dn, &set->targets[set->n++]);
+    for (unsigned i = 0; i < info->nbindings; i++)
+        target_of_binding(info, &info->bindings[i], dn, &set->targets[set->n++]);
+    return 0;
+}
+
+static int lookup_dn(struct route *r, const struct sip_uri *uri, struct arena *arena,
+                     struct route_set *set)
+{
+    set->is_local = true;
+    struct slice dn;
+    int err = route_dn_of(r, uri, arena, &dn);
+    if (err == ERR_NOMEM)
+        return err;
+    if (err != 0) {
+        refuse(set, 404, NULL);
+        return 0;
+    }
+    struct dn_info info;
+    uint64_t now = r->deps.wall(r->deps.user);
+    err = dn_find(r->deps.dir, dn, now, arena, &info);
+    if (err == ERR_NOMEM)
+        return err;
+    if (err != 0) {
+        refuse(set, 404, NULL);
+        return 0;
+    }
+    if (info.out_of_service) {
+        refuse(set, 480, "Out Of Service");
+        if (info.oos_until > now)
+            set->retry_after = (uint32_t)((info.oos_until - now + 999) / 1000);
+        return 0;
+    }
+    if (info.nbindings == 0 && info.contact.len == 0) {
+        refuse(set, 480, "Not Registered");
+        return 0;
+    }
+    return targets_of_dn(&info, dn, arena, set);
+}
+
+int route_lookup(struct route *r, const struct sip_uri *uri, bool may_relay, struct arena *arena,
+                 struct route_set *set)
+{
+    *set = (struct route_set){0};
+    if (route_is_ours(r, uri))
+        return lookup_dn(r, uri, arena, set);
+    if (!may_relay) {
+        refuse(set, 403, "Relaying Denied");
+        return 0;
+    }
+    set->targets = arena_zalloc(arena, sizeof(*set->targets));
+    if (set->targets == NULL)
+        return ERR_NOMEM;
+    set->targets[0].uri = uri->text;
+    set->targets[0].q = 1000;
+    set->n = 1;
+    return 0;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this room share.
+ *
+ * owns: see route.h. thread: one worker. */
+#ifndef ROUTE_ROUTE_INT_H
+#define ROUTE_ROUTE_INT_H
+
+#include "route/route.h"
+
+struct route {
+    const struct route_conf *conf;
+    struct route_deps deps;
+};
+
+/* transport parameter, else UDP; ERR_UNSUPPORTED where this proxy has no such transport. */
+int route_transport(const struct sip_uri *uri, uint8_t *out) WARN_UNUSED;
+void route_dest_of_way(const struct dn_way *way, bool no_reopen, struct flow_dest *out);
+
+#endif
