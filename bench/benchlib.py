@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Servers under test and what they use: shared by bench/compare and bench/idle.
 
 Starts one server at a time on loopback, in the foreground, in a process group of its own, and reads

@@ -1,4 +1,6 @@
-/* Open-loop load for a SIP proxy: callers and callees in one program, exact account of every call. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Open-loop load for a SIP proxy: callers and callees in one program, exact account of every call.
+ */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif

@@ -1,5 +1,6 @@
-/* Null relay: moves datagrams or bytes between callers and callees and looks at nothing that it does
- * not need for that. What it costs is the floor for a proxy with one socket and one thread. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Null relay: moves datagrams or bytes between callers and callees and looks at nothing that it
+ * does not need for that. What it costs is the floor for a proxy with one socket and one thread. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -27,8 +28,9 @@ static const char usage[] =
     "  --seconds S          ends itself after this, 1 to 3600 (default 600)\n"
     "\n"
     "UDP: one socket. What comes from a callee's port goes to the port named in the first line\n"
-    "after the status line (the Via of the caller, at 127.0.0.1); anything else goes to the callees\n"
-    "in turn. TCP: each accepted connection is joined to one opened to the next callee port.\n";
+    "after the status line (the Via of the caller, at 127.0.0.1); anything else goes to a callee\n"
+    "chosen by the caller's port. TCP: each accepted connection is joined to one opened to the\n"
+    "next callee port.\n";
 
 struct relay {
     struct net net;
@@ -40,12 +42,11 @@ struct relay {
     unsigned seconds;
 };
 
-static struct sockaddr_in next_callee(struct relay *r)
+static struct sockaddr_in callee(const struct relay *r, unsigned number)
 {
     struct sockaddr_in a = r->to;
 
-    a.sin_port = htons((uint16_t)(ntohs(a.sin_port) + r->turn));
-    r->turn = (r->turn + 1) % r->ports;
+    a.sin_port = htons((uint16_t)(ntohs(a.sin_port) + number % r->ports));
     return a;
 }
 
@@ -100,7 +101,7 @@ static void relay_datagrams(struct relay *r, int fd)
         for (int i = 0; i < n; i++) {
             iov[i].iov_len = msg[i].msg_len;
             if (!is_callee(r, &peer[i]))
-                peer[i] = next_callee(r);
+                peer[i] = callee(r, ntohs(peer[i].sin_port));
             else if (!caller_of(iov[i].iov_base, msg[i].msg_len, &peer[i]))
                 iov[i].iov_len = 0;
         }
@@ -168,8 +169,8 @@ static void join(struct relay *r, struct endpoint *listener, struct endpoint **o
     struct endpoint *a;
 
     while ((a = net_accept(&r->net, listener)) != NULL) {
-        struct sockaddr_in callee = next_callee(r);
-        struct endpoint *b = net_connect(&r->net, &callee);
+        struct sockaddr_in to = callee(r, r->turn++);
+        struct endpoint *b = net_connect(&r->net, &to);
 
         if (!b || a->fd >= (int)NET_STREAM || b->fd >= (int)NET_STREAM) {
             a->dead = true;
@@ -220,9 +221,12 @@ static bool read_number(const char *text, unsigned max, unsigned *v)
 static bool read_options(struct relay *r, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"transport", required_argument, NULL, 't'}, {"listen", required_argument, NULL, 'l'},
-        {"to", required_argument, NULL, 'o'},        {"to-ports", required_argument, NULL, 'n'},
-        {"seconds", required_argument, NULL, 's'},   {"help", no_argument, NULL, 'h'},
+        {"transport", required_argument, NULL, 't'},
+        {"listen", required_argument, NULL, 'l'},
+        {"to", required_argument, NULL, 'o'},
+        {"to-ports", required_argument, NULL, 'n'},
+        {"seconds", required_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     bool good = true;
@@ -242,9 +246,7 @@ static bool read_options(struct relay *r, int argc, char **argv)
         case 'o': good = net_address(optarg, &r->to); break;
         case 'n': good = read_number(optarg, 10000, &r->ports); break;
         case 's': good = read_number(optarg, 3600, &r->seconds); break;
-        case 'h':
-            fputs(usage, stdout);
-            exit(0);
+        case 'h': fputs(usage, stdout); exit(0);
         default: good = false;
         }
     }

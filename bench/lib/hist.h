@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Histogram of latencies in microseconds with at most 1.6 % error for each value.
  *
  * owns: its counters, fixed size
@@ -13,9 +14,9 @@
 #define HIST_BUCKETS 2048
 
 struct hist {
-	uint64_t count;
-	uint64_t max;
-	uint32_t bucket[HIST_BUCKETS];
+    uint64_t count;
+    uint64_t max;
+    uint32_t bucket[HIST_BUCKETS];
 };
 
 void hist_add(struct hist *h, uint64_t us);

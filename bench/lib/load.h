@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The load program: callers (UAC), callees (UAS) and registrations around one event loop.
  *
  * owns: struct load owns everything, its calls included
@@ -121,14 +122,14 @@ struct uas_counts {
     uint64_t answered;
     uint64_t acked;
     uint64_t byes;
-    uint64_t invite_duplicates;      /* same call, another branch: the proxy made a second one */
-    uint64_t bye_duplicates;         /* the same */
-    uint64_t invite_retransmits;     /* same branch */
-    uint64_t bye_retransmits;        /* same branch */
-    uint64_t ack_repeats;            /* more than one ACK */
-    uint64_t bye_before_ack;         /* reordered */
-    uint64_t response_retransmits;   /* 200 sent again by us */
-    uint64_t never_acked;            /* given up after 64 x T1 */
+    uint64_t invite_duplicates;    /* same call, another branch: the proxy made a second one */
+    uint64_t bye_duplicates;       /* the same */
+    uint64_t invite_retransmits;   /* same branch */
+    uint64_t bye_retransmits;      /* same branch */
+    uint64_t ack_repeats;          /* more than one ACK */
+    uint64_t bye_before_ack;       /* reordered */
+    uint64_t response_retransmits; /* 200 sent again by us */
+    uint64_t never_acked;          /* given up after 64 x T1 */
     uint64_t stray;
 };
 
@@ -162,8 +163,8 @@ struct load {
     struct wheel wheel;
     struct uac uac;
     struct uas uas;
-    uint64_t run;  /* part of every Call-ID */
-    uint64_t now;  /* ns, monotonic, once for each turn of the loop */
+    uint64_t run;   /* part of every Call-ID */
+    uint64_t now;   /* ns, monotonic, once for each turn of the loop */
     uint64_t begin; /* ns */
     uint64_t end;   /* ns */
     uint64_t malformed;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -136,4 +137,3 @@ void load_turn(struct load *l, uint64_t until)
     run_timers(l);
     net_flush(&l->net);
 }
-

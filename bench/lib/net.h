@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sockets of the bench programs: batched datagrams, and streams with an output queue.
  *
  * owns: descriptors and buffers of its endpoints
@@ -23,41 +24,41 @@ enum net_kind { NET_UDP, NET_LISTEN, NET_TCP };
 enum net_role { NET_UAC, NET_UAS };
 
 struct net_dgram {
-	uint32_t off;
-	uint32_t len;
-	struct sockaddr_in to;
+    uint32_t off;
+    uint32_t len;
+    struct sockaddr_in to;
 };
 
 struct endpoint {
-	int fd;
-	enum net_kind kind;
-	enum net_role role;
-	unsigned index; /* number of the caller or of the user behind it */
-	struct sockaddr_in local;
-	struct sockaddr_in peer; /* streams */
-	char *in;                /* streams: bytes of a partial message */
-	size_t in_len;
-	char *out; /* NET_STREAM bytes, more for a stream whose peer is slow */
-	size_t out_len;
-	size_t out_cap;
-	struct net_dgram *queue; /* UDP: NET_BATCH entries */
-	unsigned queued;
-	bool dirty;   /* is in net.dirty */
-	bool blocked; /* waits for EPOLLOUT */
-	bool dead;
-	struct endpoint *next_dirty;
-	struct endpoint *next; /* all of them */
+    int fd;
+    enum net_kind kind;
+    enum net_role role;
+    unsigned index; /* number of the caller or of the user behind it */
+    struct sockaddr_in local;
+    struct sockaddr_in peer; /* streams */
+    char *in;                /* streams: bytes of a partial message */
+    size_t in_len;
+    char *out; /* NET_STREAM bytes, more for a stream whose peer is slow */
+    size_t out_len;
+    size_t out_cap;
+    struct net_dgram *queue; /* UDP: NET_BATCH entries */
+    unsigned queued;
+    bool dirty;   /* is in net.dirty */
+    bool blocked; /* waits for EPOLLOUT */
+    bool dead;
+    struct endpoint *next_dirty;
+    struct endpoint *next; /* all of them */
 };
 
 struct net {
-	int epoll;
-	struct endpoint *all;
-	struct endpoint *dirty;
-	uint64_t sent;
-	uint64_t received;
-	uint64_t send_failed; /* datagrams that the kernel refused, streams that broke */
-	uint64_t closed;      /* streams closed by the peer */
-	char *datagrams;      /* NET_BATCH buffers of NET_DATAGRAM bytes */
+    int epoll;
+    struct endpoint *all;
+    struct endpoint *dirty;
+    uint64_t sent;
+    uint64_t received;
+    uint64_t send_failed; /* datagrams that the kernel refused, streams that broke */
+    uint64_t closed;      /* streams closed by the peer */
+    char *datagrams;      /* NET_BATCH buffers of NET_DATAGRAM bytes */
 };
 
 /* All functions that can fail print the reason to stderr. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Just enough of SIP to answer a message: one pass over the lines, no grammar, no folded lines.
  *
  * owns: nothing; every piece points into the received bytes
@@ -18,19 +19,19 @@
 enum sip_method { SIP_OTHER, SIP_INVITE, SIP_ACK, SIP_BYE, SIP_REGISTER };
 
 struct sipmsg {
-	unsigned status; /* 0: a request */
-	enum sip_method method;
-	struct str uri; /* Request-URI */
-	struct str via[SIP_MAX_VIA]; /* whole lines without line end, top first */
-	unsigned via_count;
-	struct str rr[SIP_MAX_RR]; /* values of the Record-Route lines */
-	unsigned rr_count;
-	struct str from; /* values */
-	struct str to;
-	struct str call_id;
-	struct str cseq;
-	struct str contact;
-	size_t body; /* Content-Length */
+    unsigned status; /* 0: a request */
+    enum sip_method method;
+    struct str uri;              /* Request-URI */
+    struct str via[SIP_MAX_VIA]; /* whole lines without line end, top first */
+    unsigned via_count;
+    struct str rr[SIP_MAX_RR]; /* values of the Record-Route lines */
+    unsigned rr_count;
+    struct str from; /* values */
+    struct str to;
+    struct str call_id;
+    struct str cseq;
+    struct str contact;
+    size_t body; /* Content-Length */
 };
 
 /* Bytes of the message at p (n > 0), 0 when more are needed, -1 when it is none of the kind our

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Text pieces and an appending writer: all the string handling the bench programs need.
  *
  * owns: nothing; a struct str points into somebody's buffer
@@ -13,16 +14,17 @@
 #include <stdint.h>
 
 struct str {
-	const char *p;
-	size_t n;
+    const char *p;
+    size_t n;
 };
 
-/* Writes into [p, end); once something did not fit, `full` stays set and nothing more is written. */
+/* Writes into [p, end); once something did not fit, `full` stays set and nothing more is written.
+ */
 struct out {
-	char *start;
-	char *p;
-	char *end;
-	bool full;
+    char *start;
+    char *p;
+    char *end;
+    bool full;
 };
 
 void out_init(struct out *o, char *buf, size_t cap);

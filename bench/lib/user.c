@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -92,8 +93,8 @@ void user_message(struct load *l, const struct sipmsg *m)
 {
     uint64_t run, number;
 
-    if (m->method != SIP_REGISTER || !sip_call_number(m->call_id, &run, &number) ||
-        run != l->run || number >= l->opt.users || !l->uas.users) {
+    if (m->method != SIP_REGISTER || !sip_call_number(m->call_id, &run, &number) || run != l->run ||
+        number >= l->opt.users || !l->uas.users) {
         l->uas.n.stray++;
         return;
     }

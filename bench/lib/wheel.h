@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Timer wheel of one millisecond per slot; expired timers are pulled, so that there is no callback.
  *
  * owns: its slots; a timer lives inside the object it belongs to
@@ -14,16 +15,16 @@
 #define WHEEL_SLOTS 65536U /* milliseconds: no timer runs for longer */
 
 struct timer {
-	struct timer *prev;
-	struct timer *next; /* NULL: not set */
-	uint64_t due;       /* ms */
-	unsigned kind;      /* the owner's type, for its dispatch */
+    struct timer *prev;
+    struct timer *next; /* NULL: not set */
+    uint64_t due;       /* ms */
+    unsigned kind;      /* the owner's type, for its dispatch */
 };
 
 struct wheel {
-	uint64_t now; /* ms: first slot which has not been emptied */
-	unsigned count;
-	struct timer *slot; /* WHEEL_SLOTS list heads */
+    uint64_t now; /* ms: first slot which has not been emptied */
+    unsigned count;
+    struct timer *slot; /* WHEEL_SLOTS list heads */
 };
 
 bool wheel_init(struct wheel *w, uint64_t now_ms);
