@@ -9,6 +9,7 @@
 #ifndef SIP_FRAME_H
 #define SIP_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,25 +19,28 @@ struct sip_frame {
     uint32_t scanned;  /* bytes of the current message already looked at */
     uint32_t head_len; /* 0: the empty line is not found yet */
     uint32_t body_len;
+    bool crlf; /* a lone CRLF was dropped just now: a second one makes it a ping */
 };
 
 enum sip_frame_result {
-    SIP_FRAME_MORE, /* no whole message; *used bytes (maybe 0: CRLFs) can be dropped from the front
-                     */
+    SIP_FRAME_MORE,    /* no whole message yet; *used = 0 */
     SIP_FRAME_MESSAGE, /* *used bytes are one message, from the first byte */
-    SIP_FRAME_PING,    /* *used = 4: a double CRLF where no message has begun: answer CRLF */
-    SIP_FRAME_CRLF,    /* *used bytes of lone CRLF (a pong, or between messages) to be dropped */
-    SIP_FRAME_BAD, /* *used = bytes of the head, maybe whole; answer `fault` when it can be parsed,
-                      and close */
+    /* A double CRLF where no message has begun: answer CRLF. *used = 4, or 2 when its first half
+     * came alone and was dropped as SIP_FRAME_CRLF. */
+    SIP_FRAME_PING,
+    SIP_FRAME_CRLF, /* *used = 2: a lone CRLF (a pong, or between messages) to be dropped */
+    SIP_FRAME_BAD,  /* *used = bytes of the head, maybe whole; answer `fault` when it can be parsed,
+                       and close */
 };
 
 static inline void sip_frame_init(struct sip_frame *f)
 {
-    *f = (struct sip_frame){0, 0, 0};
+    *f = (struct sip_frame){0, 0, 0, false};
 }
 
-/* `data` begins where the last *used ended. After MESSAGE, PING, CRLF, BAD the frame starts anew.
- */
+/* `data` begins where the last *used ended. After MESSAGE, PING, CRLF, BAD the frame starts anew by
+ * itself. `limits` of NULL: the default. *fault is set for BAD only; whether the request can be
+ * answered (has_via) says sip_msg_parse over the *used bytes. */
 enum sip_frame_result sip_frame_next(struct sip_frame *f, const char *data, size_t len,
                                      const struct sip_limits *limits, size_t *used,
                                      struct sip_fault *fault);

@@ -94,6 +94,31 @@ static inline const char *scan_lf_pair(const char *p, const char *end)
     return end;
 }
 
+/* First LF that a line of Content-Length may follow: the next character is 'c' or 'l' in either
+ * case. `end` when there is none. */
+static inline const char *scan_length_line(const char *p, const char *end)
+{
+#if defined(__SSE2__)
+    const __m128i lf = _mm_set1_epi8('\n'), fold = _mm_set1_epi8(0x20);
+    const __m128i c = _mm_set1_epi8('c'), l = _mm_set1_epi8('l');
+    while (end - p >= 17) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i y = _mm_loadu_si128((const __m128i *)(const void *)(p + 1));
+        y = _mm_or_si128(y, fold);
+        y = _mm_or_si128(_mm_cmpeq_epi8(y, c), _mm_cmpeq_epi8(y, l));
+        int hits = _mm_movemask_epi8(_mm_and_si128(_mm_cmpeq_epi8(x, lf), y));
+        if (hits != 0)
+            return p + __builtin_ctz((unsigned)hits);
+        p += 16;
+    }
+#endif
+    for (; end - p >= 2; p++) {
+        if (p[0] == '\n' && ((p[1] | 0x20) == 'c' || (p[1] | 0x20) == 'l'))
+            return p;
+    }
+    return end;
+}
+
 /* Longest known header name; names are compared in words of eight bytes up to here. */
 #define SCAN_NAME_MAX 24
 
