@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/random.h"
+
+#define KEY1                                         \
+    {                                                \
+        0xaed66ce184be2329ULL, 0xebe9bbf1f1499052ULL \
+    }
+#define KEY2                                         \
+    {                                                \
+        0x41f6394f25dd9b43ULL, 0xc64ae48da2032d08ULL \
+    }
+
+/* Values of another implementation: hash() of bytes in CPython 3.11, PYTHONHASHSEED 0, 1 and 4242.
+ */
+static const struct {
+    struct hash_key key;
+    const char *text;
+    uint64_t hash;
+} vectors[] = {
+    {{0, 0}, "a", 0x407448d2b89b1813ULL},
+    {{0, 0}, "INVITE", 0xfafba2ed9700bf7aULL},
+    {{0, 0}, "z9hG4bK7", 0x7ff10b76308a75e0ULL},
+    {{0, 0}, "z9hG4bK77", 0xa2ad956bc5f642e9ULL},
+    {{0, 0}, "sip:alice@atlanta.example.com;transport=tcp", 0xb17d83f0809fd948ULL},
+    {KEY1, "a", 0xd6300bc9f7cc0e73ULL},
+    {KEY1, "INVITE", 0xec53871a28ad00feULL},
+    {KEY1, "z9hG4bK7", 0x452c823779741945ULL},
+    {KEY1, "z9hG4bK77", 0x903f07a2a6839769ULL},
+    {KEY1, "sip:alice@atlanta.example.com;transport=tcp", 0x224fe3d8fc30bda9ULL},
+    {KEY2, "a", 0x7d890ced73108c96ULL},
+    {KEY2, "INVITE", 0xcb453a4a1665514eULL},
+    {KEY2, "z9hG4bK7", 0xd4eb49ffa7b4b9bcULL},
+    {KEY2, "z9hG4bK77", 0x77a9eb0c8425e9a0ULL},
+    {KEY2, "sip:alice@atlanta.example.com;transport=tcp", 0xf538dafa20d3ca9eULL},
+};
+
+static void test_vectors(void **state)
+{
+    const struct hash_key zero = {0, 0}, key2 = KEY2;
+    unsigned char bytes[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+        if (hash_slice(&vectors[i].key, slice_str(vectors[i].text)) != vectors[i].hash)
+            fail_msg("vector %zu", i);
+    }
+    for (unsigned i = 0; i < 64; i++)
+        bytes[i] = (unsigned char)i;
+    assert_true(hash_bytes(&zero, bytes, 64) == 0x75e05fd5bbc870c6ULL);
+    assert_true(hash_bytes(&key2, bytes, 64) == 0x95c918c063bf9a7cULL);
+}
+
+/* The hash of any spelling is that of the lower-case one. */
+static void test_lower(void **state)
+{
+    const struct hash_key key = KEY1;
+    unsigned char text[40], lower[40];
+    struct rng rng;
+
+    (void)state;
+    rng_seed(&rng, 7);
+    for (int round = 0; round < 2000; round++) {
+        size_t len = rng_below(&rng, sizeof(text) + 1);
+        for (size_t i = 0; i < len; i++) {
+            text[i] = (unsigned char)rng_next(&rng);
+            lower[i] = (unsigned char)ascii_lower((char)text[i]);
+        }
+        assert_true(hash_lower(&key, slice_of((char *)text, len)) == hash_bytes(&key, lower, len));
+    }
+    assert_true(hash_lower(&key, SLICE("Call-ID")) == hash_lower(&key, SLICE("CALL-id")));
+    assert_true(hash_lower(&key, SLICE("Call-ID")) != hash_lower(&key, SLICE("Call-IE")));
+    assert_true(hash_lower(&key, SLICE("@")) != hash_lower(&key, SLICE("`")));
+}
+
+/* The length counts, and so do zeros at the end; the key counts. */
+static void test_differs(void **state)
+{
+    const struct hash_key a = {1, 2}, b = {2, 1};
+    const char zeros[20] = {0};
+
+    (void)state;
+    for (size_t i = 0; i < 20; i++) {
+        for (size_t j = 0; j < i; j++)
+            assert_true(hash_bytes(&a, zeros, i) != hash_bytes(&a, zeros, j));
+        assert_true(hash_bytes(&a, zeros, i) != hash_bytes(&b, zeros, i));
+    }
+    assert_true(hash_bytes(&a, NULL, 0) == hash_slice(&a, SLICE_NONE));
+    assert_true(hash_bytes(&a, NULL, 0) == hash_lower(&a, SLICE("")));
+    assert_true(hash_mix(1) != hash_mix(2));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_lower),
+        cmocka_unit_test(test_differs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
