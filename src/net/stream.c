@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/stream.h"
+
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "net/stream_int.h"
+
+#define DEFAULT_MAX_QUEUE (1u << 20)
+/* recv calls for one readiness event, so that one busy peer does not starve the others. */
+#define MAX_READS 4
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+int net_stream_make(struct net_loop *loop, int fd, enum stream_state state, struct net_stream **out)
+{
+    if (net_rx_get(loop) == NULL)
+        return ERR_NOMEM;
+    struct net_stream *s = mem_zalloc(sizeof(*s));
+    if (s == NULL)
+        return ERR_NOMEM;
+    int rc = uv_poll_init_socket(&loop->uv, &s->poll, fd);
+    if (rc != 0) {
+        mem_free(s);
+        return rc;
+    }
+    s->poll.data = s;
+    s->fd = fd;
+    s->state = (uint8_t)state;
+    s->max_queue = DEFAULT_MAX_QUEUE;
+    list_init(&s->node);
+    *out = s;
+    return 0;
+}
+
+void net_stream_watch(struct net_stream *s)
+{
+    int mask = 0;
+    if (s->state == STREAM_CONNECTING)
+        mask = UV_WRITABLE;
+    else if (s->state == STREAM_OPEN)
+        mask = (s->paused ? 0 : UV_READABLE) | (s->blocked ? UV_WRITABLE : 0);
+    if (mask == s->mask)
+        return;
+    s->mask = (uint8_t)mask;
+    if (mask == 0)
+        uv_poll_stop(&s->poll);
+    else
+        uv_poll_start(&s->poll, mask, on_poll);
+}
+
+void net_stream_set(struct net_stream *s, const struct net_stream_events *events, void *user)
+{
+    s->ev = events;
+    s->user = user;
+}
+
+void net_stream_fail(struct net_stream *s, int err)
+{
+    if (s->state >= STREAM_ENDED)
+        return;
+    s->state = STREAM_ENDED;
+    s->err = err;
+    net_stream_watch(s);
+    list_remove(&s->node);
+    list_push(&stream_loop(s)->ended, &s->node);
+}
+
+/* On the loop: the stream has ended, or will never open. */
+static void tell_end(struct net_stream *s, int err)
+{
+    s->state = STREAM_ENDED;
+    s->err = err;
+    list_remove(&s->node);
+    net_stream_watch(s);
+    net_stream_drop_out(s);
+    if (s->ev != NULL)
+        s->ev->on_end(s->user, err);
+}
+
+/* What the peer sent before the end is handed out first: a response may stand before a reset. */
+void net_streams_end(struct net_loop *loop)
+{
+    struct list now;
+    list_init(&now);
+    list_splice(&now, &loop->ended);
+    while (!list_is_empty(&now)) {
+        struct net_stream *s = container_of(now.next, struct net_stream, node);
+        list_remove(&s->node);
+        int err = s->err;
+        (void)net_stream_read(s);
+        if (s->state != STREAM_CLOSED)
+            tell_end(s, err);
+    }
+}
+
+void net_streams_expire(struct net_loop *loop)
+{
+    uint64_t now = net_now(loop);
+    while (!list_is_empty(&loop->connecting)) {
+        struct net_stream *s = container_of(loop->connecting.next, struct net_stream, node);
+        if (s->deadline > now) {
+            net_connect_alarm(loop, s->deadline);
+            return;
+        }
+        tell_end(s, ERR_TIMEOUT);
+    }
+}
+
+bool net_stream_read(struct net_stream *s)
+{
+    struct net_rx *rx = stream_loop(s)->rx;
+    for (unsigned i = 0; i < MAX_READS && s->state != STREAM_CLOSED; i++) {
+        ssize_t n = recv(s->fd, rx->bytes[0], NET_DATAGRAM_MAX, MSG_DONTWAIT);
+        if (n == 0) {
+            s->err = ERR_CLOSED;
+            return false;
+        }
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return true;
+        if (n < 0) {
+            s->err = -errno;
+            return false;
+        }
+        if (s->ev != NULL)
+            s->ev->on_data(s->user, rx->bytes[0], (size_t)n);
+        if (n < NET_DATAGRAM_MAX || s->paused)
+            break;
+    }
+    return s->state != STREAM_CLOSED;
+}
+
+static int socket_error(const struct net_stream *s)
+{
+    int err = 0;
+    socklen_t len = sizeof(err);
+    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0)
+        return -errno;
+    return -err;
+}
+
+static void on_connected(struct net_stream *s)
+{
+    int err = socket_error(s);
+    if (err != 0) {
+        tell_end(s, err);
+        return;
+    }
+    list_remove(&s->node);
+    s->state = STREAM_OPEN;
+    if (s->out != NULL)
+        list_push(&stream_loop(s)->dirty, &s->node);
+    net_stream_watch(s);
+    s->ev->on_open(s->user);
+}
+
+/* libuv reports an error event without saying which, and stops polling. */
+static void on_poll_error(struct net_stream *s)
+{
+    s->mask = 0;
+    if (s->state == STREAM_CONNECTING) {
+        int err = socket_error(s);
+        tell_end(s, err != 0 ? err : -EIO);
+        return;
+    }
+    int err = 0;
+    if (!net_stream_read(s))
+        err = s->err;
+    else
+        err = socket_error(s);
+    if (s->state == STREAM_CLOSED)
+        return;
+    if (err != 0)
+        tell_end(s, err);
+    else
+        net_stream_watch(s);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct net_stream *s = poll->data;
+    if (s->state >= STREAM_ENDED)
+        return;
+    if (status < 0) {
+        on_poll_error(s);
+        return;
+    }
+    if (s->state == STREAM_CONNECTING) {
+        on_connected(s);
+        return;
+    }
+    if ((events & UV_WRITABLE) != 0) {
+        s->blocked = false;
+        net_stream_watch(s);
+        if (!list_is_linked(&s->node))
+            list_push(&stream_loop(s)->dirty, &s->node);
+    }
+    if ((events & UV_READABLE) != 0 && !s->paused && !net_stream_read(s) && s->state == STREAM_OPEN)
+        tell_end(s, s->err);
+}
+
+static void on_uv_closed(uv_handle_t *handle)
+{
+    mem_free(handle->data);
+}
+
+void net_stream_close(struct net_stream **stream, bool abort)
+{
+    struct net_stream *s = *stream;
+    if (s == NULL)
+        return;
+    *stream = NULL;
+    if (s->state == STREAM_OPEN && !abort && s->out != NULL && !s->blocked)
+        (void)!net_stream_try_send(s);
+    if (abort || (s->state == STREAM_ENDED && s->err != ERR_CLOSED)) {
+        struct linger none = {1, 0};
+        (void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    }
+    s->state = STREAM_CLOSED;
+    list_remove(&s->node);
+    net_stream_drop_out(s);
+    uv_close((uv_handle_t *)&s->poll, on_uv_closed);
+    close(s->fd);
+}
+
+void net_stream_read_pause(struct net_stream *s, bool pause)
+{
+    s->paused = pause;
+    net_stream_watch(s);
+}
+
+void net_stream_set_max(struct net_stream *s, size_t max_queue)
+{
+    s->max_queue = max_queue < UINT32_MAX ? (uint32_t)max_queue : UINT32_MAX;
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Accepting and opening of streams. */
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "net/stream_int.h"
+
+#define ACCEPTS_PER_TURN 64
+#define ACCEPT_PAUSE_MS  100
+#define BACKLOG          4096 /* the kernel cuts it to net.core.somaxconn */
+
+#ifndef IP_BIND_ADDRESS_NO_PORT
+#define IP_BIND_ADDRESS_NO_PORT 24
+#endif
+
+struct net_listener {
+    uv_poll_t poll;
+    uv_timer_t pause;
+    struct net_loop *loop;
+    struct counters *counters;
+    net_accept_fn *on_accept;
+    void *user;
+    struct addr local;
+    int fd;
+    bool wildcard, closed;
+    uint8_t handles; /* of libuv, still open */
+};
+
+static void on_acceptable(uv_poll_t *poll, int status, int events);
+
+static void accept_again(uv_timer_t *timer)
+{
+    struct net_listener *l = timer->data;
+    uv_poll_start(&l->poll, UV_READABLE, on_acceptable);
+}
+
+static void accept_pause(struct net_listener *l)
+{
+    counter_inc(l->counters, CTR_ACCEPT_PAUSED);
+    uv_poll_stop(&l->poll);
+    uv_timer_start(&l->pause, accept_again, ACCEPT_PAUSE_MS, 0);
+}
+
+static void accepted(struct net_listener *l, int fd, const union net_sockaddr *from)
+{
+    struct addr remote, local = l->local;
+    struct net_stream *s;
+    if (addr_from_sockaddr(&from->sa, &remote) != 0 ||
+        (l->wildcard && net_sock_local(fd, &local) != 0) ||
+        net_stream_make(l->loop, fd, STREAM_OPEN, &s) != 0) {
+        close(fd);
+        return;
+    }
+    l->on_accept(l->user, s, &remote, &local);
+    if (s->state == STREAM_OPEN)
+        net_stream_watch(s);
+}
+
+static void on_acceptable(uv_poll_t *poll, int status, int events)
+{
+    struct net_listener *l = poll->data;
+    (void)events;
+    if (status < 0) {
+        accept_pause(l);
+        return;
+    }
+    for (unsigned i = 0; i < ACCEPTS_PER_TURN && !l->closed; i++) {
+        union net_sockaddr from;
+        socklen_t len = sizeof(from);
+        int fd = accept4(l->fd, &from.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            accepted(l, fd, &from);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            accept_pause(l);
+        if (errno != EINTR && errno != ECONNABORTED)
+            return;
+    }
+}
+
+static int listen_socket(struct net_listener *l, const struct addr *local,
+                         const struct net_sockopt *opt)
+{
+    int fd = net_socket(net_af(local), SOCK_STREAM);
+    if (fd < 0)
+        return fd;
+    net_apply_tcp(fd, net_af(local), opt);
+    int rc = net_bind(fd, local, SOCK_STREAM);
+    if (rc == 0)
+        rc = net_sock_local(fd, &l->local);
+    if (rc == 0 && listen(fd, BACKLOG) != 0)
+        rc = -errno;
+    if (rc == 0)
+        rc = uv_poll_init_socket(&l->loop->uv, &l->poll, fd);
+    if (rc != 0) {
+        close(fd);
+        return rc;
+    }
+    l->fd = fd;
+    return 0;
+}
+
+int net_listener_open(struct net_loop *loop, const struct addr *local,
+                      const struct net_sockopt *opt, bool exclusive, struct counters *counters,
+                      net_accept_fn *on_accept, void *user, struct net_listener **out)
+{
+    if (net_rx_get(loop) == NULL)
+        return ERR_NOMEM;
+    int rc = exclusive ? net_probe(local, SOCK_STREAM) : 0;
+    if (rc != 0)
+        return rc;
+    struct net_listener *l = mem_zalloc(sizeof(*l));
+    if (l == NULL)
+        return ERR_NOMEM;
+    l->loop = loop;
+    l->counters = counters;
+    l->on_accept = on_accept;
+    l->user = user;
+    l->wildcard = addr_is_any(local);
+    rc = listen_socket(l, local, opt);
+    if (rc != 0) {
+        mem_free(l);
+        return rc;
+    }
+    uv_timer_init(&loop->uv, &l->pause);
+    l->poll.data = l->pause.data = l;
+    l->handles = 2;
+    uv_poll_start(&l->poll, UV_READABLE, on_acceptable);
+    *out = l;
+    return 0;
+}
+
+static void on_uv_closed(uv_handle_t *handle)
+{
+    struct net_listener *l = handle->data;
+    if (--l->handles == 0)
+        mem_free(l);
+}
+
+void net_listener_close(struct net_listener **listener)
+{
+    struct net_listener *l = *listener;
+    if (l == NULL)
+        return;
+    *listener = NULL;
+    l->closed = true;
+    uv_close((uv_handle_t *)&l->poll, on_uv_closed);
+    uv_close((uv_handle_t *)&l->pause, on_uv_closed);
+    close(l->fd);
+}
+
+void net_listener_local(const struct net_listener *l, struct addr *out)
+{
+    *out = l->local;
+}
+
+void net_listener_set_opt(struct net_listener *l, const struct net_sockopt *opt)
+{
+    net_apply_tcp(l->fd, net_af(&l->local), opt);
+}
+
+static int connect_socket(const struct addr *local, const struct addr *remote,
+                          const struct net_sockopt *opt)
+{
+    int fd = net_socket(net_af(remote), SOCK_STREAM);
+    if (fd < 0)
+        return fd;
+    net_apply_tcp(fd, net_af(remote), opt);
+    union net_sockaddr sa;
+    size_t len;
+    int rc = 0;
+    if (local->family != ADDR_NONE) {
+        struct addr from = *local;
+        from.port = 0;
+        int one = 1;
+        (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+        len = addr_to_sockaddr(&from, &sa.sa);
+        rc = bind(fd, &sa.sa, (socklen_t)len) == 0 ? 0 : -errno;
+    }
+    len = addr_to_sockaddr(remote, &sa.sa);
+    if (rc == 0 && connect(fd, &sa.sa, (socklen_t)len) != 0 && errno != EINPROGRESS)
+        rc = -errno;
+    if (rc != 0) {
+        close(fd);
+        return rc;
+    }
+    return fd;
+}
+
+/* Kept in order of the deadline; timeouts are nearly always equal, so the place is the end. */
+static void connecting_insert(struct net_loop *loop, struct net_stream *s)
+{
+    struct list *at = &loop->connecting;
+    while (at->prev != &loop->connecting &&
+           container_of(at->prev, struct net_stream, node)->deadline > s->deadline)
+        at = at->prev;
+    list_insert_before(at, &s->node);
+    if (loop->connecting.next == &s->node)
+        net_connect_alarm(loop, s->deadline);
+}
+
+int net_stream_open(struct net_loop *loop, const struct addr *local, const struct addr *remote,
+                    const struct net_sockopt *opt, uint32_t timeout_ms,
+                    const struct net_stream_events *events, void *user, struct net_stream **out)
+{
+    int fd = connect_socket(local, remote, opt);
+    if (fd < 0)
+        return fd;
+    struct net_stream *s;
+    int rc = net_stream_make(loop, fd, STREAM_CONNECTING, &s);
+    if (rc != 0) {
+        close(fd);
+        return rc;
+    }
+    net_stream_set(s, events, user);
+    s->deadline = net_now(loop) + timeout_ms;
+    connecting_insert(loop, s);
+    net_stream_watch(s);
+    *out = s;
+    return 0;
+}

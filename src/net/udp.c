@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/udp.h"
+
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "net/net_int.h"
+#include "net/udp_int.h"
+
+/* recvmmsg calls for one readiness event, so that one busy socket does not starve the others. */
+#define MAX_RECV_CALLS 8
+/* Asked for; the kernel gives at most net.core.rmem_max and wmem_max. */
+#define RECV_BUFFER (4 << 20)
+#define SEND_BUFFER (1 << 20)
+
+static void local_of(const struct net_udp *udp, struct msghdr *msg, struct addr *local)
+{
+    *local = udp->local;
+    if (!udp->wildcard)
+        return;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+            struct in_pktinfo info;
+            memcpy(&info, CMSG_DATA(c), sizeof(info));
+            memcpy(local->ip, &info.ipi_spec_dst, 4);
+        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+            struct in6_pktinfo info;
+            memcpy(&info, CMSG_DATA(c), sizeof(info));
+            memcpy(local->ip, &info.ipi6_addr, 16);
+            if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+                local->scope = info.ipi6_ifindex;
+        }
+    }
+}
+
+/* Returns how many came, 0 at the end. */
+static int receive_batch(struct net_udp *udp, struct net_rx *rx)
+{
+    for (unsigned i = 0; i < NET_BATCH; i++) {
+        rx->msgs[i].msg_hdr.msg_namelen = sizeof(rx->from[i]);
+        rx->msgs[i].msg_hdr.msg_controllen = udp->wildcard ? sizeof(rx->control[i]) : 0;
+    }
+    int n = recvmmsg(udp->fd, rx->msgs, NET_BATCH, MSG_DONTWAIT, NULL);
+    if (n <= 0)
+        return 0;
+    for (int i = 0; i < n && !udp->closed; i++) {
+        struct msghdr *msg = &rx->msgs[i].msg_hdr;
+        struct addr remote, local;
+        if ((msg->msg_flags & MSG_TRUNC) != 0 || addr_from_sockaddr(&rx->from[i].sa, &remote) != 0)
+            continue;
+        local_of(udp, msg, &local);
+        udp->on_datagram(udp->user, rx->bytes[i], rx->msgs[i].msg_len, &remote, &local);
+    }
+    return n;
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct net_udp *udp = poll->data;
+    if (status < 0) {
+        /* libuv stops polling after an error event; the error itself concerns one datagram. */
+        int err = 0;
+        socklen_t len = sizeof(err);
+        (void)getsockopt(udp->fd, SOL_SOCKET, SO_ERROR, &err, &len);
+        counter_inc(udp->counters, CTR_UDP_SEND_ERROR);
+        uv_poll_start(&udp->poll, udp->mask, on_poll);
+        return;
+    }
+    if ((events & UV_WRITABLE) != 0) {
+        net_udp_watch(udp, false);
+        net_udp_flush(udp);
+    }
+    if ((events & UV_READABLE) == 0)
+        return;
+    struct net_rx *rx = net_rx_get(udp->loop);
+    for (unsigned i = 0; rx != NULL && i < MAX_RECV_CALLS && !udp->closed; i++) {
+        if (receive_batch(udp, rx) < NET_BATCH)
+            break;
+    }
+}
+
+void net_udp_watch(struct net_udp *udp, bool writable)
+{
+    int mask = writable ? UV_READABLE | UV_WRITABLE : UV_READABLE;
+    if (mask == udp->mask)
+        return;
+    udp->mask = mask;
+    uv_poll_start(&udp->poll, mask, on_poll);
+}
+
+static int open_socket(struct net_udp *udp, const struct addr *local, const struct net_sockopt *opt)
+{
+    int fd = net_socket(net_af(local), SOCK_DGRAM);
+    if (fd < 0)
+        return fd;
+    int one = 1, rcv = RECV_BUFFER, snd = SEND_BUFFER;
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcv, sizeof(rcv));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &snd, sizeof(snd));
+    net_apply_tos(fd, net_af(local), opt);
+    int rc = net_bind(fd, local, SOCK_DGRAM);
+    if (rc == 0 && udp->wildcard) {
+        bool six = local->family == ADDR_IP6;
+        rc = setsockopt(fd, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_RECVPKTINFO : IP_PKTINFO,
+                        &one, sizeof(one)) == 0
+                 ? 0
+                 : -errno;
+    }
+    if (rc == 0)
+        rc = net_sock_local(fd, &udp->local);
+    if (rc == 0)
+        rc = uv_poll_init_socket(&udp->loop->uv, &udp->poll, fd);
+    if (rc != 0) {
+        close(fd);
+        return rc;
+    }
+    udp->fd = fd;
+    udp->poll.data = udp;
+    return 0;
+}
+
+int net_udp_open(struct net_loop *loop, const struct addr *local, const struct net_sockopt *opt,
+                 bool exclusive, struct counters *counters, net_datagram_fn *on_datagram,
+                 void *user, struct net_udp **out)
+{
+    if (net_rx_get(loop) == NULL)
+        return ERR_NOMEM;
+    int rc = exclusive ? net_probe(local, SOCK_DGRAM) : 0;
+    if (rc != 0)
+        return rc;
+    struct net_udp *udp = mem_zalloc(sizeof(*udp));
+    if (udp == NULL)
+        return ERR_NOMEM;
+    udp->loop = loop;
+    udp->counters = counters;
+    udp->on_datagram = on_datagram;
+    udp->user = user;
+    udp->wildcard = addr_is_any(local);
+    list_init(&udp->chunks);
+    rc = open_socket(udp, local, opt);
+    if (rc != 0) {
+        mem_free(udp);
+        return rc;
+    }
+    net_udp_watch(udp, false);
+    *out = udp;
+    return 0;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    mem_free(handle->data);
+}
+
+void net_udp_close(struct net_udp **udp_ptr)
+{
+    struct net_udp *udp = *udp_ptr;
+    if (udp == NULL)
+        return;
+    *udp_ptr = NULL;
+    net_udp_flush(udp);
+    net_udp_drop_all(udp);
+    udp->closed = true;
+    uv_close((uv_handle_t *)&udp->poll, on_closed);
+    close(udp->fd);
+}
+
+void net_udp_local(const struct net_udp *udp, struct addr *out)
+{
+    *out = udp->local;
+}
