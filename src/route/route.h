@@ -59,6 +59,7 @@ struct route_target {
     unsigned q;        /* 0 to 1000 */
     bool has_dest;     /* `dest` is known; else it has to be resolved */
     bool is_voip_service;
+    bool is_tried;     /* the proxy's: a branch took it */
     bool is_device; /* registered binding or DN with a contact: its failure says the DN is out of
                        service */
     uint32_t

@@ -85,7 +85,7 @@ void txn_on_flow_event(struct txns *txns, const struct flow_event *ev);
 int txn_server_new(struct txns *txns, const struct sip_msg *req, const struct flow_origin *origin,
                    const struct txn_tu *tu, size_t ctx_size, void **ctx,
                    uint64_t *server) WARN_UNUSED;
-/* A scope without a server transaction (requests of our own). */
+/* A scope without a server transaction (requests of our own), held once by the caller. */
 int txn_scope_new(struct txns *txns, const struct txn_tu *tu, size_t ctx_size, void **ctx,
                   struct txn_scope **scope) WARN_UNUSED;
 
@@ -102,6 +102,11 @@ const struct sip_msg *txn_request(struct txns *txns, uint64_t server);
 const struct flow_origin *txn_origin(struct txns *txns, uint64_t server);
 /* Has a final response been sent, or is the transaction gone? */
 bool txn_is_answered(struct txns *txns, uint64_t server);
+/* The context of a server transaction made for `tu`; NULL when it is stale or another user's. */
+void *txn_server_ctx(struct txns *txns, uint64_t server, const struct txn_tu *tu);
+/* Ends it without an answer (RFC 4320 4.2: none to a request that timed out). */
+void txn_server_forget(struct txns *txns, uint64_t server);
+
 /* Sends `bytes` (a whole response, allocated in the scope's arena, kept for retransmission).
  * Responses after a final one are ignored, except a further 2xx to an INVITE (RFC 6026 8.5,
  * retransmitted or of another branch), which is sent. 0, ERR_STALE, or the error of flows_send

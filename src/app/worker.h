@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One worker: where the rooms are put together, and the one dispatch.
+ *
+ * owns: its loop, wheel, flows, txns, route, proxy, registrar, mailbox, counters. borrows: what all
+ * workers share (struct shared) and the configuration. thread: made and ended by main, run by its
+ * own thread. */
+#ifndef APP_WORKER_H
+#define APP_WORKER_H
+
+#include <stdbool.h>
+
+#include "auth/auth.h"
+#include "base/counter.h"
+#include "base/mailbox.h"
+#include "conf/conf.h"
+#include "dn/dn.h"
+
+#define WORKERS_MAX 64
+
+/* What all workers share. */
+struct shared {
+    unsigned nworkers;
+    struct mailbox *mailboxes[WORKERS_MAX];
+    struct hash_key key; /* home of a call, branches, tokens */
+    struct dn_dir *dir;
+    struct auth *auth;
+    void (*on_drained)(
+        void *user, unsigned worker); /* from the worker's thread: its last transaction has ended */
+    void *user;
+};
+
+struct worker;
+
+/* Opens everything but does not run. 0; ERR_NOMEM; -errno with the address that could not be bound
+ * in *failed. `shared->mailboxes[index]` is set by it. */
+int worker_new(const struct conf *conf, struct shared *shared, unsigned index, struct worker **out,
+               struct addr *failed) WARN_UNUSED;
+/* Opens the listeners; called for each worker after all have their mailboxes. 0 or -errno with
+ * *failed. */
+int worker_listen(struct worker *w, struct addr *failed) WARN_UNUSED;
+/* The thread's function: until worker_stop. */
+void worker_run(struct worker *w);
+void worker_free(struct worker **w);
+
+/* Any thread: ask by mail, done at the worker's next turn. */
+void worker_stop(struct worker *w);
+/* A new configuration; the old one must live until worker_conf_seen says that each worker has taken
+ * the new one. */
+void worker_reload(struct worker *w, const struct conf *conf);
+const struct conf *worker_conf_seen(struct worker *w);
+/* No new connections, no new calls; on_drained when the last pending transaction has ended. */
+void worker_drain(struct worker *w);
+
+const struct counters *worker_counters(const struct worker *w);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The configuration file to one immutable `struct conf` made of each room's settings.
+ *
+ * One table (options.c) serves the parser, `holdfast --options`, the manual page and the reference
+ * in docs/. Unknown sections and names, and values outside their range, are errors; all errors of a
+ * file are reported, each with file, line, value and what is allowed. owns: all strings and lists
+ * in it, in one arena. thread: made by one, then read by any; never changed. */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "dn/dn.h"
+#include "flow/flow.h"
+#include "proxy/proxy.h"
+#include "registrar/registrar.h"
+#include "route/route.h"
+#include "txn/txn.h"
+
+enum conf_authenticate { CONF_AUTH_NONE, CONF_AUTH_REGISTER, CONF_AUTH_ALL };
+
+struct conf {
+    unsigned workers;
+    struct flow_conf flow; /* max_connections: of all workers together */
+    struct txn_conf txn;
+    struct route_conf route;
+    struct proxy_conf proxy;
+    struct registrar_conf registrar;
+    enum conf_authenticate authenticate;
+    const char *location;      /* "memory", "sqlite:FILE" */
+    const char *location_file; /* of sqlite, else NULL */
+    enum log_level log_level;
+    enum log_format log_format;
+    uint32_t drain_ms; /* how long SIGTERM waits for transactions */
+    struct dn_conf *dns;
+    unsigned ndns;
+    const char *file; /* NULL: the embedded default */
+};
+
+/* Reads `file` (NULL: the embedded default). Errors are written to `err` as "FILE:LINE: NAME =
+ * VALUE: what is allowed" lines, all of them. 0; ERR_PARSE (errors were written); -errno
+ * (unreadable, one line was written); ERR_NOMEM. */
+int conf_load(const char *file, FILE *err, struct conf **out) WARN_UNUSED;
+void conf_free(struct conf **conf);
+
+/* What a reload cannot change: writes one line for each option that differs and needs a restart;
+ * returns how many. */
+unsigned conf_needs_restart(const struct conf *now, const struct conf *next, FILE *out);
+
+/* `holdfast --options`: every option with section, default, valid values, when a change takes
+ * effect, and its text. */
+void conf_print_options(FILE *out);
+/* The same as Markdown for docs/options.md and as troff for the manual page holdfast.conf(5). */
+void conf_print_markdown(FILE *out);
+void conf_print_man(FILE *out);
+
+#endif

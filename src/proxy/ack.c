@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/proxy_int.h"
+
+/* An ACK of a 2xx on its way: a scope of its own, since its next hop may have to be resolved. */
+struct ack {
+    struct proxy *proxy;
+    struct txn_scope *scope;
+    const struct sip_msg *msg;
+    struct flow_origin origin;
+    struct proxy_way way;
+    struct route_query query;
+};
+
+static const struct txn_tu ack_tu = {0};
+
+/* The branch of a stateless element must be the same for the same request (RFC 3261 16.11): a hash
+ * of the branch it came with. Nothing answers an ACK, so it never has to find its way back. */
+static uint64_t ack_branch(struct ack *a)
+{
+    struct proxy *p = a->proxy;
+    uint64_t h = hash_slice(p->deps.key, a->msg->via.branch);
+    return hash_mix(h ^ hash_slice(p->deps.key, sip_get(a->msg, a->msg->call_id)));
+}
+
+static void ack_send(struct ack *a, const struct route_target *target, struct flow_dest *dest)
+{
+    struct proxy *p = a->proxy;
+    struct outgoing o = {
+        .req = a->msg,
+        .origin = &a->origin,
+        .way = &a->way,
+        .target = target,
+        .dest = dest,
+        .branch_id = ack_branch(a),
+        .loop = proxy_loop_hash(p, a->msg, &a->way),
+    };
+    struct slice bytes;
+    struct arena *arena = txn_scope_arena(a->scope);
+    int err = proxy_write_request(p, arena, &o, &bytes);
+    if (err == 0)
+        err = txn_send_stateless(p->deps.txns, dest, bytes);
+    if (err == 0)
+        counter_inc(p->deps.counters, CTR_REQ_FORWARDED);
+}
+
+static void on_resolved(void *user, int err, const struct flow_dest *dests, unsigned n)
+{
+    struct ack *a = user;
+    if (err == 0 && n != 0) {
+        struct flow_dest dest = dests[0];
+        ack_send(a, NULL, &dest);
+    }
+    txn_scope_unhold(a->scope);
+}
+
+static void ack_to_dn(struct ack *a, bool may_relay)
+{
+    struct route_set set;
+    struct arena *arena = txn_scope_arena(a->scope);
+    if (route_lookup(a->proxy->deps.route, &a->way.uri, may_relay, arena, &set) != 0 ||
+        set.status != 0 || set.n == 0)
+        return;
+    struct route_target *t = &set.targets[0];
+    if (t->has_dest) {
+        ack_send(a, t, &t->dest);
+        return;
+    }
+    struct sip_uri uri;
+    if (sip_uri_parse(t->uri, &uri) < 0)
+        return;
+    a->way.uri_text = t->uri;
+    a->way.uri = uri;
+    txn_scope_hold(a->scope);
+    route_resolve(a->proxy->deps.route, &uri, &a->query, on_resolved, a);
+}
+
+static void ack_route(struct ack *a)
+{
+    struct proxy *p = a->proxy;
+    bool may_relay = a->way.is_ours_dialog || route_may_relay(p->deps.route, &a->origin.remote);
+    if (a->way.next_route.len != 0) {
+        if (!may_relay)
+            return;
+        txn_scope_hold(a->scope);
+        route_resolve(p->deps.route, &a->way.next_uri, &a->query, on_resolved, a);
+    } else if (a->way.has_token) {
+        ack_send(a, NULL, &a->way.token);
+    } else {
+        ack_to_dn(a, may_relay);
+    }
+}
+
+void proxy_on_ack(struct proxy *p, const struct sip_msg *msg, const struct flow_origin *origin)
+{
+    struct txn_scope *scope;
+    void *ctx;
+    if (msg->max_forwards == 0 ||
+        txn_scope_new(p->deps.txns, &ack_tu, sizeof(struct ack), &ctx, &scope) != 0)
+        return;
+    struct ack *a = ctx;
+    a->proxy = p;
+    a->scope = scope;
+    a->msg = sip_msg_copy(msg, txn_scope_arena(scope));
+    a->origin = *origin;
+    if (a->msg != NULL && proxy_prepare(p, a->msg, &a->way) == 0)
+        ack_route(a);
+    txn_scope_unhold(scope);
+}

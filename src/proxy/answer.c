@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/proxy_int.h"
+
+#include "base/err.h"
+
+/* Our Via off, a length where the caller's stream needs one; into the arena. */
+static int write_response(struct pctx *c, const struct sip_msg *res, struct slice extra,
+                          struct slice *out)
+{
+    struct sip_edit e;
+    char text[48];
+    struct buf b;
+    sip_edit_init(&e, res);
+    sip_edit_pop(&e, SIP_H_VIA, 1);
+    if (sip_hdr_first(res, SIP_H_CONTENT_LENGTH) == NULL) {
+        buf_init(&b, text, sizeof(text));
+        buf_printf(&b, "Content-Length: %u\r\n", (unsigned)res->body_len);
+        sip_edit_append(&e, buf_get(&b));
+    }
+    if (extra.len != 0)
+        sip_edit_append(&e, extra);
+    size_t size = sip_edit_size(&e);
+    char *bytes = arena_bytes(c->arena, size);
+    if (bytes == NULL)
+        return ERR_NOMEM;
+    buf_init(&b, bytes, size);
+    int err = sip_edit_write(&e, &b);
+    *out = buf_get(&b);
+    return err;
+}
+
+static void send_up(struct pctx *c, unsigned status, struct slice bytes)
+{
+    struct proxy *p = c->proxy;
+    counter_inc(p->deps.counters, CTR_RES_FORWARDED);
+    if (status > 100)
+        c->has_answered = true;
+    if (status >= 200)
+        c->is_final = true;
+    if (c->has_answered)
+        timer_stop(p->deps.wheel, &c->trying);
+    /* What cannot be sent now is the transaction's to send again. */
+    (void)!txn_respond(p->deps.txns, c->server, status, bytes);
+}
+
+static void forward_response(struct pctx *c, const struct sip_msg *res)
+{
+    struct slice bytes;
+    if (write_response(c, res, SLICE_NONE, &bytes) == 0)
+        send_up(c, res->status, bytes);
+    else if (res->status >= 200 && !c->is_final) {
+        c->is_final = true;
+        txn_reply(c->proxy->deps.txns, c->server, 500, SLICE_NONE, SLICE_NONE);
+    }
+}
+
+/* --- the best response: RFC 3261 16.7 step 6 --- */
+
+/* Lower is better: any 6xx, then the lowest class; within 4xx those that help the caller to try
+ * again; what we made ourselves, or a 503 and 487, last in its class. */
+static unsigned rank(const struct best *b)
+{
+    unsigned s = b->status;
+    if (s >= 600)
+        return 0;
+    unsigned in_class = 50;
+    if (s == 401 || s == 407)
+        in_class = 0;
+    else if (s == 415 || s == 420 || s == 484)
+        in_class = 1;
+    else if (s == 503 || s == 487)
+        in_class = 60;
+    if (b->err != 0)
+        in_class = 70;
+    return s / 100 * 100 + in_class;
+}
+
+void best_take(struct pctx *c, const struct best *candidate)
+{
+    if (c->best.status == 0 || rank(candidate) < rank(&c->best))
+        c->best = *candidate;
+}
+
+static void send_own(struct pctx *c, unsigned status, struct slice reason, struct slice extra)
+{
+    struct proxy *p = c->proxy;
+    c->is_final = true;
+    c->has_answered = true;
+    timer_stop(p->deps.wheel, &c->trying);
+    counter_inc(p->deps.counters, CTR_REQ_REJECTED);
+    (void)!txn_reply(p->deps.txns, c->server, status, reason, extra);
+}
+
+void proxy_refuse(struct pctx *c, const struct refusal *why)
+{
+    send_own(c, why->status, slice_str(why->reason), why->extra);
+}
+
+/* Challenges of the other branches go into the one that is sent (RFC 3261 16.7 step 7). */
+static struct slice with_challenges(struct pctx *c, struct slice bytes)
+{
+    size_t len = 0;
+    LIST_EACH(node, &c->branches)
+    if (branch_of(node) != c->best.branch)
+        len += branch_of(node)->challenges.len;
+    if (len == 0)
+        return bytes;
+    char *text = arena_bytes(c->arena, bytes.len + len);
+    const char *end = memmem(bytes.ptr, bytes.len, "\r\n\r\n", 4);
+    if (text == NULL || end == NULL)
+        return bytes;
+    struct buf b;
+    buf_init(&b, text, bytes.len + len);
+    size_t lines = (size_t)(end - bytes.ptr) + 2;
+    buf_add(&b, bytes.ptr, lines);
+    LIST_EACH(node, &c->branches)
+    if (branch_of(node) != c->best.branch)
+        buf_slice(&b, branch_of(node)->challenges);
+    buf_add(&b, bytes.ptr + lines, bytes.len - lines);
+    return buf_get(&b);
+}
+
+/* What a caller is told when nothing could be reached: see docs/recovery.md, release. 0: nothing at
+ * all (RFC 4320 4.2: no 408 to a request that has timed out at its sender too). */
+static unsigned status_of_failure(const struct pctx *c, const struct branch *b, int err)
+{
+    if (err == ERR_TIMEOUT)
+        return c->is_invite ? 408 : 0;
+    if (err == ERR_UNSUPPORTED)
+        return 416;
+    if (err == ERR_NOMEM || err == ERR_FULL || err == ERR_LIMIT)
+        return 500;
+    if (sip_in_dialog(c->req))
+        return 408;
+    return b->target->is_device ? 480 : 500;
+}
+
+static void send_failure(struct pctx *c)
+{
+    unsigned status = c->best.status;
+    char text[160], errbuf[64];
+    struct buf b;
+    buf_init(&b, text, sizeof(text));
+    if (c->best.err == ERR_TIMEOUT)
+        buf_lit(&b, "Reason: SIP;cause=408;text=\"No answer\"\r\n");
+    else if (c->best.err != 0)
+        buf_printf(&b, "Reason: SIP;cause=503;text=\"%s\"\r\n",
+                   err_text(c->best.err, errbuf, sizeof(errbuf)));
+    if (status == 480 && c->set.retry_after != 0)
+        buf_printf(&b, "Retry-After: %u\r\n", c->set.retry_after);
+    send_own(c, status, SLICE_NONE, b.overflow ? SLICE_NONE : buf_get(&b));
+}
+
+void best_send(struct pctx *c)
+{
+    struct proxy *p = c->proxy;
+    struct best *best = &c->best;
+    if (best->status == 0) {
+        timer_stop(p->deps.wheel, &c->trying);
+        c->is_final = true;
+        txn_server_forget(p->deps.txns, c->server);
+    } else if (best->bytes.len == 0) {
+        send_failure(c);
+    } else if (best->status == 503) {
+        send_own(c, 500, SLICE("Next Hop Unavailable"), SLICE("Reason: SIP;cause=503\r\n"));
+    } else if (best->status == 430) {
+        send_own(c, 480, SLICE_NONE, SLICE("Reason: SIP;cause=430;text=\"Flow Failed\"\r\n"));
+    } else if (best->status == 401 || best->status == 407) {
+        send_up(c, best->status, with_challenges(c, best->bytes));
+    } else {
+        send_up(c, best->status, best->bytes);
+    }
+}
+
+/* --- responses that arrive --- */
+
+static void keep_challenges(struct branch *b, const struct sip_msg *res)
+{
+    static const enum sip_hdr_id ids[] = {SIP_H_WWW_AUTHENTICATE, SIP_H_PROXY_AUTHENTICATE};
+    size_t len = 0;
+    for (unsigned i = 0; i < 2; i++)
+        for (const struct sip_hdr *h = sip_hdr_first(res, ids[i]); h != NULL;
+             h = sip_hdr_after(res, h))
+            len += h->line_len;
+    char *text = len != 0 ? arena_bytes(b->ctx->arena, len) : NULL;
+    if (text == NULL)
+        return;
+    struct buf out;
+    buf_init(&out, text, len);
+    for (unsigned i = 0; i < 2; i++)
+        for (const struct sip_hdr *h = sip_hdr_first(res, ids[i]); h != NULL;
+             h = sip_hdr_after(res, h))
+            buf_add(&out, res->base + h->line, h->line_len);
+    b->challenges = buf_get(&out);
+}
+
+static void on_success(struct branch *b, const struct sip_msg *res)
+{
+    struct pctx *c = b->ctx;
+    branch_end(b);
+    c->is_over = true;
+    timer_stop(c->proxy->deps.wheel, &c->serial);
+    forward_response(c, res);
+    branches_cancel(c, b, SLICE("Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n"));
+}
+
+static void on_failure_response(struct branch *b, const struct sip_msg *res)
+{
+    struct pctx *c = b->ctx;
+    struct best candidate = {.status = res->status, .branch = b};
+    /* RFC 5626: this flow is gone, there may be another one to the device; RFC 3263 4.3: the next
+     * address. */
+    if ((res->status == 430 || res->status == 503) && branch_try_other(b))
+        return;
+    if (res->status == 401 || res->status == 407)
+        keep_challenges(b, res);
+    if (write_response(c, res, SLICE_NONE, &candidate.bytes) != 0)
+        candidate = (struct best){.status = 500, .err = ERR_NOMEM, .branch = b};
+    best_take(c, &candidate);
+    branch_end(b);
+    if (res->status >= 600) {
+        c->is_over = true;
+        branches_cancel(c, b, SLICE_NONE);
+    }
+    proxy_advance(c);
+}
+
+void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
+                       const struct flow_origin *origin)
+{
+    struct branch *b = ctx;
+    struct pctx *c = b->ctx;
+    (void)client;
+    (void)origin;
+    if (res->status < 200) {
+        if (res->status == 100)
+            return;
+        branch_on_provisional(b);
+        /* RFC 4320 4.1: of provisional responses only 100 goes to what is no INVITE. */
+        if (c->is_invite && !c->is_final)
+            forward_response(c, res);
+    } else if (res->status < 300) {
+        if (b->state != BRANCH_DONE)
+            on_success(b, res);
+        else if (c->is_invite)
+            forward_response(c, res); /* repeated, or late of a branch that was cancelled */
+    } else if (b->state != BRANCH_DONE) {
+        on_failure_response(b, res);
+    }
+}
+
+/* --- branches that fail without a response --- */
+
+static bool is_transport(int err)
+{
+    return err != ERR_TIMEOUT && err != ERR_NOMEM && err != ERR_LIMIT && err != ERR_FULL &&
+           err != ERR_UNSUPPORTED;
+}
+
+/* Out of service only when no way to the device is left: one dead connection is not a dead peer. */
+static void note_unreachable(struct branch *b, int err)
+{
+    struct pctx *c = b->ctx;
+    struct proxy *p = c->proxy;
+    if (!is_transport(err) || !b->target->is_device)
+        return;
+    c->unreachable++;
+    if (c->unreachable < c->set.n)
+        return;
+    uint64_t now = p->deps.wall(p->deps.user);
+    if (!dn_set_out_of_service(p->deps.dir, b->target->dn, err, now))
+        return;
+    counter_inc(p->deps.counters, CTR_DN_OOS);
+    LOG(LOG_WARN, "proxy", "DN out of service", LF_SLICE("dn", b->target->dn),
+        LF_SLICE("contact", b->target->uri), LF_ERR("cause", err),
+        LF_SLICE("call", sip_get(c->req, c->req->call_id)));
+}
+
+void branch_failed(struct branch *b, int err)
+{
+    struct pctx *c = b->ctx;
+    if (b->state == BRANCH_DONE)
+        return;
+    if (branch_try_other(b))
+        return;
+    note_unreachable(b, err);
+    struct best candidate = {.status = status_of_failure(c, b, err), .err = err, .branch = b};
+    if (b->was_cancelled && c->is_invite)
+        candidate.status = 487;
+    if (candidate.status != 0)
+        best_take(c, &candidate);
+    branch_end(b);
+    proxy_advance(c);
+}
+
+void proxy_on_failed(void *ctx, uint64_t client, int err)
+{
+    (void)client;
+    branch_failed(ctx, err);
+}

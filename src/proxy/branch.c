@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/proxy_int.h"
+
+static void on_timer_c(struct timer *t, uint64_t now);
+
+/* --- one branch --- */
+
+static struct branch *branch_new(struct pctx *c, struct route_target *t)
+{
+    struct branch *b = arena_zalloc(c->arena, sizeof(*b));
+    if (b == NULL)
+        return NULL;
+    b->ctx = c;
+    b->target = t;
+    timer_init(&b->timer_c, on_timer_c);
+    list_push(&c->branches, &b->node);
+    c->active++;
+    return b;
+}
+
+void branch_end(struct branch *b)
+{
+    if (b->state == BRANCH_DONE)
+        return;
+    if (b->state == BRANCH_RESOLVING) {
+        route_resolve_cancel(&b->query);
+        txn_scope_unhold(b->ctx->scope);
+    }
+    timer_stop(b->ctx->proxy->deps.wheel, &b->timer_c);
+    b->state = BRANCH_DONE;
+    b->ctx->active--;
+}
+
+static void set_timer_c(struct branch *b)
+{
+    struct proxy *p = b->ctx->proxy;
+    if (b->ctx->is_invite)
+        timer_set(p->deps.wheel, &b->timer_c, p->deps.wheel->now + p->conf->timer_c_ms);
+}
+
+void branch_on_provisional(struct branch *b)
+{
+    if (b->state == BRANCH_TRYING)
+        b->state = BRANCH_RINGING;
+    if (b->state == BRANCH_RINGING && !b->was_cancelled)
+        set_timer_c(b);
+}
+
+/* RFC 3261 16.8. */
+static void on_timer_c(struct timer *t, uint64_t now)
+{
+    struct branch *b = container_of(t, struct branch, timer_c);
+    struct pctx *c = b->ctx;
+    (void)now;
+    if (b->state == BRANCH_RINGING) {
+        b->was_cancelled = true;
+        txn_client_cancel(c->proxy->deps.txns, b->client,
+                          SLICE("Reason: SIP;cause=408;text=\"Timer C\"\r\n"));
+        return;
+    }
+    txn_client_forget(c->proxy->deps.txns, b->client);
+    branch_failed(b, ERR_TIMEOUT);
+}
+
+/* Too large for a datagram: by TCP, unless the URI asks for UDP (RFC 3261 18.1.1). */
+static bool wants_stream(const struct branch *b, const struct flow_dest *dest, size_t len)
+{
+    struct sip_uri uri;
+    if (dest->transport != SIP_UDP || len <= PROXY_MTU || b->is_fallback)
+        return false;
+    if (!flows_has(b->ctx->proxy->deps.flows, SIP_TCP, dest->remote.family))
+        return false;
+    return sip_uri_parse(b->target->uri, &uri) < 0 || uri.transport_text.len == 0;
+}
+
+static int branch_write(struct branch *b, struct flow_dest *dest, struct slice *bytes)
+{
+    struct pctx *c = b->ctx;
+    struct outgoing o = {
+        .req = c->req,
+        .origin = txn_origin(c->proxy->deps.txns, c->server),
+        .way = &c->way,
+        .target = b->target,
+        .dest = dest,
+        .branch_id = b->client,
+        .loop = c->loop,
+        .breadth = b->breadth,
+        .record_route = c->proxy->conf->record_route && c->is_dialog_forming,
+    };
+    int err = proxy_write_request(c->proxy, c->arena, &o, bytes);
+    if (err != 0 || !wants_stream(b, dest, bytes->len))
+        return err;
+    dest->transport = SIP_TCP;
+    dest->flow = 0;
+    b->is_upgraded = true;
+    return proxy_write_request(c->proxy, c->arena, &o, bytes);
+}
+
+static void branch_send(struct branch *b)
+{
+    struct pctx *c = b->ctx;
+    struct txns *txns = c->proxy->deps.txns;
+    struct flow_dest dest = b->dests[b->dest];
+    struct slice bytes;
+    int err = txn_client_new(txns, c->scope, b, &b->client);
+    if (err != 0) {
+        branch_failed(b, err);
+        return;
+    }
+    err = branch_write(b, &dest, &bytes);
+    if (err != 0) {
+        txn_client_drop(txns, b->client);
+        branch_failed(b, err);
+        return;
+    }
+    b->state = BRANCH_TRYING;
+    set_timer_c(b);
+    counter_inc(c->proxy->deps.counters, CTR_REQ_FORWARDED);
+    txn_client_send(txns, b->client, (enum sip_method)c->req->method, &dest, bytes);
+}
+
+static void on_resolved(void *user, int err, const struct flow_dest *dests, unsigned n)
+{
+    struct branch *b = user;
+    struct pctx *c = b->ctx;
+    b->state = BRANCH_NEW;
+    if (err == 0) {
+        b->dests = arena_alloc(c->arena, n * sizeof(*dests));
+        err = b->dests == NULL ? ERR_NOMEM : 0;
+    }
+    if (err != 0) {
+        branch_failed(b, err);
+    } else {
+        memcpy(b->dests, dests, n * sizeof(*dests));
+        b->ndests = n;
+        for (unsigned i = 0; i < n; i++)
+            b->dests[i].no_reopen = b->target->is_voip_service;
+        branch_send(b);
+    }
+    txn_scope_unhold(c->scope);
+}
+
+/* The URI that leads to the next hop: topmost Route left, Path of the binding, or the target
+ * itself. */
+static int next_hop_uri(const struct branch *b, struct sip_uri *uri)
+{
+    const struct proxy_way *way = &b->ctx->way;
+    if (way->next_route.len != 0) {
+        *uri = way->next_uri;
+        return 0;
+    }
+    if (b->target->path.len == 0)
+        return sip_uri_parse(b->target->uri, uri);
+    struct slice rest = b->target->path, element;
+    struct sip_name_addr na;
+    if (!sip_list_next(&rest, &element) || sip_name_addr_parse(element, &na) < 0)
+        return ERR_PARSE;
+    return sip_uri_parse(na.uri, uri);
+}
+
+static void branch_run(struct branch *b)
+{
+    struct pctx *c = b->ctx;
+    if (b->target->has_dest) {
+        b->dests = &b->target->dest;
+        b->ndests = 1;
+        branch_send(b);
+        return;
+    }
+    struct sip_uri uri;
+    int err = next_hop_uri(b, &uri);
+    if (err != 0) {
+        branch_failed(b, err);
+        return;
+    }
+    b->state = BRANCH_RESOLVING;
+    txn_scope_hold(c->scope);
+    txn_scope_hold(
+        c->scope); /* the answer may come inside the call and end the scope before it returns */
+    route_resolve(c->proxy->deps.route, &uri, &b->query, on_resolved, b);
+    txn_scope_unhold(c->scope);
+}
+
+static bool start_target(struct pctx *c, struct route_target *t, unsigned breadth)
+{
+    t->is_tried = true;
+    struct branch *b = branch_new(c, t);
+    if (b == NULL)
+        return false;
+    b->breadth = breadth;
+    branch_run(b);
+    return true;
+}
+
+/* --- failure of a branch --- */
+
+/* Another flow of the same device (RFC 5626 4.2.1, 5.3), not yet tried. */
+static struct route_target *other_flow(const struct pctx *c, const struct route_target *t)
+{
+    for (unsigned i = 0; t->instance.len != 0 && i < c->set.n; i++) {
+        struct route_target *o = &c->set.targets[i];
+        if (!o->is_tried && slice_eq(o->instance, t->instance))
+            return o;
+    }
+    return NULL;
+}
+
+bool branch_try_other(struct branch *b)
+{
+    struct pctx *c = b->ctx;
+    if (b->is_upgraded && !b->is_fallback) {
+        b->is_fallback = true;
+        branch_send(b);
+        return true;
+    }
+    if (c->is_over || b->was_cancelled)
+        return false;
+    if (b->dest + 1 < b->ndests) {
+        b->dest++;
+        b->is_upgraded = b->is_fallback = false;
+        branch_send(b);
+        return true;
+    }
+    struct route_target *t = other_flow(c, b->target);
+    if (t == NULL)
+        return false;
+    unsigned breadth = b->breadth;
+    branch_end(b);
+    return start_target(c, t, breadth);
+}
+
+/* --- all branches --- */
+
+void branches_cancel(struct pctx *c, const struct branch *but, struct slice reason)
+{
+    LIST_EACH_SAFE(node, tmp, &c->branches)
+    {
+        struct branch *b = branch_of(node);
+        if (b == but || b->state == BRANCH_DONE || b->was_cancelled)
+            continue;
+        b->was_cancelled = true;
+        if (b->state == BRANCH_NEW || b->state == BRANCH_RESOLVING) {
+            branch_end(b);
+            continue;
+        }
+        timer_stop(c->proxy->deps.wheel, &b->timer_c);
+        txn_client_cancel(c->proxy->deps.txns, b->client, reason);
+    }
+}
+
+/* Flows of one device are alternatives: only the first of them counts as a target of its own. */
+static bool is_waiting(const struct pctx *c, unsigned i)
+{
+    const struct route_target *t = &c->set.targets[i];
+    if (t->is_tried)
+        return false;
+    for (unsigned k = 0; t->instance.len != 0 && k < c->set.n; k++)
+        if (k != i && slice_eq(c->set.targets[k].instance, t->instance) &&
+            (k < i || c->set.targets[k].is_tried))
+            return false;
+    return true;
+}
+
+/* The targets to be tried together: all, one, or those with the highest q left. */
+static unsigned next_group(const struct pctx *c, struct route_target **group, unsigned max)
+{
+    unsigned n = 0;
+    enum route_fork fork = c->proxy->conf->fork;
+    for (unsigned i = 0; i < c->set.n && n < max; i++) {
+        struct route_target *t = &c->set.targets[i];
+        if (!is_waiting(c, i))
+            continue;
+        if (n != 0 &&
+            (fork == ROUTE_FORK_SEQUENTIAL || (fork == ROUTE_FORK_Q && t->q != group[0]->q)))
+            break;
+        group[n++] = t;
+    }
+    return n;
+}
+
+bool proxy_start_next(struct pctx *c)
+{
+    struct proxy *p = c->proxy;
+    struct route_target *group[PROXY_GROUP_MAX];
+    unsigned max = p->conf->max_targets < PROXY_GROUP_MAX ? p->conf->max_targets : PROXY_GROUP_MAX;
+    if (c->breadth < max)
+        max = c->breadth; /* RFC 5393 5.3.3: no more branches at a time than breadth; the rest comes
+                             after them */
+    unsigned n = next_group(c, group, max);
+    if (n == 0)
+        return false;
+    /* Marked first: a branch that fails at once must not take its neighbour. */
+    for (unsigned i = 0; i < n; i++)
+        group[i]->is_tried = true;
+    txn_scope_hold(c->scope);
+    c->is_starting = true;
+    for (unsigned i = 0; i < n; i++)
+        if (!start_target(c, group[i], c->breadth / n))
+            best_take(c, &(struct best){.status = 500, .err = ERR_NOMEM});
+    c->is_starting = false;
+    struct route_target *more[1];
+    if (c->active != 0 && next_group(c, more, 1) != 0)
+        timer_set(p->deps.wheel, &c->serial, p->deps.wheel->now + p->conf->serial_ms);
+    if (c->active == 0)
+        proxy_advance(c);
+    txn_scope_unhold(c->scope);
+    return true;
+}
+
+/* A target has rung long enough: the next one's turn (fork = sequential or q). */
+void proxy_on_serial(struct timer *t, uint64_t now)
+{
+    struct pctx *c = container_of(t, struct pctx, serial);
+    (void)now;
+    if (c->is_over)
+        return;
+    branches_cancel(c, NULL, SLICE_NONE);
+    if (!proxy_start_next(c))
+        proxy_advance(c);
+}
+
+void proxy_advance(struct pctx *c)
+{
+    if (c->active != 0 || c->is_starting)
+        return;
+    timer_stop(c->proxy->deps.wheel, &c->serial);
+    if (!c->is_over && proxy_start_next(c))
+        return;
+    if (!c->is_final)
+        best_send(c);
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/proxy_int.h"
+
+/* RFC 5393 4.2.1: over everything that decides where the request goes, and nothing that changes at
+ * each hop. */
+uint32_t proxy_loop_hash(struct proxy *p, const struct sip_msg *req, const struct proxy_way *way)
+{
+    const struct hash_key *key = p->deps.key;
+    uint64_t h = hash_slice(key, way->uri_text);
+    h = hash_mix(h ^ hash_slice(key, way->next_route));
+    h = hash_mix(h ^ hash_slice(key, sip_get(req, req->call_id)));
+    h = hash_mix(h ^ hash_slice(key, sip_get(req, req->from_tag)));
+    h = hash_mix(h ^ hash_slice(key, sip_get(req, req->to_tag)));
+    h = hash_mix(h ^ req->cseq ^ (uint64_t)req->cseq_method << 32);
+    h = hash_mix(h ^ hash_slice(key, sip_value(req, SIP_H_PROXY_REQUIRE)));
+    h = hash_mix(h ^ hash_slice(key, sip_value(req, SIP_H_PROXY_AUTHORIZATION)));
+    return (uint32_t)h;
+}
+
+static bool has_looped(const struct pctx *c)
+{
+    struct sip_iter it;
+    struct slice element;
+    struct sip_via via;
+    uint64_t id;
+    uint32_t loop;
+    sip_iter_init(&it, c->req, SIP_H_VIA);
+    while (sip_iter_next(&it, &element)) {
+        if (sip_via_parse(element, &via) == 0 && sip_branch_parse(via.branch, &id, &loop) == 0 &&
+            loop == c->loop)
+            return true;
+    }
+    return false;
+}
+
+static bool accepts(const struct proxy_conf *conf, struct slice tag)
+{
+    for (unsigned i = 0; i < conf->nproxy_require; i++)
+        if (slice_ieq(conf->proxy_require[i], tag))
+            return true;
+    return false;
+}
+
+/* 420 with the tags we do not know (RFC 3261 16.3 step 5). */
+static void check_proxy_require(struct pctx *c, struct refusal *out)
+{
+    struct sip_iter it;
+    struct slice tag;
+    size_t room = 16;
+    sip_iter_init(&it, c->req, SIP_H_PROXY_REQUIRE);
+    while (sip_iter_next(&it, &tag))
+        room += tag.len + 2;
+    struct buf b;
+    char *text = NULL;
+    unsigned n = 0;
+    sip_iter_init(&it, c->req, SIP_H_PROXY_REQUIRE);
+    while (sip_iter_next(&it, &tag)) {
+        if (accepts(c->proxy->conf, tag))
+            continue;
+        if (text == NULL) {
+            text = arena_bytes(c->arena, room);
+            if (text == NULL)
+                return;
+            buf_init(&b, text, room);
+        }
+        buf_str(&b, n++ == 0 ? "Unsupported: " : ", ");
+        buf_slice(&b, tag);
+    }
+    if (text == NULL)
+        return;
+    buf_lit(&b, "\r\n");
+    *out = (struct refusal){420, NULL, buf_get(&b)};
+}
+
+static void check_max_forwards(struct pctx *c, struct refusal *out)
+{
+    if (c->req->max_forwards == 0)
+        *out = (struct refusal){483, NULL, SLICE_NONE};
+}
+
+static void check_scheme(struct pctx *c, struct refusal *out)
+{
+    const struct sip_uri *uri = &c->way.uri;
+    if (uri->scheme == SIP_SCHEME_OTHER || uri->scheme == SIP_SCHEME_SIPS)
+        *out = (struct refusal){416, NULL, SLICE_NONE};
+}
+
+static void check_breadth(struct pctx *c, struct refusal *out)
+{
+    uint32_t breadth;
+    int err = sip_value_u32(c->req, SIP_H_MAX_BREADTH, &breadth);
+    c->breadth = err == 0 ? breadth : c->proxy->conf->max_breadth;
+    if (err == ERR_PARSE || err == ERR_RANGE)
+        *out = (struct refusal){400, "Bad Max-Breadth", SLICE_NONE};
+    else if (c->breadth == 0)
+        *out = (struct refusal){440, NULL, SLICE_NONE};
+}
+
+void proxy_check(struct pctx *c, struct refusal *out)
+{
+    check_scheme(c, out);
+    if (out->status == 0)
+        check_max_forwards(c, out);
+    if (out->status == 0 && has_looped(c)) {
+        counter_inc(c->proxy->deps.counters, CTR_LOOP);
+        *out = (struct refusal){482, NULL, SLICE_NONE};
+    }
+    if (out->status == 0)
+        check_breadth(c, out);
+    if (out->status == 0)
+        check_proxy_require(c, out);
+}
+
+/* sip-authenticate = all: a request outside a dialog whose From is a DN of ours with a password. */
+void proxy_check_auth(struct pctx *c, struct refusal *out)
+{
+    struct proxy *p = c->proxy;
+    if (!p->conf->authenticate_all || sip_in_dialog(c->req) || c->req->method == SIP_CANCEL)
+        return;
+    struct sip_name_addr from;
+    struct sip_uri uri;
+    struct slice name;
+    struct dn_info dn;
+    if (sip_name_addr_parse(sip_value(c->req, SIP_H_FROM), &from) < 0 ||
+        sip_uri_parse(from.uri, &uri) < 0)
+        return;
+    int err = route_dn_of(p->deps.route, &uri, c->arena, &name);
+    uint64_t now = p->deps.wall(p->deps.user);
+    if (err == 0)
+        err = dn_find(p->deps.dir, name, now, c->arena, &dn);
+    if (err == ERR_NOMEM)
+        *out = (struct refusal){500, NULL, SLICE_NONE};
+    if (err != 0 || (dn.password.len == 0 && dn.password_ha1.len == 0))
+        return;
+    enum auth_result r = auth_check(p->deps.auth, c->req, true, name, uri.host, &dn, now);
+    if (r == AUTH_OK)
+        return;
+    if (r == AUTH_BAD) {
+        *out = (struct refusal){400, "Bad Proxy-Authorization", SLICE_NONE};
+        return;
+    }
+    counter_inc(p->deps.counters, r == AUTH_WRONG ? CTR_AUTH_FAILED : CTR_AUTH_CHALLENGED);
+    size_t room = 1024 + 2 * uri.host.len;
+    char *text = arena_bytes(c->arena, room);
+    struct buf b;
+    buf_init(&b, text, text != NULL ? room : 0);
+    auth_challenge(p->deps.auth, &b, true, uri.host, &dn, r == AUTH_STALE, now);
+    *out = (struct refusal){b.overflow ? 500 : 407, NULL, b.overflow ? SLICE_NONE : buf_get(&b)};
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/proxy_int.h"
+#include "sip/received.h"
+
+/* Texts made for one outgoing request stand one behind the other in one buffer, whose storage does
+ * not move: the edits borrow them until they are written. */
+#define DRAFT_ROOM 3072 /* all but what the peers' texts add */
+
+static struct slice since(const struct buf *b, size_t at)
+{
+    return slice_of(b->ptr + at, b->len - at);
+}
+
+static void write_host(struct proxy *p, const struct addr *local, bool may_name, struct buf *out)
+{
+    char ip[ADDR_TEXT_MAX];
+    if (may_name && !p->conf->via_address && p->conf->host_name.len != 0)
+        buf_slice(out, p->conf->host_name);
+    else
+        buf_str(out, addr_write_ip(local, true, ip));
+    buf_char(out, ':');
+    buf_u64(out, local->port);
+}
+
+/* RFC 3261 16.6 step 8. rport, so that the answer finds its way back through a NAT (RFC 3581). */
+static void edit_via(struct proxy *p, struct sip_edit *e, const struct outgoing *o,
+                     const struct flow_local *local, struct buf *b)
+{
+    size_t at = b->len;
+    buf_lit(b, "Via: SIP/2.0/");
+    buf_slice(b, sip_transport_via(o->dest->transport));
+    buf_char(b, ' ');
+    write_host(p, &local->addr, true, b);
+    buf_lit(b, ";branch=");
+    sip_branch_write(b, o->branch_id, o->loop);
+    if (o->dest->transport == SIP_UDP)
+        buf_lit(b, ";rport");
+    buf_lit(b, "\r\n");
+    sip_edit_insert(e, SIP_H_VIA, since(b, at));
+    at = b->len;
+    if (sip_write_received(b, o->req))
+        sip_edit_replace(e, o->req->via.text, since(b, at));
+}
+
+/* One Record-Route of ours: for the side that is reached by `dest` from `local`. */
+static void draft_record_route(struct proxy *p, const struct outgoing *o,
+                               const struct flow_dest *dest, const struct addr *local,
+                               bool with_token, struct buf *b)
+{
+    buf_lit(b, "Record-Route: <sip:");
+    if (with_token) {
+        route_token_write(p->deps.route, dest, b);
+        buf_char(b, '@');
+    }
+    write_host(p, local, false, b);
+    if (dest->transport != SIP_UDP) {
+        buf_lit(b, ";transport=");
+        buf_slice(b, sip_transport_param(dest->transport));
+    }
+    buf_lit(b, ";lr;hf-mark=");
+    buf_hex(b, proxy_dialog_mark(p, o->req), 16);
+    buf_lit(b, ">\r\n");
+}
+
+/* Does the address in this URI lead where `dest` leads? Else later requests need a token to find
+ * the flow. */
+static bool uri_leads_to(const struct sip_uri *uri, const struct flow_dest *dest)
+{
+    struct addr a;
+    return dest->transport == SIP_UDP && uri->transport_text.len == 0 &&
+           addr_parse_ip(uri->host, uri->port != 0 ? uri->port : 5060, &a) == 0 &&
+           addr_eq(&a, &dest->remote);
+}
+
+static bool contact_leads_to(const struct sip_msg *req, const struct flow_dest *dest)
+{
+    struct sip_name_addr na;
+    struct sip_uri uri;
+    struct sip_iter it;
+    struct slice element;
+    sip_iter_init(&it, req, SIP_H_CONTACT);
+    return sip_iter_next(&it, &element) && sip_name_addr_parse(element, &na) == 0 &&
+           sip_uri_parse(na.uri, &uri) == 0 && uri_leads_to(&uri, dest);
+}
+
+/* RFC 3261 16.6 step 4; two values where the sides differ (RFC 5658), and where a side is reached
+ * by a flow only: the value that faces a side names its flow, and of the two that a request brings
+ * back the last one is the side it goes to. */
+static void edit_record_route(struct proxy *p, struct sip_edit *e, const struct outgoing *o,
+                              const struct flow_local *out_local, struct buf *b)
+{
+    if (!o->record_route)
+        return;
+    size_t at = b->len;
+    struct flow_dest from;
+    flow_response_dest(o->origin, &o->req->via, &from);
+    from.local = o->origin->local;
+    const struct sip_uri *uri = &o->way->uri;
+    struct sip_uri target_uri;
+    if (o->target != NULL && sip_uri_parse(o->target->uri, &target_uri) == 0)
+        uri = &target_uri;
+    /* Behind another proxy the flow does not belong to the end of the dialog, and its Record-Route
+     * leads there. */
+    bool is_first_hop = sip_hdr_first(o->req, SIP_H_RECORD_ROUTE) == NULL;
+    bool is_last_hop = o->way->next_route.len == 0 &&
+                       (o->target == NULL || o->target->path.len == 0);
+    bool token_from = is_first_hop && !contact_leads_to(o->req, &from);
+    bool token_to = is_last_hop && !uri_leads_to(uri, o->dest);
+    bool differ = from.transport != o->dest->transport || !addr_eq(&from.local, &out_local->addr);
+    if (differ || token_from || token_to)
+        draft_record_route(p, o, o->dest, &out_local->addr, token_to, b);
+    draft_record_route(p, o, &from, &from.local, token_from, b);
+    sip_edit_insert(e, SIP_H_RECORD_ROUTE, since(b, at));
+}
+
+/* A stream needs the length that a datagram could leave out (RFC 3261 20.14). */
+static void edit_content_length(struct sip_edit *e, const struct outgoing *o, struct buf *b)
+{
+    if (sip_hdr_first(o->req, SIP_H_CONTENT_LENGTH) != NULL || o->dest->transport == SIP_UDP)
+        return;
+    size_t at = b->len;
+    buf_printf(b, "Content-Length: %u\r\n", (unsigned)o->req->body_len);
+    sip_edit_append(e, since(b, at));
+}
+
+static void edit_max_forwards(struct sip_edit *e, const struct sip_msg *req, struct buf *b)
+{
+    size_t at = b->len;
+    if (req->max_forwards < 0) {
+        buf_lit(b, "Max-Forwards: ");
+        buf_u64(b, PROXY_MAX_FORWARDS);
+        buf_lit(b, "\r\n");
+        sip_edit_append(e, since(b, at));
+        return;
+    }
+    buf_u64(b, (uint64_t)req->max_forwards - 1);
+    sip_edit_value(e, SIP_H_MAX_FORWARDS, since(b, at));
+}
+
+static void edit_breadth(struct sip_edit *e, uint32_t breadth, struct buf *b)
+{
+    if (breadth == 0)
+        return;
+    size_t at = b->len;
+    if (sip_hdr_first(e->msg, SIP_H_MAX_BREADTH) != NULL) {
+        buf_u64(b, breadth);
+        sip_edit_value(e, SIP_H_MAX_BREADTH, since(b, at));
+        return;
+    }
+    buf_lit(b, "Max-Breadth: ");
+    buf_u64(b, breadth);
+    buf_lit(b, "\r\n");
+    sip_edit_append(e, since(b, at));
+}
+
+/* The last Route is the Request-URI now (strict_popped), the topmost ones were ours, and towards a
+ * strict router the next Route becomes the Request-URI and ours goes to the end (RFC
+ * 3261 16.4, 16.6 step 6). */
+static void edit_routes(struct sip_edit *e, const struct outgoing *o, struct slice uri,
+                        struct buf *b)
+{
+    unsigned pop = o->way->popped;
+    bool strict = o->way->next_route.len != 0 && o->way->next_is_strict;
+    if (strict)
+        pop++;
+    unsigned total = 0;
+    struct sip_iter it;
+    struct slice element, last = SLICE_NONE;
+    const struct sip_hdr *last_line = NULL;
+    sip_iter_init(&it, o->req, SIP_H_ROUTE);
+    while (sip_iter_next(&it, &element)) {
+        total++;
+        last = element;
+        last_line = it.hdr;
+    }
+    if (o->way->strict_popped && pop + 1 >= total) {
+        sip_edit_remove(e, SIP_H_ROUTE);
+    } else {
+        if (pop != 0)
+            sip_edit_pop(e, SIP_H_ROUTE, pop);
+        if (o->way->strict_popped)
+            sip_edit_remove_element(e, last_line, last);
+    }
+    if (strict) {
+        size_t at = b->len;
+        buf_lit(b, "Route: <");
+        buf_slice(b, uri);
+        buf_lit(b, ">\r\n");
+        sip_edit_append(e, since(b, at));
+    }
+    if (o->target != NULL && o->target->path.len != 0) {
+        size_t at = b->len;
+        buf_lit(b, "Route: ");
+        buf_slice(b, o->target->path);
+        buf_lit(b, "\r\n");
+        sip_edit_insert(e, SIP_H_ROUTE, since(b, at));
+    }
+}
+
+static int write_edits(struct arena *arena, const struct sip_edit *e, struct slice *out)
+{
+    size_t size = sip_edit_size(e);
+    if (size > SIP_MSG_MAX)
+        return ERR_LIMIT;
+    char *bytes = arena_bytes(arena, size);
+    if (bytes == NULL)
+        return ERR_NOMEM;
+    struct buf b;
+    buf_init(&b, bytes, size);
+    int err = sip_edit_write(e, &b);
+    *out = buf_get(&b);
+    return err;
+}
+
+int proxy_write_request(struct proxy *p, struct arena *arena, const struct outgoing *o,
+                        struct slice *out)
+{
+    struct flow_local local;
+    int err = flows_local_for(p->deps.flows, o->dest, &local);
+    if (err < 0)
+        return err;
+    char room[2 * DRAFT_ROOM], *text = room;
+    size_t cap = DRAFT_ROOM + o->way->uri_text.len + sip_received_size(o->req);
+    if (o->target != NULL)
+        cap += o->target->path.len + o->target->uri.len;
+    if (cap > sizeof(room)) {
+        text = arena_bytes(arena, cap);
+        if (text == NULL)
+            return ERR_NOMEM;
+    }
+    struct buf b;
+    buf_init(&b, text, cap);
+    struct sip_edit e;
+    sip_edit_init(&e, o->req);
+    struct slice uri = o->target != NULL ? o->target->uri : o->way->uri_text;
+    bool is_strict = o->way->next_route.len != 0 && o->way->next_is_strict;
+    struct slice first = is_strict ? o->way->next_uri.text : uri;
+    if (!slice_eq(first, sip_get(o->req, o->req->uri)))
+        sip_edit_uri(&e, first);
+    edit_via(p, &e, o, &local, &b);
+    edit_max_forwards(&e, o->req, &b);
+    edit_routes(&e, o, uri, &b);
+    edit_record_route(p, &e, o, &local, &b);
+    edit_breadth(&e, o->breadth, &b);
+    edit_content_length(&e, o, &b);
+    return b.overflow ? ERR_LIMIT : write_edits(arena, &e, out);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The response context of a request (RFC 3261 16.2) and what the files of this room share.
+ *
+ * owns: a context and its branches live in the arena of the request's scope. thread: one worker. */
+#ifndef PROXY_PROXY_INT_H
+#define PROXY_PROXY_INT_H
+
+#include "base/list.h"
+#include "base/log.h"
+#include "proxy/proxy.h"
+#include "sip/edit.h"
+#include "sip/write.h"
+
+#define PROXY_MAX_FORWARDS   70
+#define PROXY_MTU            1300 /* RFC 3261 18.1.1: larger requests go by a stream */
+#define PROXY_TRYING_MS      100  /* RFC 3261 17.2.1 allows 200 */
+#define PROXY_LATE_TRYING_MS 3500 /* RFC 4320: when Timer E of the sender has reached T2 */
+#define PROXY_GROUP_MAX      32   /* targets at a time */
+#define PROXY_OUR_ROUTES_MAX 8    /* of our own Record-Route values taken from one request */
+
+struct proxy {
+    const struct proxy_conf *conf;
+    struct proxy_deps deps;
+    struct log_limit oos_limit;
+};
+
+/* A request after Route preprocessing (RFC 3261 16.4): what is left to do is said, not done. */
+struct proxy_way {
+    struct sip_uri uri;      /* Request-URI to look up */
+    struct slice uri_text;   /* the same as text */
+    unsigned popped;         /* topmost Routes that were ours */
+    bool strict_popped;      /* the last Route became the Request-URI */
+    struct slice next_route; /* topmost remaining Route value (an element), or empty */
+    struct sip_uri next_uri; /* its URI */
+    bool next_is_strict;     /* without lr */
+    bool is_ours_dialog;     /* a Route of ours proves that we record-routed this dialog */
+    bool has_token;
+    struct flow_dest token; /* the flow named by the last Route of ours */
+};
+
+enum branch_state {
+    BRANCH_NEW,
+    BRANCH_RESOLVING,
+    BRANCH_TRYING,  /* sent, nothing but 100 */
+    BRANCH_RINGING, /* a provisional response above 100 */
+    BRANCH_DONE,
+};
+
+struct pctx;
+
+struct branch {
+    struct list node; /* in pctx.branches */
+    struct pctx *ctx;
+    struct route_target *target;
+    uint64_t client; /* transaction */
+    enum branch_state state;
+    bool was_cancelled;
+    bool is_fallback;      /* sent by UDP after a stream could not be opened, or needs none */
+    bool is_upgraded;      /* sent by TCP for its size */
+    unsigned ndests, dest; /* of dests; dest: the one in use */
+    struct flow_dest *dests;
+    struct route_query query;
+    struct timer timer_c;
+    unsigned breadth;        /* Max-Breadth of this branch */
+    struct slice challenges; /* WWW- and Proxy-Authenticate lines of its 401 or 407 */
+};
+
+/* The best response so far; bytes in the arena, our Via already removed. */
+struct best {
+    unsigned status;
+    struct slice bytes;
+    struct branch *branch; /* whose it is */
+    int err;               /* not 0: made by us since the branch failed so */
+};
+
+struct pctx {
+    struct proxy *proxy;
+    uint64_t server;
+    struct txn_scope *scope;
+    struct arena *arena;
+    const struct sip_msg *req;
+    struct proxy_way way;
+    struct route_set set;
+    struct list branches;
+    unsigned active; /* branches not DONE */
+    struct best best;
+    struct timer trying; /* 100 is due */
+    struct timer serial; /* the next group of targets is due */
+    uint32_t loop;       /* loop hash for our branch (RFC 5393) */
+    uint32_t breadth;    /* Max-Breadth we may use */
+    bool is_invite;
+    bool is_dialog_forming; /* Record-Route is of use */
+    unsigned unreachable;   /* targets whose every way failed */
+    bool is_starting;       /* inside proxy_start_next: nothing is decided yet */
+    bool has_answered;      /* a provisional response above 100 or a final one went upstream */
+    bool is_final;          /* a final response went upstream */
+    bool is_over;           /* no new branches: cancelled, 2xx or 6xx */
+};
+
+extern const struct txn_tu proxy_tu;
+
+/* --- check.c: RFC 3261 16.3, RFC 5393 --- */
+struct refusal {
+    unsigned status; /* 0: pass */
+    const char *reason;
+    struct slice extra; /* whole header lines, in the arena */
+};
+uint32_t proxy_loop_hash(struct proxy *p, const struct sip_msg *req, const struct proxy_way *way);
+void proxy_check(struct pctx *c, struct refusal *out);
+void proxy_check_auth(struct pctx *c, struct refusal *out);
+/* --- prep.c: RFC 3261 16.4. 0, ERR_PARSE --- */
+int proxy_prepare(struct proxy *p, const struct sip_msg *req, struct proxy_way *way) WARN_UNUSED;
+uint64_t proxy_dialog_mark(struct proxy *p, const struct sip_msg *req);
+
+/* --- forward.c: RFC 3261 16.6 --- */
+struct outgoing {
+    const struct sip_msg *req;
+    const struct flow_origin *origin;
+    const struct proxy_way *way;
+    const struct route_target *target; /* NULL: Request-URI of `way` */
+    const struct flow_dest *dest;
+    uint64_t branch_id;
+    uint32_t loop;
+    uint32_t breadth; /* 0: none is written */
+    bool record_route;
+};
+/* The request as it is to be sent, in the arena. 0, ERR_NOMEM, ERR_LIMIT, ERR_NO_ROUTE. */
+int proxy_write_request(struct proxy *p, struct arena *arena, const struct outgoing *o,
+                        struct slice *out) WARN_UNUSED;
+/* How large it becomes is decided by the transport: which one is to be used for that many bytes
+ * (18.1.1). */
+
+/* --- branch.c --- */
+void branch_end(struct branch *b); /* DONE; timers stopped, look-up cancelled */
+void branch_on_provisional(struct branch *b);
+/* After a failure: the same by UDP, the next address, another flow of that device. False: nothing
+ * is left. */
+bool branch_try_other(struct branch *b);
+/* CANCEL for all that are under way, with `reason`: whole header lines or empty. */
+void branches_cancel(struct pctx *c, const struct branch *but, struct slice reason);
+void proxy_on_serial(struct timer *t, uint64_t now);
+/* The next target, group of targets or alternative flow. False when there is none. */
+bool proxy_start_next(struct pctx *c);
+/* After a branch ended: more targets, or the final response. */
+void proxy_advance(struct pctx *c);
+
+/* --- answer.c: RFC 3261 16.7 --- */
+void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
+                       const struct flow_origin *origin);
+void proxy_on_failed(void *ctx, uint64_t client, int err);
+void branch_failed(struct branch *b, int err);
+/* `candidate` becomes the best response when it ranks higher (RFC 3261 16.7 step 6); copied. */
+void best_take(struct pctx *c, const struct best *candidate);
+void best_send(struct pctx *c);
+
+/* Answers the request by ourselves and counts it. */
+void proxy_refuse(struct pctx *c, const struct refusal *why);
+
+static inline struct branch *branch_of(struct list *node)
+{
+    return container_of(node, struct branch, node);
+}
+
+#endif

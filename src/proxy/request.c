@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/alloc.h"
+#include "proxy/proxy_int.h"
+
+static void on_end(void *ctx);
+
+const struct txn_tu proxy_tu = {
+    .on_response = proxy_on_response,
+    .on_failed = proxy_on_failed,
+    .on_end = on_end,
+};
+
+int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps, struct proxy **out)
+{
+    struct proxy *p = mem_zalloc(sizeof(*p));
+    if (p == NULL)
+        return ERR_NOMEM;
+    p->conf = conf;
+    p->deps = *deps;
+    *out = p;
+    return 0;
+}
+
+void proxy_free(struct proxy **p)
+{
+    mem_free(*p);
+    *p = NULL;
+}
+
+void proxy_set_conf(struct proxy *p, const struct proxy_conf *conf)
+{
+    p->conf = conf;
+}
+
+static void on_end(void *ctx)
+{
+    struct pctx *c = ctx;
+    struct wheel *wheel = c->proxy->deps.wheel;
+    timer_stop(wheel, &c->trying);
+    timer_stop(wheel, &c->serial);
+    LIST_EACH(node, &c->branches)
+    timer_stop(wheel, &branch_of(node)->timer_c);
+}
+
+static void on_trying(struct timer *t, uint64_t now)
+{
+    struct pctx *c = container_of(t, struct pctx, trying);
+    (void)now;
+    (void)!txn_reply(c->proxy->deps.txns, c->server, 100, SLICE_NONE, SLICE_NONE);
+}
+
+/* The context of a new request, or NULL: then the request has been answered without one. */
+static struct pctx *context_new(struct proxy *p, const struct sip_msg *req,
+                                const struct flow_origin *origin)
+{
+    struct txns *txns = p->deps.txns;
+    uint64_t server;
+    void *ctx;
+    int err = txn_server_new(txns, req, origin, &proxy_tu, sizeof(struct pctx), &ctx, &server);
+    if (err != 0) {
+        counter_inc(p->deps.counters, CTR_TXN_TABLE_FULL);
+        txn_reply_stateless(txns, req, origin, 503, SLICE_NONE, SLICE("Retry-After: 5\r\n"));
+        return NULL;
+    }
+    struct pctx *c = ctx;
+    c->proxy = p;
+    c->server = server;
+    c->scope = txn_scope_of(txns, server);
+    c->arena = txn_scope_arena(c->scope);
+    c->req = txn_request(txns, server);
+    c->is_invite = req->method == SIP_INVITE;
+    c->is_dialog_forming =
+        !sip_in_dialog(req) && (req->method == SIP_INVITE || req->method == SIP_SUBSCRIBE ||
+                           req->method == SIP_REFER || req->method == SIP_NOTIFY;
+    list_init(&c->branches);
+    timer_init(&c->trying, on_trying);
+    timer_init(&c->serial, proxy_on_serial);
+    return c;
+}
+
+/* --- requests for the proxy itself --- */
+
+static bool is_for_us(struct proxy *p, const struct proxy_way *way)
+{
+    return way->next_route.len == 0 && way->uri.user.len == 0 &&
+           way->uri.scheme != SIP_SCHEME_TEL && route_is_ours(p->deps.route, &way->uri);
+}
+
+#define OUR_METHODS \
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, SUBSCRIBE, NOTIFY, REFER, MESSAGE, PUBLISH"
+
+/* RFC 3261 section 11: what we can do, and whether we take calls now. */
+static void answer_self(struct pctx *c)
+{
+    if (c->req->method != SIP_OPTIONS) {
+        proxy_refuse(c, &(struct refusal){404, NULL, SLICE_NONE});
+        return;
+    }
+    if (c->proxy->conf->answer_only) {
+        proxy_refuse(c, &(struct refusal){503, "Draining", SLICE_NONE});
+        return;
+    }
+    c->is_final = true;
+    (void)!txn_reply(c->proxy->deps.txns, c->server, 200, SLICE_NONE,
+                     SLICE("Allow: " OUR_METHODS
+                           "\r\nAccept: application/sdp\r\nSupported: path, outbound\r\n"));
+}
+
+/* --- targets --- */
+
+/* Inside a dialog the URI is the device's own address, behind which a connection of a moment ago
+ * may be gone; the flow that our Route names is the way to it, or the one with which it has
+ * registered anew. */
+static void refresh_token(struct pctx *c)
+{
+    struct proxy *p = c->proxy;
+    struct sip_name_addr to;
+    struct sip_uri uri;
+    struct slice name;
+    struct dn_info dn;
+    struct flow_dest *token = &c->way.token;
+    if (token->flow == 0 || flows_is_alive(p->deps.flows, token->flow))
+        return;
+    if (sip_name_addr_parse(sip_value(c->req, SIP_H_TO), &to) < 0 ||
+        sip_uri_parse(to.uri, &uri) < 0 || route_dn_of(p->deps.route, &uri, c->arena, &name) != 0 ||
+        dn_find(p->deps.dir, name, p->deps.wall(p->deps.user), c->arena, &dn) != 0)
+        return;
+    for (unsigned i = 0; i < dn.nbindings; i++) {
+        const struct dn_way *way = &dn.bindings[i].way;
+        if (way->transport != token->transport || !addr_eq_ip(&way->remote, &token->remote))
+            continue;
+        token->flow = way->flow;
+        token->remote = way->remote;
+        token->alt_port = way->alt_port;
+        return;
+    }
+}
+
+static int single_target(struct pctx *c, bool with_token)
+{
+    struct route_target *t = arena_zalloc(c->arena, sizeof(*t));
+    if (t == NULL)
+        return ERR_NOMEM;
+    t->uri = c->way.uri_text;
+    t->q = 1000;
+    if (with_token) {
+        refresh_token(c);
+        t->has_dest = true;
+        t->dest = c->way.token;
+    }
+    c->set.targets = t;
+    c->set.n = 1;
+    return 0;
+}
+
+/* RFC 3261 16.5, and who may have what relayed. */
+static int find_targets(struct pctx *c)
+{
+    struct proxy *p = c->proxy;
+    const struct flow_origin *origin = txn_origin(p->deps.txns, c->server);
+    struct proxy_way *way = &c->way;
+    bool may_relay = way->is_ours_dialog || route_may_relay(p->deps.route, &origin->remote);
+    if (way->next_route.len != 0) {
+        if (may_relay)
+            return single_target(c, false);
+        c->set.status = 403;
+        c->set.reason = "Relaying Denied";
+        return 0;
+    }
+    /* A token is a way we gave out ourselves: an edge's flow (RFC 5626 5.3), or one end of a
+     * dialog. */
+    if (way->has_token)
+        return single_target(c, true);
+    return route_lookup(p->deps.route, &way->uri, may_relay, c->arena, &c->set);
+}
+
+static void refuse_set(struct pctx *c)
+{
+    char text[48];
+    struct buf b;
+    buf_init(&b, text, sizeof(text));
+    if (c->set.retry_after != 0)
+        buf_printf(&b, "Retry-After: %u\r\n", c->set.retry_after);
+    if (c->set.status == 403)
+        counter_inc(c->proxy->deps.counters, CTR_RELAY_REFUSED);
+    proxy_refuse(c, &(struct refusal){c->set.status, c->set.reason, buf_get(&b)});
+}
+
+static void route_request(struct pctx *c)
+{
+    struct proxy *p = c->proxy;
+    struct refusal why = {0};
+    if (is_for_us(p, &c->way) && c->req->method == SIP_OPTIONS) {
+        answer_self(c);
+        return;
+    }
+    proxy_check(c, &why);
+    if (why.status == 483 && c->req->method == SIP_OPTIONS) {
+        answer_self(c); /* RFC 3261 16.3 step 3, 11 */
+        return;
+    }
+    if (why.status == 0 && p->conf->answer_only && !sip_in_dialog(c->req))
+        why = (struct refusal){503, "Draining", SLICE("Retry-After: 10\r\n")};
+    if (why.status == 0)
+        proxy_check_auth(c, &why);
+    if (why.status != 0) {
+        proxy_refuse(c, &why);
+        return;
+    }
+    if (is_for_us(p, &c->way)) {
+        answer_self(c);
+        return;
+    }
+    int err = find_targets(c);
+    if (err != 0) {
+        proxy_refuse(c, &(struct refusal){500, NULL, SLICE_NONE});
+    } else if (c->set.status != 0) {
+        refuse_set(c);
+    } else {
+        uint32_t wait = c->is_invite ? PROXY_TRYING_MS : PROXY_LATE_TRYING_MS;
+        timer_set(p->deps.wheel, &c->trying, p->deps.wheel->now + wait);
+        proxy_advance(c);
+    }
+}
+
+void proxy_on_request(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin)
+{
+    struct pctx *c = context_new(p, req, origin);
+    if (c == NULL)
+        return;
+    if (proxy_prepare(p, c->req, &c->way) < 0) {
+        proxy_refuse(c, &(struct refusal){400, "Bad Route or Request-URI", SLICE_NONE});
+        return;
+    }
+    c->loop = proxy_loop_hash(p, c->req, &c->way);
+    route_request(c);
+}
+
+/* --- CANCEL: RFC 3261 16.10 --- */
+
+void proxy_on_cancel(struct proxy *p, const struct sip_msg *cancel,
+                     const struct flow_origin *origin, uint64_t invite)
+{
+    struct txns *txns = p->deps.txns;
+    struct pctx *own = context_new(p, cancel, origin);
+    if (own == NULL)
+        return;
+    struct pctx *c = invite != 0 ? txn_server_ctx(txns, invite, &proxy_tu) : NULL;
+    if (c == NULL) {
+        proxy_refuse(own, &(struct refusal){481, NULL, SLICE_NONE});
+        return;
+    }
+    own->is_final = true;
+    (void)!txn_reply(txns, own->server, 200, SLICE_NONE, SLICE_NONE);
+    if (c->is_final)
+        return;
+    c->is_over = true;
+    timer_stop(p->deps.wheel, &c->serial);
+    best_take(c, &(struct best){.status = 487, .err = ERR_CLOSED});
+    branches_cancel(c, NULL, SLICE_NONE);
+    proxy_advance(c);
+}
