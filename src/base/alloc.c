@@ -49,6 +49,12 @@ _Bool mem_failed(void)
 
 #endif
 
+/* No object is larger than this: a size beyond is a sum that went wrong. */
+static inline bool is_refused(size_t size)
+{
+    return size > PTRDIFF_MAX || must_fail();
+}
+
 /* Asking for nothing gets one byte, so that NULL always means failure. */
 static inline size_t at_least_one(size_t size)
 {
@@ -57,17 +63,17 @@ static inline size_t at_least_one(size_t size)
 
 void *mem_alloc(size_t size)
 {
-    return must_fail() ? NULL : malloc(at_least_one(size));
+    return is_refused(size) ? NULL : malloc(at_least_one(size));
 }
 
 void *mem_zalloc(size_t size)
 {
-    return must_fail() ? NULL : calloc(1, at_least_one(size));
+    return is_refused(size) ? NULL : calloc(1, at_least_one(size));
 }
 
 void *mem_realloc(void *ptr, size_t size)
 {
-    return must_fail() ? NULL : realloc(ptr, at_least_one(size));
+    return is_refused(size) ? NULL : realloc(ptr, at_least_one(size));
 }
 
 char *mem_strdup(struct slice s)

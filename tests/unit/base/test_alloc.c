@@ -42,6 +42,18 @@ static void test_nothing(void **state)
     mem_free(c);
 }
 
+/* A size that a subtraction has wrapped. */
+static void test_absurd(void **state)
+{
+    void *p = mem_alloc(8);
+
+    (void)state;
+    assert_null(mem_alloc(SIZE_MAX));
+    assert_null(mem_zalloc(SIZE_MAX - 100));
+    assert_null(mem_realloc(p, (size_t)PTRDIFF_MAX + 1));
+    mem_free(p);
+}
+
 static void test_strdup(void **state)
 {
     char *a = mem_strdup(SLICE("abc")), *b = mem_strdup(SLICE_NONE);
@@ -95,9 +107,8 @@ static void test_fail_at(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alloc),
-        cmocka_unit_test(test_nothing),
-        cmocka_unit_test(test_strdup),
+        cmocka_unit_test(test_alloc),   cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_absurd),  cmocka_unit_test(test_strdup),
         cmocka_unit_test(test_fail_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
