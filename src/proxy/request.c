@@ -69,9 +69,9 @@ static struct pctx *context_new(struct proxy *p, const struct sip_msg *req,
     c->arena = txn_scope_arena(c->scope);
     c->req = txn_request(txns, server);
     c->is_invite = req->method == SIP_INVITE;
-    c->is_dialog_forming =
-        !sip_in_dialog(req) && (req->method == SIP_INVITE || req->method == SIP_SUBSCRIBE ||
-                           req->method == SIP_REFER || req->method == SIP_NOTIFY;
+    c->is_dialog_forming = !sip_in_dialog(req) &&
+                           (req->method == SIP_INVITE || req->method == SIP_SUBSCRIBE ||
+                            req->method == SIP_REFER || req->method == SIP_NOTIFY);
     list_init(&c->branches);
     timer_init(&c->trying, on_trying);
     timer_init(&c->serial, proxy_on_serial);
