@@ -138,5 +138,7 @@ void sip_parse_check(struct sip_parser *ps)
     if (m->method != m->cseq_method ||
         (m->method == SIP_UNKNOWN &&
          !slice_eq(sip_get(m, m->method_text), sip_get(m, m->cseq_text))))
-        sip_parse_fault(ps, ERR_PARSE, 400, "CSeq Method Mismatch");
+        /* RFC 4475 3.1.2.18: of an unknown method 501 says more than 400. */
+        sip_parse_fault(ps, ERR_PARSE, m->method == SIP_UNKNOWN ? 501 : 400,
+                        "CSeq Method Mismatch");
 }
