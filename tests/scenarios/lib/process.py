@@ -1,10 +1,14 @@
 """Child processes with their output kept line by line, each line with the time it arrived."""
 
 import os
+import re
 import signal
 import subprocess
 import threading
 import time
+
+# Colours and cursor movements that programs write for a terminal.
+CONTROLS = re.compile(r"\x1b\[;?[0-9;]*[A-Za-z]|[\r\x00-\x08]")
 
 
 class Process:
@@ -35,7 +39,9 @@ class Process:
 
     def _read(self):
         for raw in self.child.stdout:
-            line = raw.decode("utf-8", "replace").rstrip("\n")
+            line = CONTROLS.sub("", raw.decode("utf-8", "replace")).strip()
+            if not line:
+                continue
             now = time.monotonic()
             if self._log:
                 self._log.write(f"{now - self.started:9.3f} {line}\n")

@@ -59,7 +59,7 @@ request_route {{
   t_check_trans();
   if (is_method("OPTIONS") && uri==myself && $rU==$null) {{ sl_send_reply("200", "OK"); exit; }}
   if (is_method("INVITE|SUBSCRIBE")) record_route();
-  if (is_method("REGISTER")) {{ fix_nated_register(); save("location"); exit; }}
+  if (is_method("REGISTER")) {{ if ($hdr(Contact) =~ "sip.instance") fix_nated_register(); save("location"); exit; }}
   if (uri==myself) {{
     if (!lookup("location")) {{ sl_send_reply("480", "Temporarily Unavailable"); exit; }}
   }}
