@@ -31,10 +31,10 @@ struct shared {
 
 struct worker;
 
-/* Opens everything but does not run. 0; ERR_NOMEM; -errno with the address that could not be bound
- * in *failed. `shared->mailboxes[index]` is set by it. */
-int worker_new(const struct conf *conf, struct shared *shared, unsigned index, struct worker **out,
-               struct addr *failed) WARN_UNUSED;
+/* Its loop and mailbox, which stands in shared->mailboxes[index] from now on. 0, ERR_NOMEM, -errno.
+ */
+int worker_new(const struct conf *conf, struct shared *shared, unsigned index,
+               struct worker **out) WARN_UNUSED;
 /* Opens the listeners; called for each worker after all have their mailboxes. 0 or -errno with
  * *failed. */
 int worker_listen(struct worker *w, struct addr *failed) WARN_UNUSED;

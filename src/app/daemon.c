@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/daemon.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "app/worker.h"
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "dn/store.h"
+#include "holdfast_version.h"
+
+#define NONCE_MS       300000
+#define RELOAD_WAIT_MS 10000 /* workers take a configuration at their next turn */
+
+struct daemon {
+    struct conf *conf;
+    struct shared shared;
+    struct dn_store *store;
+    struct worker *workers[WORKERS_MAX];
+    pthread_t threads[WORKERS_MAX];
+    unsigned nworkers, nthreads;
+    int signals;              /* signalfd */
+    int drained_fd;           /* eventfd: a worker has drained */
+    _Atomic unsigned drained; /* workers */
+};
+
+static void on_drained(void *user, unsigned worker)
+{
+    struct daemon *d = user;
+    uint64_t one = 1;
+    (void)worker;
+    atomic_fetch_add(&d->drained, 1);
+    (void)!write(d->drained_fd, &one, sizeof(one));
+}
+
+static void *thread_main(void *worker)
+{
+    worker_run(worker);
+    return NULL;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* --- start --- */
+
+/* One descriptor for each connection and some for ourselves; what the system grants may be less,
+ * then accepting pauses at that. */
+static void raise_descriptors(const struct conf *conf)
+{
+    struct rlimit lim;
+    rlim_t want = (rlim_t)conf->flow.max_connections + 1024;
+    if (getrlimit(RLIMIT_NOFILE, &lim) != 0 || lim.rlim_cur >= want)
+        return;
+    lim.rlim_cur = lim.rlim_max < want ? lim.rlim_max : want;
+    (void)!setrlimit(RLIMIT_NOFILE, &lim);
+    if (lim.rlim_cur < want)
+        LOG(LOG_WARN, "app", "the limit of open files is below tcp-max-connections",
+            LF_INT("limit", lim.rlim_cur), LF_INT("needed", want));
+}
+
+static int open_directory(struct daemon *d)
+{
+    char why[256] = "";
+    int err = 0;
+    if (d->conf->location_file != NULL)
+        err = dn_store_open(d->conf->location_file, &d->store, why, sizeof(why));
+    if (err != 0) {
+        LOG(LOG_ERROR, "app", "the location store cannot be opened",
+            LF_STR("file", d->conf->location_file), LF_STR("why", why), LF_ERR("error", err));
+        return err;
+    }
+    err = dn_dir_new(&d->shared.key, d->store, &d->shared.dir);
+    if (err == 0)
+        err = dn_dir_configure(d->shared.dir, d->conf->dns, d->conf->ndns);
+    if (err == 0)
+        err = auth_new(NONCE_MS, &d->shared.auth);
+    if (err != 0)
+        LOG(LOG_ERROR, "app", "start failed", LF_ERR("error", err));
+    return err;
+}
+
+static int open_workers(struct daemon *d)
+{
+    struct addr failed = {0};
+    int err = 0;
+    for (unsigned i = 0; i < d->shared.nworkers && err == 0; i++) {
+        err = worker_new(d->conf, &d->shared, i, &d->workers[i]);
+        if (err == 0)
+            d->nworkers++;
+    }
+    for (unsigned i = 0; i < d->nworkers && err == 0; i++)
+        err = worker_listen(d->workers[i], &failed);
+    if (err != 0 && failed.family != ADDR_NONE)
+        LOG(LOG_ERROR, "app", "cannot listen", LF_ADDR("address", &failed), LF_ERR("error", err));
+    else if (err != 0)
+        LOG(LOG_ERROR, "app", "a worker cannot start", LF_ERR("error", err));
+    return err;
+}
+
+static int start_threads(struct daemon *d)
+{
+    for (; d->nthreads < d->nworkers; d->nthreads++) {
+        int err =
+            pthread_create(&d->threads[d->nthreads], NULL, thread_main, d->workers[d->nthreads]);
+        if (err != 0) {
+            LOG(LOG_ERROR, "app", "a thread cannot start", LF_ERR("error", -err));
+            return -err;
+        }
+    }
+    return 0;
+}
+
+/* Signals come by a descriptor to the main thread only; blocked before any thread is made. */
+static int open_signals(struct daemon *d)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    d->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    d->drained_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (d->signals >= 0 && d->drained_fd >= 0)
+        return 0;
+    LOG(LOG_ERROR, "app", "start failed", LF_ERR("error", -errno));
+    return -errno;
+}
+
+/* --- reload --- */
+
+static void wait_seen(struct daemon *d, const struct conf *conf)
+{
+    uint64_t until = now_ms() + RELOAD_WAIT_MS;
+    for (unsigned i = 0; i < d->nworkers; i++)
+        while (worker_conf_seen(d->workers[i]) != conf && now_ms() < until)
+            poll(NULL, 0, 1);
+}
+
+static bool all_have_seen(struct daemon *d, const struct conf *conf)
+{
+    for (unsigned i = 0; i < d->nworkers; i++)
+        if (worker_conf_seen(d->workers[i]) != conf)
+            return false;
+    return true;
+}
+
+/* The old configuration goes on whenever the new one cannot be had whole. */
+static void reload(struct daemon *d)
+{
+    struct conf *next = NULL;
+    char text[64];
+    snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
+             (unsigned long long)now_ms() * 1000);
+    notify_send(text);
+    int err = conf_load(d->conf->file, stderr, &next);
+    if (err == 0)
+        err = dn_dir_configure(d->shared.dir, next->dns, next->ndns);
+    if (err != 0) {
+        LOG(LOG_ERROR, "app", "reload failed, the old configuration stays", LF_ERR("error", err));
+        conf_free(&next);
+        notify_send("READY=1");
+        return;
+    }
+    unsigned later = conf_needs_restart(d->conf, next, stderr);
+    log_setup(next->log_level, next->log_format);
+    for (unsigned i = 0; i < d->nworkers; i++)
+        worker_reload(d->workers[i], next);
+    wait_seen(d, next);
+    /* A worker that has not come round in that time may still use the old one, which is then left
+     * to it. */
+    if (all_have_seen(d, next))
+        conf_free(&d->conf);
+    d->conf = next;
+    LOG(LOG_INFO, "app", "configuration reloaded",
+        LF_STR("file", next->file != NULL ? next->file : "(embedded)"),
+        LF_INT("need_restart", later));
+    notify_send("READY=1");
+}
+
+/* --- run and end --- */
+
+static void drain(struct daemon *d)
+{
+    uint64_t until = now_ms() + d->conf->drain_ms;
+    notify_send("STOPPING=1");
+    LOG(LOG_INFO, "app", "draining", LF_INT("at_most_ms", d->conf->drain_ms));
+    for (unsigned i = 0; i < d->nworkers; i++)
+        worker_drain(d->workers[i]);
+    while (atomic_load(&d->drained) < d->nworkers) {
+        uint64_t now = now_ms();
+        struct signalfd_siginfo info;
+        struct pollfd fds[2] = {{.fd = d->drained_fd, .events = POLLIN},
+                                {.fd = d->signals, .events = POLLIN}};
+        if (now >= until || poll(fds, 2, (int)(until - now)) == 0)
+            break;
+        uint64_t n;
+        (void)!read(d->drained_fd, &n, sizeof(n));
+        if (read(d->signals, &info, sizeof(info)) == sizeof(info) && info.ssi_signo != SIGHUP)
+            break; /* asked twice: at once */
+    }
+    bool is_all = atomic_load(&d->drained) == d->nworkers;
+    LOG(LOG_INFO, "app", is_all ? "drained" : "ended with transactions pending",
+        LF_INT("workers_drained", atomic_load(&d->drained)));
+}
+
+static void run(struct daemon *d)
+{
+    for (;;) {
+        struct signalfd_siginfo info;
+        struct pollfd fd = {.fd = d->signals, .events = POLLIN};
+        if (poll(&fd, 1, -1) < 0 && errno != EINTR)
+            return;
+        while (read(d->signals, &info, sizeof(info)) == sizeof(info)) {
+            if (info.ssi_signo != SIGHUP)
+                return;
+            reload(d);
+        }
+    }
+}
+
+static void close_all(struct daemon *d)
+{
+    for (unsigned i = 0; i < d->nthreads; i++)
+        worker_stop(d->workers[i]);
+    for (unsigned i = 0; i < d->nthreads; i++)
+        pthread_join(d->threads[i], NULL);
+    for (unsigned i = 0; i < d->nworkers; i++)
+        worker_free(&d->workers[i]);
+    if (d->shared.auth != NULL)
+        auth_free(&d->shared.auth);
+    if (d->shared.dir != NULL)
+        dn_dir_free(&d->shared.dir);
+    if (d->store != NULL)
+        dn_store_close(&d->store);
+    if (d->signals > 0)
+        close(d->signals);
+    if (d->drained_fd > 0)
+        close(d->drained_fd);
+    conf_free(&d->conf);
+}
+
+static void say_keepalive(const struct conf *conf)
+{
+    struct net_keepalive k;
+    if (!conf->flow.sockopt.keep_alive) {
+        LOG0(LOG_INFO, "app",
+             "sip-enable-tcp-keep-alive is false: dead connections are not looked for");
+        return;
+    }
+    if (net_keepalive_read(&conf->flow.sockopt, &k) != 0)
+        return;
+    enum log_level level = k.detect_ms > 60000 ? LOG_WARN : LOG_INFO;
+    LOG(level, "app",
+        level == LOG_WARN ? "idle dead connections are noticed late: lower the keep-alive timing"
+                          : "idle dead connections are noticed in time",
+        LF_INT("after_s", k.detect_ms / 1000), LF_INT("idle_s", k.idle),
+        LF_INT("interval_s", k.interval), LF_INT("probes", k.probes));
+}
+
+int daemon_run(struct conf *conf)
+{
+    struct daemon *d = mem_zalloc(sizeof(*d));
+    if (d == NULL)
+        return 1;
+    d->conf = conf;
+    d->shared.nworkers = conf->workers;
+    d->shared.on_drained = on_drained;
+    d->shared.user = d;
+    random_bytes(&d->shared.key, sizeof(d->shared.key));
+    log_setup(conf->log_level, conf->log_format);
+    raise_descriptors(conf);
+    bool is_up = open_signals(d) == 0 && open_directory(d) == 0 && open_workers(d) == 0 &&
+                 start_threads(d) == 0;
+    if (is_up) {
+        say_keepalive(conf);
+        for (unsigned i = 0; i < conf->flow.nlisten; i++)
+            LOG(LOG_INFO, "app", "listening", LF_ADDR("address", &conf->flow.listen[i]),
+                LF_STR("transports", "udp,tcp"));
+        LOG(LOG_INFO, "app", "ready", LF_STR("version", HOLDFAST_VERSION),
+            LF_INT("workers", d->nworkers),
+            LF_STR("configuration", conf->file != NULL ? conf->file : "(embedded default)"));
+        notify_send("READY=1");
+        run(d);
+        drain(d);
+    }
+    close_all(d);
+    mem_free(d);
+    return is_up ? 0 : 1;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The running daemon: workers and their threads, signals, reload, drain, readiness.
+ *
+ * owns: workers, shared tables, configuration snapshots. thread: main. sd_notify(3) protocol;
+ * signals SIGTERM, SIGINT, SIGHUP. */
+#ifndef APP_DAEMON_H
+#define APP_DAEMON_H
+
+#include "base/err.h"
+#include "conf/conf.h"
+
+/* Runs until SIGTERM or SIGINT; takes over `conf`. Returns the exit status: 0 after an orderly end,
+ * 1 when it could not start (one line was logged). */
+int daemon_run(struct conf *conf);
+
+/* One datagram to $NOTIFY_SOCKET, when systemd has set it: "READY=1", "STOPPING=1",
+ * "RELOADING=1\nMONOTONIC_USEC=…". */
+void notify_send(const char *text);
+
+#endif

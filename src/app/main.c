@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/daemon.h"
+#include "conf/conf.h"
+#include "holdfast_version.h"
+
+enum { EXIT_USAGE = 2, EXIT_CONF = 2 };
+
+static void print_help(void)
+{
+    puts("Usage: holdfast [-c FILE] [--check]\n"
+         "SIP proxy that loses no call to a dead connection.\n"
+         "\n"
+         "  -c, --config FILE   configuration (default: the embedded one: registrar on, UDP and\n"
+         "                      TCP port 5060 on all addresses, registrations from loopback only)\n"
+         "      --check         read the configuration, say what is wrong with it, and end\n"
+         "      --options       all options with their defaults and meaning\n"
+         "      --version       version\n"
+         "  -h, --help          this text\n"
+         "\n"
+         "It runs in the foreground and logs to stderr. SIGHUP reads the configuration anew,\n"
+         "SIGTERM lets transactions end and stops. Exit status: 0 ended as asked, 1 could not\n"
+         "start, 2 wrong usage or configuration.");
+}
+
+enum { OPT_CHECK = 256, OPT_OPTIONS, OPT_VERSION, OPT_MARKDOWN, OPT_MAN };
+
+static const struct option long_options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"check", no_argument, NULL, OPT_CHECK},
+    {"options", no_argument, NULL, OPT_OPTIONS},
+    {"options-markdown", no_argument, NULL, OPT_MARKDOWN}, /* for docs/options.md */
+    {"options-man", no_argument, NULL, OPT_MAN},           /* for holdfast.conf(5) */
+    {"version", no_argument, NULL, OPT_VERSION},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+/* -1: go on; else the exit status. */
+static int parse_args(int argc, char **argv, const char **file, bool *check)
+{
+    int opt;
+    while ((opt = getopt_long(argc, argv, "c:h", long_options, NULL)) != -1) {
+        switch (opt) {
+        case 'c': *file = optarg; break;
+        case OPT_CHECK: *check = true; break;
+        case OPT_OPTIONS: conf_print_options(stdout); return 0;
+        case OPT_MARKDOWN: conf_print_markdown(stdout); return 0;
+        case OPT_MAN: conf_print_man(stdout); return 0;
+        case OPT_VERSION: puts("holdfast " HOLDFAST_VERSION); return 0;
+        case 'h': print_help(); return 0;
+        default: fputs("Try 'holdfast --help'.\n", stderr); return EXIT_USAGE;
+        }
+    }
+    if (optind == argc)
+        return -1;
+    fprintf(stderr, "holdfast: unexpected argument '%s'; try 'holdfast --help'.\n", argv[optind]);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    const char *file = NULL;
+    bool check = false;
+    struct conf *conf = NULL;
+    int status = parse_args(argc, argv, &file, &check);
+    if (status >= 0)
+        return fflush(stdout) == 0 ? status : 1;
+    if (conf_load(file, stderr, &conf) != 0)
+        return EXIT_CONF;
+    if (!check)
+        return daemon_run(conf);
+    printf("%s: no errors\n", file != NULL ? file : "embedded default");
+    conf_free(&conf);
+    return 0;
+}

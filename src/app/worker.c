@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/worker.h"
+
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/pool.h"
+#include "base/random.h"
+#include "base/wheel.h"
+#include "net/loop.h"
+#include "net/resolver.h"
+#include "sip/write.h"
+
+#define MAILBOX_MAX    65536 /* mails */
+#define MAILS_PER_TURN 4096  /* so that sockets have their turn too */
+#define EXPIRE_MS      1000
+#define DRAIN_LOOK_MS  20
+
+struct worker {
+    struct shared *shared;
+    unsigned index;
+    const struct conf *conf;
+    _Atomic(const struct conf *) next_conf; /* given by main, not yet taken */
+    _Atomic(const struct conf *) seen_conf;
+    _Atomic bool is_stopping, is_draining;
+    bool has_drained, has_stopped_accepting;
+    struct net_loop *loop;
+    struct wheel wheel;
+    struct mailbox mailbox;
+    struct counters counters;
+    struct flows *flows;
+    struct txns *txns;
+    struct net_resolver *resolver;
+    struct route *route;
+    struct proxy *proxy;
+    struct registrar *registrar;
+    struct timer expire, drain;
+};
+
+/* A SIP message on its way to its home: this, then its bytes. It is parsed anew there, which is
+ * cheaper than to move its offsets with the slices of its topmost Via. */
+struct sip_mail {
+    struct flow_origin origin;
+    bool is_stream;
+};
+
+static uint64_t wall_ms(void *user)
+{
+    struct timespec ts;
+    (void)user;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* --- whose message is it --- */
+
+/* A response goes to the worker whose transaction is named by our branch; everything else to the
+ * home of its Call-ID. */
+static unsigned home_of(const struct worker *w, const struct sip_msg *m)
+{
+    uint64_t id;
+    uint32_t loop;
+    if (w->shared->nworkers == 1)
+        return w->index;
+    if (!m->is_request && sip_branch_parse(m->via.branch, &id, &loop) == 0) {
+        unsigned owner = pool_id_worker(id);
+        return owner < w->shared->nworkers ? owner : w->index;
+    }
+    return (unsigned)(hash_slice(&w->shared->key, sip_get(m, m->call_id)) % w->shared->nworkers);
+}
+
+static int hand_over(struct worker *w, unsigned home, const struct sip_msg *m,
+                     const struct flow_origin *origin)
+{
+    struct mail *mail = mail_new(MAIL_SIP, w->index, sizeof(struct sip_mail) + m->len);
+    if (mail == NULL)
+        return ERR_FULL;
+    struct sip_mail head = {.origin = *origin, .is_stream = origin->transport != SIP_UDP};
+    memcpy(mail->payload, &head, sizeof(head));
+    memcpy(mail->payload + sizeof(head), m->base, m->len);
+    if (mailbox_post(w->shared->mailboxes[home], mail) == 0)
+        return 0;
+    counter_inc(&w->counters, CTR_MAILBOX_FULL);
+    mail_free(&mail);
+    return ERR_FULL;
+}
+
+/* --- the dispatch --- */
+
+static bool is_register_for_us(struct worker *w, const struct sip_msg *m, struct sip_uri *uri)
+{
+    return m->method == SIP_REGISTER && sip_hdr_first(m, SIP_H_ROUTE) == NULL &&
+           sip_uri_parse(sip_get(m, m->uri), uri) == 0 && uri->user.len == 0 &&
+           route_is_ours(w->route, uri);
+}
+
+static void dispatch(struct worker *w, const struct sip_msg *m, const struct flow_origin *origin)
+{
+    uint64_t invite = 0;
+    struct sip_uri uri;
+    if (!m->is_request) {
+        (void)txn_on_response(w->txns, m, origin);
+        return;
+    }
+    switch (txn_on_request(w->txns, m, origin, &invite)) {
+    case TXN_ABSORBED: break;
+    case TXN_ACK: proxy_on_ack(w->proxy, m, origin); break;
+    case TXN_CANCEL: proxy_on_cancel(w->proxy, m, origin, invite); break;
+    case TXN_NEW:
+        if (is_register_for_us(w, m, &uri))
+            registrar_on_request(w->registrar, m, origin, uri.host);
+        else
+            proxy_on_request(w->proxy, m, origin);
+        break;
+    }
+}
+
+static int on_message(void *user, const struct sip_msg *m, const struct flow_origin *origin)
+{
+    struct worker *w = user;
+    unsigned home = home_of(w, m);
+    if (home != w->index)
+        return hand_over(w, home, m, origin);
+    dispatch(w, m, origin);
+    return 0;
+}
+
+static void on_flow_event(void *user, const struct flow_event *ev)
+{
+    struct worker *w = user;
+    txn_on_flow_event(w->txns, ev);
+}
+
+static void on_sip_mail(struct worker *w, struct mail *mail)
+{
+    struct sip_mail head;
+    struct sip_hdr hdrs[SIP_HDRS_MAX];
+    struct sip_msg m;
+    struct sip_fault fault;
+    memcpy(&head, mail->payload, sizeof(head));
+    const char *bytes = (const char *)mail->payload + sizeof(head);
+    if (sip_msg_parse(&m, bytes, mail->size - sizeof(head), head.is_stream, hdrs, SIP_HDRS_MAX,
+                      &w->conf->flow.limits, &fault) == 0) {
+        m.source = head.origin.remote;
+        dispatch(w, &m, &head.origin);
+    }
+}
+
+/* --- turns of the loop --- */
+
+static void take_conf(struct worker *w)
+{
+    const struct conf *conf = atomic_exchange(&w->next_conf, NULL);
+    if (conf == NULL)
+        return;
+    w->conf = conf;
+    struct flow_conf flow = conf->flow;
+    flow.max_connections = conf->flow.max_connections / w->shared->nworkers + 1;
+    flows_set_conf(w->flows, &flow);
+    txns_set_conf(w->txns, &conf->txn);
+    route_set_conf(w->route, &conf->route);
+    proxy_set_conf(w->proxy, &conf->proxy);
+    registrar_set_conf(w->registrar, &conf->registrar);
+    atomic_store(&w->seen_conf, conf);
+}
+
+static void look_at_drain(struct worker *w)
+{
+    if (!atomic_load_explicit(&w->is_draining, memory_order_relaxed) || w->has_drained)
+        return;
+    if (!w->has_stopped_accepting) {
+        flows_stop_accepting(w->flows);
+        w->has_stopped_accepting = true;
+    }
+    if (txns_pending(w->txns) != 0) {
+        timer_set(&w->wheel, &w->drain, w->wheel.now + DRAIN_LOOK_MS);
+        return;
+    }
+    w->has_drained = true;
+    w->shared->on_drained(w->shared->user, w->index);
+}
+
+static void on_wake(void *user)
+{
+    struct worker *w = user;
+    struct mail *mail;
+    wheel_advance(&w->wheel, net_now(w->loop));
+    if (atomic_load_explicit(&w->is_stopping, memory_order_relaxed))
+        net_stop(w->loop);
+    take_conf(w);
+    look_at_drain(w);
+    unsigned n = 0;
+    while (n++ < MAILS_PER_TURN && (mail = mailbox_take(&w->mailbox)) != NULL) {
+        if (mail->kind == MAIL_FLOW) {
+            flows_on_mail(w->flows, mail);
+            continue;
+        }
+        on_sip_mail(w, mail);
+        mail_free(&mail);
+    }
+    if (n > MAILS_PER_TURN)
+        net_wake(w->loop);
+}
+
+static void on_alarm(void *user)
+{
+    struct worker *w = user;
+    wheel_advance(&w->wheel, net_now(w->loop));
+}
+
+static void on_turn_end(void *user)
+{
+    struct worker *w = user;
+    wheel_advance(&w->wheel, net_now(w->loop));
+    flows_flush(w->flows);
+    net_alarm(w->loop, wheel_next(&w->wheel));
+}
+
+static void on_expire(struct timer *t, uint64_t now)
+{
+    struct worker *w = container_of(t, struct worker, expire);
+    unsigned left = dn_expire(w->shared->dir, wall_ms(NULL));
+    atomic_store_explicit(&w->counters.v[CTR_BINDINGS], left, memory_order_relaxed);
+    timer_set(&w->wheel, t, now + EXPIRE_MS);
+}
+
+static void on_drain_timer(struct timer *t, uint64_t now)
+{
+    (void)now;
+    look_at_drain(container_of(t, struct worker, drain));
+}
+
+/* --- made and ended --- */
+
+static void wake_loop(void *loop)
+{
+    net_wake(loop);
+}
+
+static int make_rooms(struct worker *w)
+{
+    struct shared *s = w->shared;
+    const struct conf *conf = w->conf;
+    int err = txns_new(&conf->txn, &w->wheel, NULL, w->index, &s->key, &w->counters, &w->txns);
+    if (err == 0)
+        err = net_resolver_new(w->loop, &w->resolver);
+    return err;
+}
+
+/* The rooms above flows need them, so they are made when the listeners stand. */
+static int make_users(struct worker *w)
+{
+    struct shared *s = w->shared;
+    struct route_deps route = {s->dir, w->flows, w->resolver, &s->key, wall_ms, NULL};
+    int err = route_new(&w->conf->route, &route, &w->route);
+    if (err != 0)
+        return err;
+    struct proxy_deps proxy = {w->txns,   w->flows,     w->route, s->dir,  s->auth,
+                               &w->wheel, &w->counters, &s->key,  wall_ms, NULL};
+    err = proxy_new(&w->conf->proxy, &proxy, &w->proxy);
+    if (err != 0)
+        return err;
+    struct registrar_deps registrar = {w->txns, s->dir, s->auth, &w->counters, wall_ms, NULL};
+    return registrar_new(&w->conf->registrar, &registrar, &w->registrar);
+}
+
+int worker_new(const struct conf *conf, struct shared *shared, unsigned index, struct worker **out)
+{
+    struct worker *w = mem_zalloc(sizeof(*w));
+    if (w == NULL)
+        return ERR_NOMEM;
+    w->shared = shared;
+    w->index = index;
+    w->conf = conf;
+    atomic_store(&w->seen_conf, conf);
+    struct net_loop_events events = {on_alarm, on_wake, on_turn_end, w};
+    int err = net_loop_new(&w->loop, &events);
+    if (err != 0) {
+        mem_free(w);
+        return err;
+    }
+    wheel_init(&w->wheel, net_now(w->loop));
+    mailbox_init(&w->mailbox, MAILBOX_MAX, wake_loop, w->loop);
+    shared->mailboxes[index] = &w->mailbox;
+    timer_init(&w->expire, on_expire);
+    timer_init(&w->drain, on_drain_timer);
+    err = make_rooms(w);
+    if (err != 0)
+        worker_free(&w);
+    *out = w;
+    return err;
+}
+
+int worker_listen(struct worker *w, struct addr *failed)
+{
+    struct flow_conf flow = w->conf->flow;
+    struct flow_events events = {on_message, on_flow_event, w};
+    *failed = (struct addr){0};
+    flow.max_connections = flow.max_connections / w->shared->nworkers + 1;
+    int err = flows_new(w->loop, &w->wheel, &flow, w->index, w->shared->nworkers,
+                        w->shared->mailboxes, &w->shared->key, &w->counters, &events, &w->flows,
+                        failed);
+    if (err != 0)
+        return err;
+    txns_set_flows(w->txns, w->flows);
+    err = make_users(w);
+    if (err == 0 && w->index == 0)
+        timer_set(&w->wheel, &w->expire, w->wheel.now + EXPIRE_MS);
+    return err;
+}
+
+void worker_run(struct worker *w)
+{
+    net_loop_run(w->loop);
+}
+
+void worker_free(struct worker **worker)
+{
+    struct worker *w = *worker;
+    if (w == NULL)
+        return;
+    timer_stop(&w->wheel, &w->expire);
+    timer_stop(&w->wheel, &w->drain);
+    if (w->txns != NULL)
+        txns_free(&w->txns);
+    if (w->resolver != NULL)
+        net_resolver_free(&w->resolver);
+    if (w->registrar != NULL)
+        registrar_free(&w->registrar);
+    if (w->proxy != NULL)
+        proxy_free(&w->proxy);
+    if (w->route != NULL)
+        route_free(&w->route);
+    if (w->flows != NULL)
+        flows_free(&w->flows);
+    mailbox_fini(&w->mailbox);
+    w->shared->mailboxes[w->index] = NULL;
+    net_loop_free(&w->loop);
+    mem_free(w);
+    *worker = NULL;
+}
+
+void worker_stop(struct worker *w)
+{
+    atomic_store(&w->is_stopping, true);
+    net_wake(w->loop);
+}
+
+void worker_reload(struct worker *w, const struct conf *conf)
+{
+    atomic_store(&w->next_conf, conf);
+    net_wake(w->loop);
+}
+
+const struct conf *worker_conf_seen(struct worker *w)
+{
+    return atomic_load(&w->seen_conf);
+}
+
+void worker_drain(struct worker *w)
+{
+    atomic_store(&w->is_draining, true);
+    net_wake(w->loop);
+}
+
+const struct counters *worker_counters(const struct worker *w)
+{
+    return &w->counters;
+}
