@@ -156,6 +156,17 @@ static uint32_t take_all(struct run *run, uint32_t next[SENDERS])
     return taken;
 }
 
+/* Waits for a wake-up, at most for a time that only a lost one takes. */
+static void wait_woken(struct run *run, uint32_t taken)
+{
+    struct timespec limit;
+
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += 30;
+    if (sem_timedwait(&run->woken, &limit) != 0)
+        fail_msg("not woken after %u mails, %u in the box", taken, atomic_load(&run->box.count));
+}
+
 /* The reader sleeps whenever the box is empty: a wake-up that is lost would stop it for ever. */
 static void test_threads(void **state)
 {
@@ -163,7 +174,6 @@ static void test_threads(void **state)
     struct sender senders[SENDERS];
     uint32_t next[SENDERS] = {0};
     uint32_t taken = 0;
-    struct timespec limit;
 
     (void)state;
     assert_int_equal(sem_init(&run.woken, 0, 0), 0);
@@ -173,10 +183,7 @@ static void test_threads(void **state)
         assert_int_equal(pthread_create(&senders[i].thread, NULL, send_mails, &senders[i]), 0);
     }
     while (taken < SENDERS * MAILS) {
-        clock_gettime(CLOCK_REALTIME, &limit);
-        limit.tv_sec += 30;
-        if (sem_timedwait(&run.woken, &limit) != 0)
-            fail_msg("not woken after %u mails, %u in the box", taken, atomic_load(&run.box.count));
+        wait_woken(&run, taken);
         taken += take_all(&run, next);
     }
     for (uint32_t i = 0; i < SENDERS; i++) {
@@ -189,13 +196,59 @@ static void test_threads(void **state)
     sem_destroy(&run.woken);
 }
 
+enum { ROUNDS = 100000 };
+
+/* Posts each mail just when the reader has taken the one before and goes to sleep. */
+static void *send_apart(void *arg)
+{
+    struct sender *s = arg;
+
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        struct mail *mail = mail_new(MAIL_SIP, s->number, sizeof(i));
+        if (mail == NULL) {
+            s->failed = true;
+            return NULL;
+        }
+        memcpy(mail->payload, &i, sizeof(i));
+        for (unsigned spins = 1; atomic_load(&s->run->box.count) != 0; spins++) {
+            if (spins % 1000 == 0)
+                sched_yield();
+        }
+        for (volatile uint32_t delay = i % 97; delay > 0; delay--)
+            ;
+        if (mailbox_post(&s->run->box, mail) != 0)
+            s->failed = true;
+    }
+    return NULL;
+}
+
+static void test_wake_race(void **state)
+{
+    static struct run run;
+    struct sender sender = {.run = &run};
+    uint32_t next[SENDERS] = {0};
+    uint32_t taken = 0;
+
+    (void)state;
+    assert_int_equal(sem_init(&run.woken, 0, 0), 0);
+    mailbox_init(&run.box, BOUND, post_sem, &run.woken);
+    assert_int_equal(pthread_create(&sender.thread, NULL, send_apart, &sender), 0);
+    while (taken < ROUNDS) {
+        wait_woken(&run, taken);
+        taken += take_all(&run, next);
+    }
+    assert_int_equal(pthread_join(sender.thread, NULL), 0);
+    assert_false(sender.failed);
+    mailbox_fini(&run.box);
+    sem_destroy(&run.woken);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order_and_bound),
-        cmocka_unit_test(test_wake),
-        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_order_and_bound), cmocka_unit_test(test_wake),
+        cmocka_unit_test(test_no_memory),       cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_wake_race),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

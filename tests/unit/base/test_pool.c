@@ -246,6 +246,13 @@ static void free_twice(struct pool *p, uint64_t id)
     pool_free(p, id);
 }
 
+/* The id that the slot will give next. */
+static void free_guessed(struct pool *p, uint64_t id)
+{
+    pool_free(p, id);
+    pool_free(p, id + ((uint64_t)1 << POOL_SLOT_BITS));
+}
+
 static void fini_live(struct pool *p, uint64_t id)
 {
     (void)id;
@@ -255,12 +262,12 @@ static void fini_live(struct pool *p, uint64_t id)
 /* Our own mistakes stop the process. */
 static void test_misuse_aborts(void **state)
 {
-    void (*const misuse[])(struct pool * p, uint64_t id) = {free_twice, fini_live};
+    void (*const misuse[])(struct pool * p, uint64_t id) = {free_twice, free_guessed, fini_live};
     const struct rlimit no_core = {0, 0};
     int status;
 
     (void)state;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 3; i++) {
         pid_t pid = fork();
         assert_true(pid >= 0);
         if (pid == 0) {
