@@ -174,7 +174,7 @@ static bool is_utf8(const char *text, size_t len)
 static const char *json_string(const char *p, struct buf *out)
 {
     for (; *p != '"'; p++) {
-        unsigned code, used = 0;
+        unsigned code;
         if ((unsigned char)*p < 0x20)
             return NULL;
         if (*p != '\\') {
@@ -187,9 +187,11 @@ static const char *json_string(const char *p, struct buf *out)
             buf_char(out, "\"\\/\b\f\n\r\t"[at - from]);
             continue;
         }
-        if (*p != 'u' || strspn(p + 1, "0123456789abcdefABCDEF") < 4 ||
-            sscanf(p + 1, "%4x%n", &code, &used) != 1 || used != 4)
+        char digits[5] = "";
+        if (*p != 'u' || strspn(p + 1, "0123456789abcdefABCDEF") < 4)
             return NULL;
+        memcpy(digits, p + 1, 4);
+        code = (unsigned)strtoul(digits, NULL, 16);
         p += 4;
         if (code == 0xfffd) {
             buf_lit(out, "\xef\xbf\xbd");
