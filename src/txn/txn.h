@@ -4,8 +4,10 @@
  * A request that arrives opens a *scope*: the server transaction and all client transactions it
  * leads to. They share one arena, in which also the transaction user keeps its context; the scope
  * ends, and on_end is called, when the last of its transactions has terminated and nobody holds it.
- * owns: transactions, scopes, their arenas. borrows: flows, wheel, counters. thread: one worker.
- * RFC 3261 sections 9.1, 17, 18.1.1 (transport error); RFC 6026; RFC 4320; RFC 3581. */
+ * It never ends inside a call of the user. Time is the wheel's: it has to be advanced before a
+ * message is handed in. owns: transactions, scopes, their arenas. borrows: flows, wheel, counters.
+ * thread: one worker. RFC 3261 sections 9.1, 17, 18.1.1 (transport error); RFC 6026; RFC 4320; RFC
+ * 3581. */
 #ifndef TXN_TXN_H
 #define TXN_TXN_H
 
@@ -47,9 +49,20 @@ struct txn_tu {
     /* Nobody acknowledged our final response to an INVITE (Timer H), or it could not be sent. May
      * be NULL. */
     void (*on_unacked)(void *ctx, uint64_t server, int err);
-    /* The scope is about to give its arena back. May be NULL. */
+    /* The scope is about to give its arena back: nothing will be told about it any more. That is
+     * when its last transaction has terminated, or sooner: when those that are left only absorb
+     * retransmissions. May be NULL. */
     void (*on_end)(void *ctx);
+    /* Every transaction of the scope has its final response and nobody holds it, but further 2xx to
+     * the INVITE may come for 32 s (RFC 6026): the user copies what it needs to forward them into
+     * `small` (TXN_LINGER_SIZE bytes, zeroed, aligned as by malloc), which is its `ctx`, and that
+     * of all client transactions, from now on. On return the arena and all in it are given back;
+     * txn_request and txn_origin give NULL; what is later allocated in the arena lives until the
+     * callback that does so has returned. May be NULL: then such a scope keeps its arena. */
+    void (*on_linger)(void *ctx, void *small);
 };
+
+#define TXN_LINGER_SIZE 64
 
 int txns_new(const struct txn_conf *conf, struct wheel *wheel, struct flows *flows, unsigned worker,
              const struct hash_key *key, struct counters *counters, struct txns **out) WARN_UNUSED;
@@ -61,6 +74,15 @@ void txns_set_flows(struct txns *txns, struct flows *flows);
 unsigned txns_count(const struct txns *txns); /* transactions that have not terminated */
 unsigned txns_pending(
     const struct txns *txns); /* of these, those that still await a final response (drain) */
+
+/* What is in use, all zero when nothing is left. */
+struct txn_usage {
+    unsigned transactions, scopes;
+    size_t blocks; /* of arenas */
+    size_t cells;  /* responses and ACKs kept outside of arenas */
+    unsigned kept; /* stateless messages that are kept for a moment */
+};
+void txns_usage(const struct txns *txns, struct txn_usage *out);
 
 /* --- messages that arrived --- */
 
@@ -97,7 +119,7 @@ struct arena *txn_scope_arena(struct txn_scope *scope);
 void txn_scope_hold(struct txn_scope *scope);
 void txn_scope_unhold(struct txn_scope *scope);
 
-/* NULL when stale. */
+/* NULL when stale, or when the scope has given its arena back. */
 const struct sip_msg *txn_request(struct txns *txns, uint64_t server);
 const struct flow_origin *txn_origin(struct txns *txns, uint64_t server);
 /* Has a final response been sent, or is the transaction gone? */

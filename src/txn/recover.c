@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is sent again when a connection has died or was replaced.
+ *
+ * Everything sent on a stream that may have to be sent again lies in a bucket of its flow's id, in
+ * the order of sending, so that no look-up is needed to send, and an INVITE stands before its
+ * CANCEL. An event takes the flow's items out, in that order, and each is sent again with the same
+ * bytes (RFC 3261 17.2.3 makes a second copy a retransmission), fails, or waits. Transactions fail
+ * from the loop, never inside the event. */
+#include "txn/txn_int.h"
+
+static struct list *bucket_of(struct txns *txns, uint64_t flow)
+{
+    return &txns->flows_sent[hash_mix(flow) & (TXN_FLOW_BUCKETS - 1)];
+}
+
+void sent_link(struct txns *txns, struct txn_sent *s)
+{
+    list_remove(&s->by_flow);
+    list_push(bucket_of(txns, s->dest.flow), &s->by_flow);
+}
+
+void sent_unlink(struct txn_sent *s)
+{
+    list_remove(&s->by_flow);
+}
+
+/* --- stateless messages ----------------------------------------------------------------------- */
+
+static struct txn_kept *kept_of(struct txn_sent *s)
+{
+    return (struct txn_kept *)(void *)s;
+}
+
+void kept_free(struct txns *txns, struct txn_kept *k)
+{
+    sent_unlink(&k->sent);
+    list_remove(&k->fifo);
+    cell_free(&txns->cells, k, sizeof(*k) + k->sent.bytes.len);
+}
+
+void kept_on_expire(struct timer *timer, uint64_t now)
+{
+    struct txns *x = container_of(timer, struct txns, expire);
+
+    while (!list_is_empty(&x->kept)) {
+        struct txn_kept *k = container_of(x->kept.next, struct txn_kept, fifo);
+        if (k->due > now) {
+            timer_set(x->wheel, &x->expire, k->due);
+            return;
+        }
+        kept_free(x, k);
+    }
+}
+
+/* Without memory it is not kept: it was sent. */
+static void keep(struct txns *x, const struct flow_dest *dest, struct slice bytes)
+{
+    struct txn_kept *k = cell_new(&x->cells, sizeof(*k) + bytes.len);
+
+    if (k == NULL)
+        return;
+    memcpy(k + 1, bytes.ptr, bytes.len);
+    k->sent = (struct txn_sent){
+        .dest = *dest,
+        .bytes = slice_of((const char *)(k + 1), bytes.len),
+        .is_stateless = true,
+    };
+    k->due = x->wheel->now + TXN_KEEP_MS;
+    list_init(&k->sent.by_flow);
+    sent_link(x, &k->sent);
+    list_push(&x->kept, &k->fifo);
+    if (!timer_is_set(&x->expire))
+        timer_set(x->wheel, &x->expire, k->due);
+}
+
+int txn_send_stateless(struct txns *txns, const struct flow_dest *dest, struct slice bytes)
+{
+    struct flow_dest to = *dest;
+    int err = flows_send(txns->flows, &to, bytes.ptr, bytes.len, FLOW_SEND_REQUEST);
+
+    if (err == 0 && txns->conf.recover &&
+        sip_transport_is_reliable((enum sip_transport)to.transport))
+        keep(txns, &to, bytes);
+    return err;
+}
+
+static void resend_kept(struct txns *x, struct txn_kept *k)
+{
+    int err = flows_send(x->flows, &k->sent.dest, k->sent.bytes.ptr, k->sent.bytes.len,
+                         FLOW_SEND_REQUEST | FLOW_SEND_RESEND);
+    if (err < 0) {
+        kept_free(x, k);
+        return;
+    }
+    counter_inc(x->counters, CTR_REQUEST_RESENT);
+    sent_link(x, &k->sent);
+}
+
+/* --- dead ------------------------------------------------------------------------------------- */
+
+/* When was it sent? What is not kept for a time is still waited for. */
+static uint64_t sent_at(const struct txns *x, const struct txn_sent *s)
+{
+    const struct txn *t = (const struct txn *)(const void *)s;
+    uint64_t due = x->wheel->now + TXN_KEEP_MS;
+
+    if (s->is_stateless)
+        due = ((const struct txn_kept *)(const void *)s)->due;
+    else if (t->state == FSM_ACCEPTED)
+        due = t->retransmit.due;
+    else if (t->machine == FSM_SERVER)
+        due = t->timeout.due;
+    return due - TXN_KEEP_MS;
+}
+
+/* May a response or ACK have been lost with the connection? Not when the peer closed it in good
+ * order; when it was reset, only what was just sent; when it was found stale, everything that was
+ * not yet given up. */
+static bool may_be_lost(const struct txns *x, const struct txn_sent *s, int err)
+{
+    if (err == ERR_CLOSED || !x->conf.recover)
+        return false;
+    if (err == -ECONNRESET || err == -EPIPE)
+        return x->wheel->now - sent_at(x, s) <= TXN_RESET_MS;
+    return true;
+}
+
+/* Is it the CANCEL of an INVITE that is over? */
+static bool is_idle_cancel(const struct txn *t)
+{
+    const struct txn *invite = t->is_cancel ? txn_find_client(txns_of(t), t->u.client.peer) : NULL;
+    return invite != NULL && !client_is_active(invite);
+}
+
+static void dead_client(struct txn *t, int err)
+{
+    const struct txns *x = txns_of(t);
+    bool reopens = x->conf.recover && !t->sent.dest.no_reopen;
+
+    if (!reopens) {
+        /* Without recovery the device may still answer by a connection of its own. */
+        if (t->state != FSM_PROCEEDING || t->sent.dest.no_reopen)
+            txn_fail_later(t, err);
+        return;
+    }
+    if (t->is_fresh || is_idle_cancel(t)) {
+        txn_fail_later(t, err);
+        return;
+    }
+    int again = client_resend(t);
+    if (again < 0)
+        txn_fail_later(t, again == ERR_NO_ROUTE || again == ERR_STALE ? err : again);
+}
+
+/* RFC 3261 18.2.2: the address in the topmost Via is the last resort. */
+static void fall_back(struct txn *t, int err)
+{
+    if (!t->fell_back) {
+        t->fell_back = true;
+        t->sent.dest.flow = 0;
+        if (server_resend(t) == 0)
+            return;
+    }
+    (void)server_run(t, FSM_TRANSPORT_ERROR, err);
+}
+
+static void on_dead(struct txns *x, struct txn_sent *s, int err)
+{
+    struct txn *t = txn_of_sent(s);
+
+    if (s->is_stateless) {
+        if (may_be_lost(x, s, err))
+            resend_kept(x, kept_of(s));
+    } else if (txn_is_client(t)) {
+        dead_client(t, err);
+    } else if (may_be_lost(x, s, err) && server_resend(t) < 0) {
+        fall_back(t, err);
+    }
+}
+
+/* --- moved, failed ---------------------------------------------------------------------------- */
+
+static void on_moved(struct txns *x, struct txn_sent *s, int err)
+{
+    struct txn *t = txn_of_sent(s);
+
+    if (s->is_stateless) {
+        resend_kept(x, kept_of(s));
+    } else if (!txn_is_client(t)) {
+        if (server_resend(t) < 0)
+            fall_back(t, err);
+    } else if (s->dest.no_reopen) {
+        txn_fail_later(t, err);
+    } else {
+        int again = client_resend(t);
+        if (again < 0)
+            txn_fail_later(t, again);
+    }
+}
+
+static void on_failed(struct txns *x, struct txn_sent *s, int err)
+{
+    struct txn *t = txn_of_sent(s);
+
+    (void)x;
+    if (s->is_stateless)
+        return; /* expires by itself */
+    if (txn_is_client(t))
+        txn_fail_later(t, err);
+    else
+        fall_back(t, err);
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+static void take_items(struct txns *x, uint64_t flow, struct list *items)
+{
+    list_init(items);
+    LIST_EACH_SAFE(node, tmp, bucket_of(x, flow))
+    {
+        struct txn_sent *s = container_of(node, struct txn_sent, by_flow);
+        if (s->dest.flow == flow) {
+            list_remove(node);
+            list_push(items, node);
+        }
+    }
+}
+
+void txn_on_flow_event(struct txns *txns, const struct flow_event *ev)
+{
+    struct list items;
+    struct list *node;
+    int err = ev->err != 0 ? ev->err : ERR_CLOSED;
+
+    take_items(txns, ev->flow, &items);
+    while ((node = list_pop(&items)) != NULL) {
+        struct txn_sent *s = container_of(node, struct txn_sent, by_flow);
+        switch (ev->kind) {
+        case FLOW_DEAD: on_dead(txns, s, err); break;
+        case FLOW_MOVED: on_moved(txns, s, ev->err != 0 ? ev->err : ERR_STALE_SUSPECT); break;
+        case FLOW_FAILED: on_failed(txns, s, err); break;
+        case FLOW_RENAMED:
+            s->dest.flow = ev->to;
+            sent_link(txns, s);
+            break;
+        }
+    }
+}

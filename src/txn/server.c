@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Server transactions: RFC 3261 sections 17.2, 18.2.2, RFC 6026; and answers without one. */
+#include "txn/txn_int.h"
+
+#include "sip/received.h"
+#include "sip/write.h"
+
+#define TAG_LEN 16
+
+/* --- the machine ------------------------------------------------------------------------------ */
+
+/* J of a stream is not zero while recovery is on: the final response may have to be sent again over
+ * a new connection, and a request that is sent again so is a retransmission. */
+static bool is_reliable(const struct txn *t)
+{
+    return txn_is_stream(t) && !(t->machine == FSM_SERVER && txns_of(t)->conf.recover);
+}
+
+static int send_response(struct txn *t, unsigned flags)
+{
+    struct slice bytes = t->sent.bytes;
+
+    if (bytes.len == 0)
+        return 0;
+    return flows_send(txns_of(t)->flows, &t->sent.dest, bytes.ptr, bytes.len, flags);
+}
+
+int server_resend(struct txn *t)
+{
+    int err = send_response(t, FLOW_SEND_RESEND);
+
+    if (err == 0) {
+        counter_inc(txns_of(t)->counters, CTR_RESPONSE_RESENT);
+        sent_link(txns_of(t), &t->sent);
+    }
+    return err;
+}
+
+/* A final response on a stream may be lost with it: non-INVITE as long as the transaction lives,
+ * non-2xx to an INVITE until its ACK, 2xx for a moment (its sender repeats it end to end). */
+static void guard_response(struct txn *t)
+{
+    struct txns *x = txns_of(t);
+
+    if (!txn_is_stream(t) || t->state == FSM_PROCEEDING)
+        return;
+    if (t->state == FSM_ACCEPTED && !x->conf.recover)
+        return;
+    sent_link(x, &t->sent);
+    if (t->state == FSM_ACCEPTED)
+        timer_set(x->wheel, &t->retransmit, x->wheel->now + TXN_KEEP_MS);
+}
+
+static void tell(struct txn *t, uint16_t actions, int err)
+{
+    const struct txn_tu *tu = t->scope->tu;
+
+    if ((actions & (FSM_TELL_TIMEOUT | FSM_TELL_ERROR)) == 0)
+        return;
+    if (tu != NULL && tu->on_unacked != NULL)
+        tu->on_unacked(t->scope->ctx, t->id, err);
+}
+
+int server_run(struct txn *t, enum fsm_event ev, int err)
+{
+    struct txns *x = txns_of(t);
+    struct fsm_step step =
+        fsm_step((enum fsm_machine)t->machine, (enum fsm_state)t->state, ev, is_reliable(t));
+    uint64_t id = t->id;
+    int sent = 0;
+
+    if ((step.actions & FSM_ILLEGAL) != 0)
+        return 0;
+    /* A state that is passed through at once is not shown to anyone. */
+    txn_set_state(t, (enum fsm_state)step.next);
+    txn_timer_actions(t, step.actions);
+    if ((step.actions & (FSM_SEND | FSM_RESEND)) != 0)
+        sent = send_response(t, (step.actions & FSM_RESEND) != 0 ? FLOW_SEND_RESEND : 0);
+    if ((step.actions & FSM_SEND) != 0 && sent == 0 && step.next != FSM_TERMINATED)
+        guard_response(t);
+    if (step.next == FSM_CONFIRMED)
+        sent_unlink(&t->sent);
+    if (step.next == FSM_ACCEPTED || step.next == FSM_COMPLETED || step.next == FSM_CONFIRMED)
+        scope_check(t->scope);
+    tell(t, step.actions, err);
+    t = pool_find(&x->pool, id);
+    if (t != NULL && t->state == FSM_TERMINATED)
+        txn_end(t);
+    return sent;
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+/* What a response's place is told by: fills the scope made for it. */
+static int server_fill(struct txn_scope *scope, const struct sip_msg *req,
+                       const struct flow_origin *origin, struct txn **out)
+{
+    struct txns *x = scope->txns;
+    struct sip_msg *copy = sip_msg_copy(req, &scope->arena);
+    struct flow_origin *from = arena_alloc(&scope->arena, sizeof(*from));
+    struct txn_key key;
+    struct txn *t;
+    int err = 0;
+
+    if (copy == NULL || from == NULL)
+        return ERR_NOMEM;
+    t = txn_new(scope, req->method == SIP_INVITE ? FSM_INVITE_SERVER : FSM_SERVER, &err);
+    if (t == NULL)
+        return err;
+    *from = *origin;
+    t->method = req->method;
+    t->u.server.req = copy;
+    t->u.server.origin = from;
+    t->is_2543 = !sip_branch_is_3261(req->via.branch);
+    if (t->is_2543)
+        t->u.server.to_tag = txn_tag_hash(x, sip_get(req, req->to_tag));
+    txn_key_of(x, req, (enum sip_method)req->method, &key);
+    t->u.server.check = key.check;
+    table_insert(&x->servers, &t->u.server.node, key.hash);
+    flow_response_dest(origin, &req->via, &t->sent.dest);
+    *out = t;
+    return 0;
+}
+
+int txn_server_new(struct txns *txns, const struct sip_msg *req, const struct flow_origin *origin,
+                   const struct txn_tu *tu, size_t ctx_size, void **ctx, uint64_t *server)
+{
+    struct txn_scope *scope;
+    struct txn *t = NULL;
+    int err;
+
+    if (txns->pool.live >= txns->conf.max) {
+        counter_inc(txns->counters, CTR_TXN_TABLE_FULL);
+        return ERR_FULL;
+    }
+    scope = scope_new(txns, tu, ctx_size);
+    if (scope == NULL)
+        return ERR_NOMEM;
+    err = server_fill(scope, req, origin, &t);
+    if (err < 0) {
+        scope->tu = NULL; /* it has not begun for the user */
+        scope_end(scope);
+        return err;
+    }
+    (void)server_run(t, FSM_START, 0);
+    *ctx = scope->ctx;
+    *server = t->id;
+    return 0;
+}
+
+const struct sip_msg *txn_request(struct txns *txns, uint64_t server)
+{
+    const struct txn *t = txn_find_server(txns, server);
+    return t != NULL ? t->u.server.req : NULL;
+}
+
+const struct flow_origin *txn_origin(struct txns *txns, uint64_t server)
+{
+    const struct txn *t = txn_find_server(txns, server);
+    return t != NULL ? t->u.server.origin : NULL;
+}
+
+bool txn_is_answered(struct txns *txns, uint64_t server)
+{
+    const struct txn *t = txn_find_server(txns, server);
+    return t == NULL || (t->state != FSM_TRYING && t->state != FSM_PROCEEDING);
+}
+
+/* --- responses -------------------------------------------------------------------------------- */
+
+static enum fsm_event event_of(unsigned status)
+{
+    if (status < 200)
+        return FSM_TU_1XX;
+    return status < 300 ? FSM_TU_2XX : FSM_TU_3456XX;
+}
+
+/* An ACK by RFC 2543 is known by the To tag of the response it acknowledges. */
+static void note_tag(struct txn *t, struct slice bytes)
+{
+    struct sip_hdr hdrs[SIP_HDRS_MAX];
+    struct sip_fault fault;
+    struct sip_msg res;
+
+    if (sip_msg_parse(&res, bytes.ptr, bytes.len, false, hdrs, SIP_HDRS_MAX, &sip_limits_default,
+                      &fault) == 0)
+        t->u.server.sent_tag = txn_tag_hash(txns_of(t), sip_get(&res, res.to_tag));
+}
+
+int txn_respond(struct txns *txns, uint64_t server, unsigned status, struct slice bytes)
+{
+    struct txn *t = txn_find_server(txns, server);
+    enum fsm_event ev = event_of(status);
+    struct fsm_step step;
+    int err;
+
+    if (t == NULL)
+        return ERR_STALE;
+    /* RFC 4320 4.1: 100 is the only provisional response to a request that is no INVITE. */
+    if (t->machine == FSM_SERVER && status > 100 && status < 200)
+        return 0;
+    step = fsm_step((enum fsm_machine)t->machine, (enum fsm_state)t->state, ev, is_reliable(t));
+    if ((step.actions & FSM_SEND) == 0)
+        return 0;
+    txn_drop_bytes(t);
+    t->sent.bytes = bytes;
+    if (t->is_2543 && t->machine == FSM_INVITE_SERVER && status >= 300)
+        note_tag(t, bytes);
+    err = server_run(t, ev, 0);
+    /* The user knows it from the result; a provisional response that is lost ends nothing. */
+    t = txn_find_server(txns, server);
+    if (err < 0 && t != NULL && status >= 200 && t->machine == FSM_SERVER)
+        txn_end(t);
+    return err;
+}
+
+/* In place of the topmost Via the one with received and rport (RFC 3261 18.2.1, RFC 3581). */
+static void stamp_via(struct buf *out, const struct sip_msg *req)
+{
+    char text[SIP_MSG_MAX / 16];
+    struct slice via = req->via.text;
+    struct buf stamped;
+    char *at = via.len != 0 ? memmem(out->ptr, out->len, via.ptr, via.len) : NULL;
+    size_t behind;
+
+    buf_init(&stamped, text, sizeof(text));
+    if (at == NULL || !sip_write_received(&stamped, req) || stamped.overflow)
+        return;
+    behind = (size_t)(out->ptr + out->len - at) - via.len;
+    if (stamped.len > via.len && stamped.len - via.len > out->cap - out->len) {
+        out->overflow = true;
+        return;
+    }
+    memmove(at + stamped.len, at + via.len, behind);
+    memcpy(at, stamped.ptr, stamped.len);
+    out->len += stamped.len - via.len;
+}
+
+/* A response of our own in the scratch; its To tag follows from the request, so that it is the same
+ * in each response (RFC 3261 8.2.6.2, and 8.2.7 for those without a transaction). Empty: it does
+ * not fit. */
+static struct slice write_response(struct txns *txns, const struct sip_msg *req, unsigned status,
+                                   struct slice reason, struct slice extra)
+{
+    char tag[TAG_LEN];
+    struct buf out, tag_out;
+    struct txn_key key;
+
+    txn_key_of(txns, req, (enum sip_method)req->method, &key);
+    buf_init(&tag_out, tag, sizeof(tag));
+    buf_hex(&tag_out, hash_mix(key.check), TAG_LEN);
+    buf_init(&out, txns->scratch, sizeof(txns->scratch));
+    if (sip_write_response(&out, req, status, reason, status > 100 ? buf_get(&tag_out) : SLICE_NONE,
+                           extra, SLICE_NONE) < 0)
+        return SLICE_NONE;
+    stamp_via(&out, req);
+    return out.overflow ? SLICE_NONE : buf_get(&out);
+}
+
+int txn_reply(struct txns *txns, uint64_t server, unsigned status, struct slice reason,
+              struct slice extra)
+{
+    struct txn *t = txn_find_server(txns, server);
+    struct slice bytes;
+
+    if (t == NULL)
+        return ERR_STALE;
+    if (t->u.server.req == NULL)
+        return 0; /* settled: it has its final response */
+    bytes = write_response(txns, t->u.server.req, status, reason, extra);
+    if (bytes.len == 0)
+        return ERR_FULL;
+    bytes = arena_dup(&t->scope->arena, bytes);
+    if (bytes.len == 0)
+        return ERR_NOMEM;
+    return txn_respond(txns, server, status, bytes);
+}
+
+void txn_reply_stateless(struct txns *txns, const struct sip_msg *req,
+                         const struct flow_origin *origin, unsigned status, struct slice reason,
+                         struct slice extra)
+{
+    struct slice bytes = write_response(txns, req, status, reason, extra);
+    struct flow_dest dest;
+
+    if (bytes.len == 0)
+        return;
+    flow_response_dest(origin, &req->via, &dest);
+    /* Nobody could do anything about an error. */
+    (void)!flows_send(txns->flows, &dest, bytes.ptr, bytes.len, 0);
+}
