@@ -340,7 +340,7 @@ def first_datagram_of_every_pair_lost(world):
     world.proxy()
     phone = world.registered_phone(transport="udp")
     caller = world.caller(transport="udp")
-    world.firewall.lose_every_second()
+    world.firewall.lose_every(2, "toproxy")
     for _ in range(3):
         call, incoming = complete_call(caller, "1001", phone)
         hang_up(call, incoming)

@@ -181,9 +181,9 @@ class Firewall:
         self._mode(f"{what} numgen random mod 100 < {percent} goto dropped",
                    f"udp sport 5060 numgen random mod 100 < {percent} goto dropped")
 
-    def lose_every_second(self):
-        """Of UDP datagrams to the phone, the first, third, ... are lost."""
-        self._mode('iifname "toproxy" meta l4proto udp numgen inc mod 2 == 0 goto dropped')
+    def lose_every(self, nth, interface):
+        """Of the UDP datagrams that enter by this interface, the first of every `nth` is lost."""
+        self._mode(f'iifname "{interface}" meta l4proto udp numgen inc mod {nth} == 0 goto dropped')
 
     def heal(self):
         """Let everything pass again."""
