@@ -38,7 +38,10 @@ struct conf {
     uint32_t drain_ms; /* how long SIGTERM waits for transactions */
     struct dn_conf *dns;
     unsigned ndns;
-    const char *file; /* NULL: the embedded default */
+    const char **values; /* as written, by index of the table; for conf_needs_restart */
+    struct arena_cache cache;
+    struct arena arena; /* all of the above */
+    const char *file;   /* NULL: the embedded default */
 };
 
 /* Reads `file` (NULL: the embedded default). Errors are written to `err` as "FILE:LINE: NAME =

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "conf/conf_int.h"
+
+static bool has_ipv6(void)
+{
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* All interfaces; IPv6 only where the kernel has it. */
+static void listen_everywhere(struct reader *r)
+{
+    struct conf *c = r->conf;
+    c->flow.listen = arena_zalloc(&c->arena, 2 * sizeof(*c->flow.listen));
+    if (c->flow.listen == NULL)
+        return;
+    c->flow.listen[0].family = ADDR_IP4;
+    c->flow.listen[1].family = ADDR_IP6;
+    c->flow.nlisten = has_ipv6() ? 2 : 1;
+}
+
+static void finish_listen(struct reader *r)
+{
+    struct conf *c = r->conf;
+    if (c->route.sip_port == 0)
+        conf_error(r, "sip-port = 0: there is nothing left to listen on");
+    if (c->flow.nlisten == 0)
+        listen_everywhere(r);
+    for (unsigned i = 0; i < c->flow.nlisten; i++) {
+        c->flow.listen[i].port = c->route.sip_port;
+        for (unsigned k = 0; k < i; k++) {
+            char text[ADDR_TEXT_MAX];
+            if (addr_eq_ip(&c->flow.listen[i], &c->flow.listen[k]))
+                conf_error(r, "sip-address: %s is named twice",
+                           addr_write_ip(&c->flow.listen[i], false, text));
+        }
+    }
+}
+
+static void add_name(struct reader *r, const char *name)
+{
+    struct route_conf *route = &r->conf->route;
+    for (unsigned i = 0; i < route->nown_names; i++)
+        if (slice_ieq(route->own_names[i], slice_str(name)))
+            return;
+    char *text = conf_str(r, slice_str(name));
+    if (text != NULL)
+        route->own_names[route->nown_names++] = slice_str(text);
+}
+
+/* The host's name and, where the system knows it without asking the network, its full name. */
+static void finish_names(struct reader *r)
+{
+    struct conf *c = r->conf;
+    char name[256] = "";
+    c->route.own_names = arena_zalloc(&c->arena, 4 * sizeof(*c->route.own_names));
+    if (c->route.own_names == NULL)
+        return;
+    add_name(r, "localhost");
+    if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0')
+        return;
+    add_name(r, name);
+    c->proxy.host_name = slice_str(conf_str(r, slice_str(name)));
+}
+
+static void finish_workers(struct conf *c)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (c->workers == 0)
+        c->workers = cores < 1 ? 1 : cores > 64 ? 64 : (unsigned)cores;
+}
+
+/* What follows from T1 and T4 where it was not set (RFC 3261 table 4). */
+static void finish_timers(struct txn_conf *t)
+{
+    uint32_t all = 64 * t->t1;
+    t->timer_b = t->timer_b != 0 ? t->timer_b : all;
+    t->timer_f = t->timer_f != 0 ? t->timer_f : all;
+    t->timer_h = t->timer_h != 0 ? t->timer_h : all;
+    t->timer_j = t->timer_j != 0 ? t->timer_j : all;
+    t->timer_i = t->timer_k = t->t4;
+    t->timer_l = t->timer_m = all; /* RFC 6026 */
+}
+
+static void finish_registrar(struct reader *r)
+{
+    struct registrar_conf *g = &r->conf->registrar;
+    g->authenticate = r->conf->authenticate != CONF_AUTH_NONE;
+    if (g->min_expires > g->max_expires)
+        conf_error(r, "registrar-min-expires = %u: above registrar-max-expires = %u",
+                   g->min_expires, g->max_expires);
+    else if (g->default_expires > g->max_expires)
+        g->default_expires = g->max_expires;
+    else if (g->default_expires < g->min_expires)
+        g->default_expires = g->min_expires;
+}
+
+static void finish_dns(struct reader *r)
+{
+    for (unsigned i = 0; i < r->conf->ndns; i++) {
+        const struct dn_conf *dn = &r->conf->dns[i];
+        r->line = r->dn_at[i];
+        if (dn->password != NULL && dn->password_ha1 != NULL)
+            conf_error(r, "[dn %s]: password and password-ha1 exclude each other", dn->name);
+    }
+    r->line = 0;
+}
+
+void conf_finish(struct reader *r)
+{
+    struct conf *c = r->conf;
+    finish_listen(r);
+    finish_names(r);
+    finish_workers(c);
+    finish_timers(&c->txn);
+    finish_registrar(r);
+    finish_dns(r);
+    c->txn.recover = c->flow.sockopt.keep_alive;
+    c->proxy.authenticate_all = c->authenticate == CONF_AUTH_ALL;
+    c->proxy.max_breadth = 60; /* RFC 5393 5.3.3.1 */
+    c->proxy.max_targets = 32;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conf/conf_int.h"
+
+static const char *effect_text(enum option_effect e)
+{
+    switch (e) {
+    case EFFECT_RESTART: return "restart";
+    case EFFECT_RELOAD: return "reload";
+    case EFFECT_RELOAD_NEW: return "reload, new connections";
+    }
+    return "";
+}
+
+static const char *default_text(const struct option *o)
+{
+    return o->shown != NULL ? o->shown : o->fallback;
+}
+
+static const char *section_text(const struct option *o)
+{
+    return strcmp(o->section, "dn") == 0 ? "[dn NUMBER-OR-NAME]" : "[sipproxy]";
+}
+
+static bool begins_section(unsigned i)
+{
+    return i == 0 || strcmp(conf_options[i].section, conf_options[i - 1].section) != 0;
+}
+
+/* Words of `text` in lines of at most 76 columns behind an indent. */
+static void print_wrapped(FILE *out, const char *text)
+{
+    size_t column = 0;
+    while (*text != '\0') {
+        size_t word = strcspn(text, " ");
+        if (column != 0 && column + 1 + word > 76) {
+            fputc('\n', out);
+            column = 0;
+        }
+        column += (size_t)fprintf(out, "%s%.*s", column == 0 ? "    " : " ", (int)word, text);
+        text += word;
+        text += strspn(text, " ");
+    }
+    fputc('\n', out);
+}
+
+void conf_print_options(FILE *out)
+{
+    for (unsigned i = 0; i < conf_noptions; i++) {
+        const struct option *o = &conf_options[i];
+        if (begins_section(i))
+            fprintf(out, "%s%s\n\n", i == 0 ? "" : "\n", section_text(o));
+        fprintf(out, "%s\n", o->name);
+        print_wrapped(out, o->help);
+        fprintf(out, "    default: %s\n    allowed: %s\n    takes effect: %s\n", default_text(o),
+                o->valid, effect_text(o->effect));
+    }
+}
+
+void conf_print_markdown(FILE *out)
+{
+    fputs(
+        "# Options\n\nMade by `holdfast --options-markdown` from the table that parses the configuration.\n"
+        "The file is INI: `[section]`, `name = value`, comments behind `;` or `#`. A list goes on in the next\n"
+        "line when that begins with a blank. Times are seconds, or carry a unit: `500ms`, `5s`, `2m`, `1h`.\n",
+        out);
+    for (unsigned i = 0; i < conf_noptions; i++) {
+        const struct option *o = &conf_options[i];
+        if (begins_section(i))
+            fprintf(out,
+                    "\n## %s\n\n| option | default | allowed | takes effect | meaning |\n"
+                    "|---|---|---|---|---|\n",
+                    section_text(o));
+        fprintf(out, "| `%s` | %s | %s | %s | %s |\n", o->name, default_text(o), o->valid,
+                effect_text(o->effect), o->help);
+    }
+}
+
+/* Hyphens of names and a leading dot mean something to troff. */
+static void print_troff(FILE *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '-' || *text == '\\')
+            fputc('\\', out);
+        fputc(*text, out);
+    }
+}
+
+void conf_print_man(FILE *out)
+{
+    fputs(
+        ".TH HOLDFAST.CONF 5\n.SH NAME\nholdfast.conf \\- configuration of the SIP proxy holdfast\n"
+        ".SH DESCRIPTION\nSections in brackets, \\fIname\\fR = \\fIvalue\\fR, comments behind ; or #. A list goes on in "
+        "the next line when that\nbegins with a blank. Times are seconds, or carry a unit: 500ms, 5s, 2m, 1h.\n",
+        out);
+    for (unsigned i = 0; i < conf_noptions; i++) {
+        const struct option *o = &conf_options[i];
+        if (begins_section(i))
+            fprintf(out, ".SH %s\n", section_text(o));
+        fputs(".TP\n.B ", out);
+        print_troff(out, o->name);
+        fputc('\n', out);
+        print_troff(out, o->help);
+        fputs("\nDefault: ", out);
+        print_troff(out, default_text(o));
+        fputs(". Allowed: ", out);
+        print_troff(out, o->valid);
+        fprintf(out, ". Takes effect: %s.\n", effect_text(o->effect));
+    }
+}
+
+unsigned conf_needs_restart(const struct conf *now, const struct conf *next, FILE *out)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < conf_noptions; i++) {
+        const struct option *o = &conf_options[i];
+        const char *a = now->values[i] != NULL ? now->values[i] : o->fallback;
+        const char *b = next->values[i] != NULL ? next->values[i] : o->fallback;
+        if (o->effect != EFFECT_RESTART || strcmp(a, b) == 0)
+            continue;
+        n++;
+        fprintf(out, "%s: %s = %s needs a restart; %s stays\n",
+                next->file != NULL ? next->file : "", o->name, b,
+                a[0] != '\0' ? a : default_text(o));
+    }
+    return n;
+}

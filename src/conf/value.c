@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conf/conf_int.h"
+
+char *conf_str(struct reader *r, struct slice s)
+{
+    char *text = arena_bytes(&r->conf->arena, s.len + 1);
+    if (text == NULL) {
+        r->no_memory = true;
+        return NULL;
+    }
+    (void)slice_cstr(s, text, s.len + 1);
+    return text;
+}
+
+static bool parse_bool(struct slice v, bool *out)
+{
+    *out = slice_ieq(v, SLICE("true"));
+    return *out || slice_ieq(v, SLICE("false"));
+}
+
+/* A number with a unit, as milliseconds; without one it is seconds. */
+static bool parse_time(struct slice v, uint64_t *ms)
+{
+    size_t digits = 0;
+    uint64_t n, scale;
+    while (digits < v.len && v.ptr[digits] >= '0' && v.ptr[digits] <= '9')
+        digits++;
+    struct slice unit = slice_trim(slice_of(v.ptr + digits, v.len - digits));
+    if (slice_u64(slice_of(v.ptr, digits), 1000000000, &n) < 0)
+        return false;
+    if (unit.len == 0 || slice_ieq(unit, SLICE("s")))
+        scale = 1000;
+    else if (slice_ieq(unit, SLICE("ms")))
+        scale = 1;
+    else if (slice_ieq(unit, SLICE("m")) || slice_ieq(unit, SLICE("min")))
+        scale = 60000;
+    else if (slice_ieq(unit, SLICE("h")))
+        scale = 3600000;
+    else
+        return false;
+    *ms = n * scale;
+    return true;
+}
+
+static bool parse_enum(const struct option *o, struct slice v, unsigned *out)
+{
+    struct slice rest = slice_str(o->valid), word;
+    for (unsigned i = 0; slice_next_word(&rest, &word); i++) {
+        if (!slice_ieq(word, v))
+            continue;
+        *out = i;
+        return true;
+    }
+    return false;
+}
+
+static unsigned count_words(struct slice v)
+{
+    struct slice word;
+    unsigned n = 0;
+    while (slice_next_word(&v, &word))
+        n++;
+    return n;
+}
+
+/* Room for the elements there are and those to come; the old array stays in the arena, unused. */
+static void *grow(struct reader *r, const void *old, unsigned n, unsigned more, size_t size)
+{
+    char *list = arena_zalloc(&r->conf->arena, (n + more + 1) * size);
+    if (list == NULL)
+        r->no_memory = true;
+    else if (n != 0)
+        memcpy(list, old, n * size);
+    return list;
+}
+
+static bool set_words(struct reader *r, struct slice **list, unsigned *n, struct slice v)
+{
+    struct slice word;
+    struct slice *words = grow(r, *list, *n, count_words(v), sizeof(*words));
+    if (words == NULL)
+        return true;
+    while (slice_next_word(&v, &word)) {
+        char *text = conf_str(r, word);
+        if (text != NULL)
+            words[(*n)++] = slice_str(text);
+    }
+    *list = words;
+    return true;
+}
+
+static bool set_nets(struct reader *r, const struct option *o, struct addr_net **list, unsigned *n,
+                     struct slice v)
+{
+    struct slice word;
+    unsigned at = *n;
+    struct addr_net *nets = grow(r, *list, *n, 2 * count_words(v), sizeof(*nets));
+    if (nets == NULL)
+        return true;
+    while (slice_next_word(&v, &word)) {
+        if (o->max == 1 && slice_ieq(word, SLICE("any"))) {
+            if (addr_net_parse(SLICE("0.0.0.0/0"), &nets[at]) < 0 ||
+                addr_net_parse(SLICE("::/0"), &nets[at + 1]) < 0)
+                return false;
+            at += 2;
+        } else if (addr_net_parse(word, &nets[at++]) < 0) {
+            return false;
+        }
+    }
+    *list = nets;
+    *n = at;
+    return true;
+}
+
+static bool set_addrs(struct reader *r, struct addr **list, unsigned *n, struct slice v)
+{
+    struct slice word;
+    unsigned at = *n;
+    struct addr *addrs = grow(r, *list, *n, count_words(v), sizeof(*addrs));
+    if (addrs == NULL)
+        return true;
+    while (slice_next_word(&v, &word))
+        if (addr_parse_ip(word, 0, &addrs[at++]) < 0)
+            return false;
+    *list = addrs;
+    *n = at;
+    return true;
+}
+
+/* A list and its number stand one behind the other in every *_conf. */
+static bool set_list(struct reader *r, const struct option *o, char *field, struct slice v,
+                     bool append)
+{
+    unsigned *n = (void *)(field + sizeof(void *));
+    if (!append)
+        *n = 0;
+    if (o->kind == OPT_WORDS)
+        return set_words(r, (void *)field, n, v);
+    if (o->kind == OPT_NETS)
+        return set_nets(r, o, (void *)field, n, v);
+    return set_addrs(r, (void *)field, n, v);
+}
+
+static bool set_number(const struct option *o, char *field, struct slice v)
+{
+    uint64_t n;
+    if (o->kind == OPT_MS || o->kind == OPT_S) {
+        if (!parse_time(v, &n))
+            return false;
+        if (o->kind == OPT_S && n % 1000 != 0)
+            return false;
+        n = o->kind == OPT_S ? n / 1000 : n;
+    } else if (slice_u64(v, UINT32_MAX, &n) < 0) {
+        return false;
+    }
+    if (n < o->min || n > o->max)
+        return false;
+    if (o->kind == OPT_U16)
+        *(uint16_t *)(void *)field = (uint16_t)n;
+    else
+        *(uint32_t *)(void *)field = (uint32_t)n;
+    return true;
+}
+
+bool conf_value_set(struct reader *r, const struct option *o, void *base, struct slice v,
+                    bool append)
+{
+    char *field = (char *)base + o->offset;
+    unsigned word;
+    switch (o->kind) {
+    case OPT_BOOL: return parse_bool(v, (bool *)(void *)field);
+    case OPT_U32:
+    case OPT_U16:
+    case OPT_MS:
+    case OPT_S: return set_number(o, field, v);
+    case OPT_ENUM:
+        if (!parse_enum(o, v, &word))
+            return false;
+        *(unsigned *)(void *)field = word;
+        return true;
+    case OPT_TEXT: *(char **)(void *)field = conf_str(r, v); return v.len != 0;
+    case OPT_WORDS:
+    case OPT_NETS:
+    case OPT_ADDRS: return set_list(r, o, field, v, append);
+    case OPT_OWN: return o->parse(r, base, v);
+    }
+    return false;
+}
