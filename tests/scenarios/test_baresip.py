@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two baresip phones register through the proxy and call each other; audio without a sound card."""
 
 from lib import netns

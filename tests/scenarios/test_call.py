@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calls between devices of the harness: forwarding, forking, cancelling, order, address families."""
 
 from lib import netns

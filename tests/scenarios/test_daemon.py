@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The daemon as an operator and as a hostile network see it."""
 
 import contextlib

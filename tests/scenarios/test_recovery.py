@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dead connections: the cases of the recovery design that concern TCP, each behind a silent firewall.
 
 Every phone listens on 5060 and registers over a connection that it opened itself. Bounds are those

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """REGISTER to bindings: what a phone may do, and what the next call finds."""
 
 import os

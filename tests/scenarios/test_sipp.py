@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SIPp, a peer that is not ours, calls through the proxy over UDP and TCP."""
 
 from lib import netns

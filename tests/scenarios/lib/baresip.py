@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A baresip phone in a namespace: no sound card, driven and watched through its ctrl_tcp module."""
 
 import json

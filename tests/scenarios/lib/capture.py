@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What passes on an interface, packet by packet: IPv4 TCP and UDP, from an AF_PACKET socket."""
 
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A SIP device for tests: registers, answers, calls; counts transactions by branch as RFC 3261 17.2.3 does."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Network namespaces with a firewall between, and sockets made inside them.
 
 Layout (addresses are the same in every run, since each run has namespaces of its own):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Child processes with their output kept line by line, each line with the time it arrived."""
 
 import os

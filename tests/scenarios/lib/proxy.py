@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The proxy under test: writes its configuration, starts it in its namespace, waits until it is ready."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a scenario is given: its namespaces, devices and the proxy; and what it may demand."""
 
 import contextlib

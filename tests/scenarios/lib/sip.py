@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SIP messages for the test devices: parse, build, split a stream. Plain, and strict where a fault must show."""
 
 import hashlib

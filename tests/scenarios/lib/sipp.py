@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SIPp in a namespace: callers and callees from the XML files beside the scenarios."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A stand-in proxy (Debian's Kamailio) for developing scenarios; never used by the test run itself."""
 
 import os

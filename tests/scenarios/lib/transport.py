@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Connections and datagram sockets of a test device, inside a namespace, with everything recorded."""
 
 import contextlib
