@@ -104,5 +104,4 @@ void proxy_on_ack(struct proxy *p, const struct sip_msg *msg, const struct flow_
     a->origin = *origin;
     if (a->msg != NULL && proxy_prepare(p, a->msg, &a->way) == 0)
         ack_route(a);
-    txn_scope_unhold(scope);
 }

@@ -4,8 +4,7 @@
 #include "base/err.h"
 
 /* Our Via off, a length where the caller's stream needs one; into the arena. */
-static int write_response(struct pctx *c, const struct sip_msg *res, struct slice extra,
-                          struct slice *out)
+static int write_response(struct arena *arena, const struct sip_msg *res, struct slice *out)
 {
     struct sip_edit e;
     char text[48];
@@ -17,10 +16,8 @@ static int write_response(struct pctx *c, const struct sip_msg *res, struct slic
         buf_printf(&b, "Content-Length: %u\r\n", (unsigned)res->body_len);
         sip_edit_append(&e, buf_get(&b));
     }
-    if (extra.len != 0)
-        sip_edit_append(&e, extra);
     size_t size = sip_edit_size(&e);
-    char *bytes = arena_bytes(c->arena, size);
+    char *bytes = arena_bytes(arena, size);
     if (bytes == NULL)
         return ERR_NOMEM;
     buf_init(&b, bytes, size);
@@ -46,7 +43,7 @@ static void send_up(struct pctx *c, unsigned status, struct slice bytes)
 static void forward_response(struct pctx *c, const struct sip_msg *res)
 {
     struct slice bytes;
-    if (write_response(c, res, SLICE_NONE, &bytes) == 0)
+    if (write_response(c->arena, res, &bytes) == 0)
         send_up(c, res->status, bytes);
     else if (res->status >= 200 && !c->is_final) {
         c->is_final = true;
@@ -214,7 +211,7 @@ static void on_failure_response(struct branch *b, const struct sip_msg *res)
         return;
     if (res->status == 401 || res->status == 407)
         keep_challenges(b, res);
-    if (write_response(c, res, SLICE_NONE, &candidate.bytes) != 0)
+    if (write_response(c->arena, res, &candidate.bytes) != 0)
         candidate = (struct best){.status = 500, .err = ERR_NOMEM, .branch = b};
     best_take(c, &candidate);
     branch_end(b);
@@ -225,13 +222,31 @@ static void on_failure_response(struct branch *b, const struct sip_msg *res)
     proxy_advance(c);
 }
 
+/* A 2xx repeated, or of another branch, when only the transactions are left of the call (RFC 6026).
+ */
+static void on_late(const struct linger *l, const struct sip_msg *res)
+{
+    struct txns *txns = l->proxy->deps.txns;
+    struct txn_scope *scope = txn_scope_of(txns, l->server);
+    struct slice bytes;
+    if (res->status < 200 || res->status > 299 || scope == NULL ||
+        write_response(txn_scope_arena(scope), res, &bytes) != 0)
+        return;
+    counter_inc(l->proxy->deps.counters, CTR_RES_FORWARDED);
+    (void)!txn_respond(txns, l->server, res->status, bytes);
+}
+
 void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
                        const struct flow_origin *origin)
 {
     struct branch *b = ctx;
-    struct pctx *c = b->ctx;
     (void)client;
     (void)origin;
+    if (b->kind == CTX_LINGER) {
+        on_late(ctx, res);
+        return;
+    }
+    struct pctx *c = b->ctx;
     if (res->status < 200) {
         if (res->status == 100)
             return;
@@ -295,6 +310,8 @@ void branch_failed(struct branch *b, int err)
 
 void proxy_on_failed(void *ctx, uint64_t client, int err)
 {
+    const struct linger *l = ctx;
     (void)client;
-    branch_failed(ctx, err);
+    if (l->kind != CTX_LINGER)
+        branch_failed(ctx, err);
 }

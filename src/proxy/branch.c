@@ -10,6 +10,7 @@ static struct branch *branch_new(struct pctx *c, struct route_target *t)
     struct branch *b = arena_zalloc(c->arena, sizeof(*b));
     if (b == NULL)
         return NULL;
+    b->kind = CTX_BRANCH;
     b->ctx = c;
     b->target = t;
     timer_init(&b->timer_c, on_timer_c);

@@ -48,8 +48,20 @@ enum branch_state {
 
 struct pctx;
 
+/* First member of whatever is the `ctx` of a transaction. */
+enum ctx_kind { CTX_REQUEST = 1, CTX_BRANCH, CTX_LINGER };
+
+/* What is left of a call that has been answered: enough to forward a late or repeated 2xx. */
+struct linger {
+    enum ctx_kind kind;
+    struct proxy *proxy;
+    uint64_t server;
+};
+_Static_assert(sizeof(struct linger) <= TXN_LINGER_SIZE, "it has to fit into what txn keeps");
+
 struct branch {
-    struct list node; /* in pctx.branches */
+    enum ctx_kind kind; /* CTX_BRANCH */
+    struct list node;   /* in pctx.branches */
     struct pctx *ctx;
     struct route_target *target;
     uint64_t client; /* transaction */
@@ -74,6 +86,7 @@ struct best {
 };
 
 struct pctx {
+    enum ctx_kind kind; /* CTX_REQUEST */
     struct proxy *proxy;
     uint64_t server;
     struct txn_scope *scope;
@@ -148,6 +161,7 @@ void proxy_advance(struct pctx *c);
 void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
                        const struct flow_origin *origin);
 void proxy_on_failed(void *ctx, uint64_t client, int err);
+void proxy_on_linger(void *ctx, void *small);
 void branch_failed(struct branch *b, int err);
 /* `candidate` becomes the best response when it ranks higher (RFC 3261 16.7 step 6); copied. */
 void best_take(struct pctx *c, const struct best *candidate);

@@ -8,6 +8,7 @@ const struct txn_tu proxy_tu = {
     .on_response = proxy_on_response,
     .on_failed = proxy_on_failed,
     .on_end = on_end,
+    .on_linger = proxy_on_linger,
 };
 
 int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps, struct proxy **out)
@@ -32,14 +33,29 @@ void proxy_set_conf(struct proxy *p, const struct proxy_conf *conf)
     p->conf = conf;
 }
 
-static void on_end(void *ctx)
+static void context_end(struct pctx *c)
 {
-    struct pctx *c = ctx;
     struct wheel *wheel = c->proxy->deps.wheel;
     timer_stop(wheel, &c->trying);
     timer_stop(wheel, &c->serial);
     LIST_EACH(node, &c->branches)
     timer_stop(wheel, &branch_of(node)->timer_c);
+}
+
+static void on_end(void *ctx)
+{
+    const struct linger *l = ctx;
+    if (l->kind != CTX_LINGER)
+        context_end(ctx);
+}
+
+/* The context goes; its timers have nothing left to do. */
+void proxy_on_linger(void *ctx, void *small)
+{
+    struct pctx *c = ctx;
+    struct linger *l = small;
+    *l = (struct linger){CTX_LINGER, c->proxy, c->server};
+    context_end(c);
 }
 
 static void on_trying(struct timer *t, uint64_t now)
@@ -63,6 +79,7 @@ static struct pctx *context_new(struct proxy *p, const struct sip_msg *req,
         return NULL;
     }
     struct pctx *c = ctx;
+    c->kind = CTX_REQUEST;
     c->proxy = p;
     c->server = server;
     c->scope = txn_scope_of(txns, server);

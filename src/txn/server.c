@@ -289,3 +289,17 @@ void txn_reply_stateless(struct txns *txns, const struct sip_msg *req,
     /* Nobody could do anything about an error. */
     (void)!flows_send(txns->flows, &dest, bytes.ptr, bytes.len, 0);
 }
+
+void *txn_server_ctx(struct txns *txns, uint64_t server, const struct txn_tu *tu)
+{
+    const struct txn *t = txn_find_server(txns, server);
+    bool is_whole = t != NULL && t->scope->tu == tu && t->u.server.req != NULL;
+    return is_whole ? t->scope->ctx : NULL;
+}
+
+void txn_server_forget(struct txns *txns, uint64_t server)
+{
+    struct txn *t = txn_find_server(txns, server);
+    if (t != NULL)
+        txn_end(t);
+}

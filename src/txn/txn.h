@@ -107,7 +107,8 @@ void txn_on_flow_event(struct txns *txns, const struct flow_event *ev);
 int txn_server_new(struct txns *txns, const struct sip_msg *req, const struct flow_origin *origin,
                    const struct txn_tu *tu, size_t ctx_size, void **ctx,
                    uint64_t *server) WARN_UNUSED;
-/* A scope without a server transaction (requests of our own), held once by the caller. */
+/* A scope without a server transaction (requests of our own). It ends by itself when it has no
+ * transaction and no hold once the caller has returned to the loop. */
 int txn_scope_new(struct txns *txns, const struct txn_tu *tu, size_t ctx_size, void **ctx,
                   struct txn_scope **scope) WARN_UNUSED;
 
