@@ -180,8 +180,8 @@ def no_answer_ends_by_timer_c(world):
 
 @scenario(timeout=90)
 def silent_phone_over_udp_ends_by_timer_b(world):
-    """Timer B or F with the T1 the option sets is not assumed: 64 * T1 = 32 s at most, then 408."""
-    world.proxy()
+    """RFC 3261 17.1.1.2: repeated as Timer A says, until Timer B = 64 * T1; then 408."""
+    world.proxy({"timer-t1": "100ms"})
     phone = world.registered_phone(transport="udp")
     phone.silent = {"INVITE"}
     caller = world.caller(transport="udp")

@@ -154,7 +154,7 @@ def port_in_use_gives_one_clear_line(world):
 @scenario()
 def sigterm_drains_and_exits_0(world):
     """A transaction under way is finished; a call is not begun any more; then exit 0."""
-    proxy = world.proxy()
+    proxy = world.proxy({"drain-timeout": "3"})
     phone = world.registered_phone(transport="tcp")
     phone.script = [(0.0, 180), (0.8, 200)]
     caller = world.caller(transport="tcp")
@@ -275,7 +275,7 @@ def out_of_descriptors_pauses_accept(world):
 @scenario(timeout=90)
 def slow_reader_is_cut(world):
     """A phone that never reads: its queue has an end, the proxy lives and others are served."""
-    proxy = world.proxy()
+    proxy = world.proxy({"tcp-max-queue": "65536"})
     slow = world.phone("1001", 0, transport="tcp")
     slow.stop_listening()
     with slow.ns.inside():
@@ -559,7 +559,7 @@ def loop_is_detected(world):
     caller = world.caller(transport="udp")
     final = caller.invite("9000").transaction.wait_final(10)
     check(final is not None, "no final response")
-    check(final.status in (482, 483, 404, 480, 500), f"final response {final.status}")
+    check(final.status in (482, 483), f"final response {final.status}")
     proxy.check_alive()
 
 

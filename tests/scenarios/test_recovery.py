@@ -36,7 +36,7 @@ def _setup(world, options, dns=None, **phone):
 def _proxy_end_gone(world, conn):
     """True once the proxy's namespace has no socket for this connection."""
     (phone, port), _ = conn.pair
-    out = world.net.proxy.run("ss", "-Htn", "dst", f"{phone}:{port}")
+    out = world.net.proxy.run("ss", "-Htn", "state", "established", "dst", f"{phone}:{port}")
     return not out.strip()
 
 
@@ -355,6 +355,41 @@ def case_8_voip_service_silent_firewall(world):
     equal(len(service.new_calls(mark)), 0, "INVITEs resent to the service")
     call, incoming = complete_call(caller, "msml1", service)
     hang_up(call, incoming)
+
+
+@scenario()
+def case_8_voip_service_next_target_is_tried(world):
+    """Two bindings, one after the other: the first is dead, so the second gets the call at once."""
+    world.proxy(dict(SLOW, fork="q"), {"gw": {"type": "voip-service", "service-type": "softswitch"},
+                                       "2001": {"type": "extension"}})
+    first, second = (world.phone("gw", i, transport="tcp") for i in range(2))
+    for device, q in ((first, "0.9"), (second, "0.1")):
+        final = device.register(contacts=[device.contact(params=f";q={q}")])
+        equal(final and final.status, 200, "REGISTER")
+    caller = world.caller(transport="tcp")
+    world.firewall.drop_all()
+    first.forget_everything()
+    world.firewall.heal()
+    call, incoming = complete_call(caller, "gw", second, timeout=5)
+    equal(len(first.new_calls()), 0, "INVITEs resent to the first target")
+    equal(len(first.accepted()), 0, "connections opened to the first target")
+    hang_up(call, incoming)
+    call, incoming = complete_call(caller, "gw", first)
+    equal(len(first.accepted()), 1, "connections opened by the next transaction")
+    hang_up(call, incoming)
+
+
+@scenario()
+def unacked_timeout_recovers_where_suspicion_is_off(world):
+    """tcp-reopen-delay = 0: the kernel's TCP_USER_TIMEOUT finds it, then reopened and resent."""
+    _, phone, caller, conn = _setup(world, dict(SLOW, **{"tcp-reopen-delay": "0",
+                                                         "tcp-unacked-timeout": "2"}))
+    world.firewall.forget(conn.pair)
+    call = caller.invite("1001")
+    check(call.wait_established(2 * 2 + SLACK), f"not established: {call.transaction.statuses()}")
+    _one_call(phone)
+    equal(len(phone.accepted()), 1, "connections opened to the phone")
+    hang_up(call, phone.wait_call(1))
 
 
 def _refused(world, prepare, limit):
