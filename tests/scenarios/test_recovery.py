@@ -191,6 +191,40 @@ def info_and_update_onto_a_dead_connection(world):
 
 
 @scenario()
+def ack_onto_a_dead_connection(world):
+    """The 2xx came through, its ACK goes into nothing: it is sent again over the new connection."""
+    _, phone, caller, _ = _setup(world, SLOW)
+    caller.hold_acks = True
+    call = caller.invite("1001")
+    check(call.wait_established(5), f"not established: {call.transaction.statuses()}")
+    before = len(phone.accepted())
+    _forget_all(world, phone)
+    call.acknowledge()
+    incoming = phone.wait_call(1)
+    check(incoming.wait_acked(1.0 + REOPEN_DELAY + SLACK), "the ACK did not reach the phone")
+    check(len(phone.accepted()) - before <= 1, "more than one new connection")
+    caller.hold_acks = False
+    hang_up(call, incoming)
+
+
+@scenario()
+def cancel_onto_a_dead_connection(world):
+    """An ACK or CANCEL never before its INVITE: the phone gets both copies in order and stops."""
+    _, phone, caller, conn = _setup(world, SLOW)
+    phone.script = [(0.0, 180)]
+    call = caller.invite("1001")
+    check(call.transaction.wait_status(180), "no 180")
+    world.firewall.forget(conn.pair)
+    equal(call.cancel().wait_final(5).status, 200, "response to CANCEL")
+    final = call.transaction.wait_final(1.0 + REOPEN_DELAY + SLACK)
+    equal(final and final.status, 487, "final response to the INVITE")
+    equal(len(phone.transactions("CANCEL")), 1, "CANCELs at the phone")
+    invite, cancel = phone.new_calls()[0], phone.transactions("CANCEL")[0]
+    check(invite.arrivals[0] < cancel.arrivals[0], "the CANCEL came before the INVITE")
+    _one_call(phone)
+
+
+@scenario()
 def case_5_connection_dies_while_ringing(world):
     """Found by keep-alive, INVITE resent on a new connection, the phone's 200 reaches the caller."""
     _, phone, caller, conn = _setup(world, QUICK)

@@ -122,6 +122,11 @@ class Call:
         return self.request("INVITE", body, [("Contact", self.device.contact()),
                                              ("Content-Type", "application/sdp")])
 
+    def acknowledge(self):
+        """The ACK of the 2xx that `hold_acks` kept back."""
+        with self.device.cond:
+            self.device.in_dialog(self, "ACK", self.invite.cseq[0])
+
     def cancel(self):
         """CANCEL of our own INVITE, on its connection."""
         return self.device.cancel(self.transaction)
@@ -145,6 +150,7 @@ class Device(Endpoint):
         self.register_seq, self.register_call = 0, f"{token()}@{address}"
         self.nonce_count = 0
         self.retransmit_2xx = True
+        self.hold_acks = False       # the ACK of a 2xx waits for Call.acknowledge
         super().__init__(namespace, address, port, name=f"{user}@{address}", **sockets)
 
     # --- identity ------------------------------------------------------------------------
@@ -312,7 +318,8 @@ class Device(Endpoint):
         elif txn.call:
             if not txn.call.established:
                 txn.call.learn(msg)
-            self._ack_success(txn.call, txn.request, msg)
+            if not self.hold_acks:
+                self._ack_success(txn.call, txn.request, msg)
 
     def _ack_failure(self, txn, response):
         """RFC 3261 17.1.1.3: same branch, same connection."""
