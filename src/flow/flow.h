@@ -70,14 +70,29 @@ struct flow_conf {
     struct sip_limits limits;
 };
 
-enum flow_event_kind {
-    FLOW_MOVED, /* the connection beneath was replaced; whatever awaits an answer is to be resent */
-    FLOW_DEAD,  /* the connection has ended (`err` says how); sending again on the id or to the
-                   address opens anew */
-    FLOW_FAILED, /* opening or reopening failed; the id is stale from now on; what was queued is
-                    lost */
-    FLOW_RENAMED /* a send named a stale id: the connection used instead has the id `to` */
-};
+/* What becomes of a connection is told to every worker that sent on it.
+ *
+ * MOVED: only after suspicion. The second connection is up and has replaced the first beneath the
+ * same id. What awaits an answer is sent again with flows_send and FLOW_SEND_RESEND, oldest first,
+ * before the callback returns. DEAD: the connection has ended. With keep-alive on the id lives
+ * until the callback has returned: whoever has something to send again does so from inside the
+ * callback with FLOW_SEND_RESEND, on the same id, oldest first. The first such send opens the
+ * connection to dest->remote; all wait in order behind the opening and leave when it is up. No
+ * MOVED follows, FAILED does when it cannot be opened (or flows_send says so at once). When nobody
+ * sends, the id is stale as soon as all have been told. With keep-alive off, and after flows_close,
+ * the id is stale already. FAILED: opening or reopening failed, or the peer did not read and was
+ * cut; the id is stale, what was queued is lost. RENAMED: a send named an id that is stale with its
+ * owner, or no id; its connection has the id `to`. Whoever keeps `flow` puts `to` in its place;
+ * nothing has to be sent again.
+ *
+ * Messages of one worker for one flow leave in order of flows_send, those sent again first: what a
+ * worker sent before it was told MOVED or DEAD waits behind what it sends again.
+ *
+ * Provisional ids: a send without id to an address whose flows belong to another worker cannot know
+ * the connection yet. dest->flow gets an id of its own (never used twice), under which the sender
+ * keeps the transaction; RENAMED or FAILED with that id comes from the owner. Sending on a
+ * provisional id means sending to dest->remote. */
+enum flow_event_kind { FLOW_MOVED, FLOW_DEAD, FLOW_FAILED, FLOW_RENAMED };
 
 struct flow_event {
     enum flow_event_kind kind;
@@ -92,6 +107,8 @@ struct flow_events {
      * ERR_FULL: cannot be taken now (the home's mailbox is full): a stream keeps it and stops
      * reading for a moment, a datagram is dropped and counted. */
     int (*on_message)(void *user, const struct sip_msg *msg, const struct flow_origin *origin);
+    /* Called from the loop, from timers, from flows_on_mail and from flows_flush; never from inside
+     * flows_send, flows_close or flows_answered. */
     void (*on_event)(void *user, const struct flow_event *ev);
     void *user;
 };
@@ -141,6 +158,9 @@ void flows_close(struct flows *flows, uint64_t flow, int reason);
  * so)? */
 bool flows_is_alive(const struct flows *flows, uint64_t flow);
 
+/* The address of the listener with that index, with the port that was really bound; false at the
+ * end of the list. */
+bool flows_listener_addr(const struct flows *flows, unsigned index, struct addr *out);
 /* Our address as seen by dest: for a wildcard listener the kernel's choice of source. 0 or
  * ERR_NO_ROUTE. */
 int flows_local_for(struct flows *flows, const struct flow_dest *dest,

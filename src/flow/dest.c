@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Protection of destinations: backoff after a failed opening, and a limit of openings a second.
+ *
+ * The backoff belongs to address and port, the limit to the address: a thousand phones behind one
+ * firewall share it. */
+#include "base/alloc.h"
+#include "flow/flow_int.h"
+
+#define TOKEN 1000u
+
+static uint64_t peer_hash(const struct flows *fs, const struct addr *a)
+{
+    return hash_bytes(&fs->key, a, sizeof(*a));
+}
+
+static struct flow_peer *peer_find(const struct flows *fs, const struct addr *a)
+{
+    for (struct table_node *n = table_first(&fs->peers, peer_hash(fs, a)); n != NULL;
+         n = table_next(n)) {
+        struct flow_peer *p = container_of(n, struct flow_peer, node);
+        if (addr_eq(&p->addr, a))
+            return p;
+    }
+    return NULL;
+}
+
+static void peer_free(struct flow_peer *p)
+{
+    struct flows *fs = p->owner;
+    timer_stop(fs->wheel, &p->timer);
+    table_remove(&fs->peers, &p->node);
+    mem_free(p);
+}
+
+/* NULL when there is no memory. */
+static struct flow_peer *peer_get(struct flows *fs, const struct addr *a, timer_fn *fn)
+{
+    struct flow_peer *p = peer_find(fs, a);
+    if (p != NULL)
+        return p;
+    p = mem_zalloc(sizeof(*p));
+    if (p == NULL)
+        return NULL;
+    p->owner = fs;
+    p->addr = *a;
+    p->filled = flows_now(fs);
+    p->tokens = fs->conf.reopen_per_second * TOKEN;
+    timer_init(&p->timer, fn);
+    list_init(&p->line);
+    table_insert(&fs->peers, &p->node, peer_hash(fs, a));
+    return p;
+}
+
+static void backoff_forget(struct timer *t, uint64_t now)
+{
+    (void)now;
+    peer_free(container_of(t, struct flow_peer, timer));
+}
+
+int flow_peer_check(const struct flows *fs, const struct addr *addr)
+{
+    const struct flow_peer *p = peer_find(fs, addr);
+    return p != NULL && flows_now(fs) < p->until ? ERR_UNREACHABLE : 0;
+}
+
+void flow_peer_failed(struct flows *fs, const struct addr *addr)
+{
+    struct flow_peer *p = peer_get(fs, addr, backoff_forget);
+    uint64_t now = flows_now(fs);
+    if (p == NULL || now < p->until)
+        return;
+    p->delay = p->delay == 0 ? FLOW_BACKOFF_MIN_MS : p->delay * 2;
+    if (p->delay > FLOW_BACKOFF_MAX_MS)
+        p->delay = FLOW_BACKOFF_MAX_MS;
+    /* Three quarters to all of it, so that many that failed together do not come back together. */
+    p->until = now + p->delay * 3 / 4 + rng_below(&fs->rng, p->delay / 4 + 1);
+    timer_set(fs->wheel, &p->timer, p->until + p->delay);
+}
+
+void flow_peer_ok(struct flows *fs, const struct addr *addr)
+{
+    struct flow_peer *p = peer_find(fs, addr);
+    if (p != NULL)
+        peer_free(p);
+}
+
+static void fill(struct flow_peer *p)
+{
+    const struct flows *fs = p->owner;
+    uint64_t now = flows_now(fs), rate = fs->conf.reopen_per_second;
+    uint64_t tokens = p->tokens +
+                      (now - p->filled) * rate; /* a thousandth each ms for a rate of 1 */
+    p->tokens = (uint32_t)(tokens < rate * TOKEN ? tokens : rate * TOKEN);
+    p->filled = now;
+}
+
+/* When the next token is there; an empty line: when the bucket is full and can be forgotten. */
+static void bucket_arm(struct flow_peer *p)
+{
+    struct flows *fs = p->owner;
+    uint64_t rate = fs->conf.reopen_per_second != 0 ? fs->conf.reopen_per_second : 1;
+    uint64_t wait = 1000;
+    if (!list_is_empty(&p->line))
+        wait = p->tokens >= TOKEN ? 0 : (TOKEN - p->tokens + rate - 1) / rate;
+    timer_set(fs->wheel, &p->timer, flows_now(fs) + (wait != 0 ? wait : 1));
+}
+
+static void bucket_timer(struct timer *t, uint64_t now)
+{
+    struct flow_peer *p = container_of(t, struct flow_peer, timer);
+    (void)now;
+    if (list_is_empty(&p->line)) {
+        peer_free(p);
+        return;
+    }
+    fill(p);
+    /* Openings that fail at once tell events, and these may open more; the line only grows at its
+     * end. */
+    while (p->tokens >= TOKEN && !list_is_empty(&p->line)) {
+        struct flow_work *w = container_of(p->line.next, struct flow_work, line);
+        list_remove(&w->line);
+        p->tokens -= TOKEN;
+        flow_open_turn(w->flow);
+    }
+    bucket_arm(p);
+}
+
+bool flow_peer_may_open(struct flows *fs, const struct addr *addr, struct flow_work *work)
+{
+    struct addr ip = *addr;
+    ip.port = 0;
+    if (fs->conf.reopen_per_second == 0)
+        return true;
+    struct flow_peer *p = peer_get(fs, &ip, bucket_timer);
+    if (p == NULL)
+        return true;
+    fill(p);
+    if (list_is_empty(&p->line) && p->tokens >= TOKEN) {
+        p->tokens -= TOKEN;
+        bucket_arm(p);
+        return true;
+    }
+    if (!list_is_linked(&work->line))
+        list_push(&p->line, &work->line);
+    bucket_arm(p);
+    return false;
+}
+
+static void peer_each(struct table_node *n, void *user)
+{
+    (void)user;
+    peer_free(container_of(n, struct flow_peer, node));
+}
+
+void flow_peers_free(struct flows *fs)
+{
+    table_each(&fs->peers, peer_each, NULL);
+}

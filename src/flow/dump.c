@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Flows in human form, for any sink. */
+#include "flow/flow_int.h"
+
+struct sink {
+    void (*line)(void *user, const char *text);
+    void *user;
+};
+
+static const char *state_name(const struct flow *f)
+{
+    switch ((enum flow_state)f->state) {
+    case FLOW_OPENING: return f->work != NULL && f->work->cause != 0 ? "reopening" : "opening";
+    case FLOW_UP: return f->work != NULL && f->work->attempt != NULL ? "suspect" : "up";
+    case FLOW_GONE: return "dead";
+    }
+    return "?";
+}
+
+static void dump_one(void *object, uint64_t id, void *user)
+{
+    const struct flow *f = object;
+    const struct sink *sink = user;
+    char text[512], local[ADDR_TEXT_MAX], remote[ADDR_TEXT_MAX], again[ADDR_TEXT_MAX];
+    uint32_t now = flows_seconds(f->owner);
+    uint32_t last = f->last_in > f->last_out ? f->last_in : f->last_out;
+    struct buf b;
+    buf_init(&b, text, sizeof(text) - 1);
+    addr_write(&f->local, local);
+    addr_write(&f->remote, remote);
+    buf_printf(&b, "%016llx %.*s %s %s -> %s %s idle=%us unacked=%zu reopened=%u",
+               (unsigned long long)id, SLICE_ARG(sip_transport_param(f->transport)), state_name(f),
+               local, remote, f->is_opened ? "opened" : "accepted", now - last,
+               f->stream != NULL ? net_stream_unacked(f->stream) : 0, f->reopened);
+    if (f->reopen.port != 0)
+        buf_printf(&b, " reopen=%s", addr_write(&f->reopen, again));
+    text[b.len] = '\0';
+    sink->line(sink->user, text);
+}
+
+void flows_dump(struct flows *fs, void (*line)(void *user, const char *text), void *user)
+{
+    struct sink sink = {line, user};
+    pool_each(&fs->pool, dump_one, &sink);
+}

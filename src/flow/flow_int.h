@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this room share: one flow, its work under way, the table of flows.
+ *
+ * A flow is as small as it can be while idle; whatever is under way (bytes unacknowledged, an
+ * opening, messages that wait) is in its struct flow_work, a partial message in its struct flow_in.
+ * Both exist only as long as they are needed.
+ *
+ * No function called from above (flows_send, flows_close, flows_answered) ends a flow or tells an
+ * event before it returns; a flow that has to go is *doomed* and ends in flows_flush. owns: see the
+ * single structs. thread: one worker. */
+#ifndef FLOW_FLOW_INT_H
+#define FLOW_FLOW_INT_H
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/pool.h"
+#include "base/random.h"
+#include "base/table.h"
+#include "flow/flow.h"
+#include "net/stream.h"
+#include "net/udp.h"
+#include "sip/frame.h"
+
+/* ms */
+#define FLOW_CHECK_MS       200  /* unacknowledged bytes are looked at this often */
+#define FLOW_SECOND_MS      50   /* the same while a second connection is being opened */
+#define FLOW_CONFIRM_MS     1000 /* other workers have this long to send again on a dead flow */
+#define FLOW_RETRY_MS       10   /* a message that could not be taken is offered again */
+#define FLOW_LINGER_MS      200  /* a refused stream is read for so long that its answer survives */
+#define FLOW_BACKOFF_MIN_MS 1000
+#define FLOW_BACKOFF_MAX_MS 30000
+
+#define FLOW_WORK_CACHE     256   /* free struct flow_work kept */
+#define FLOW_OUTBOX_MAX     10000 /* events that wait for room in a mailbox */
+#define FLOW_ANSWER_MAX     8192  /* bytes of an answer to a malformed request */
+
+enum flow_state {
+    FLOW_OPENING, /* sends wait in work->queue; work->attempt is the connection, or NULL while the
+                     opening waits in a line */
+    FLOW_UP,
+    FLOW_GONE /* no connection; the slot stays until everyone who was told DEAD has reacted */
+};
+
+struct flow {
+    struct flows *owner;
+    uint64_t id;
+    struct net_stream *stream; /* FLOW_UP only */
+    struct flow_in *in;        /* NULL: no partial message */
+    struct flow_work *work;    /* NULL: nothing under way */
+    struct flow_key *key;      /* NULL: not to be found by address */
+    uint64_t users;            /* bit for each worker that sent on it */
+    struct list doomed;        /* in flows->doomed */
+    struct addr remote, local;
+    struct addr reopen;         /* where it would be opened again; port 0: nowhere */
+    uint32_t last_in, last_out; /* s since flows->start */
+    uint16_t alt_port;          /* second port of `reopen`; 0: none */
+    uint16_t reopened;          /* times */
+    int16_t doom;               /* enum err that dooms it */
+    uint8_t state;              /* enum flow_state */
+    uint8_t transport;          /* enum sip_transport */
+    bool is_opened : 1;         /* by us: `reopen` is the address it was opened to */
+    bool no_reopen : 1;
+    bool alias_seen : 1; /* the first request was looked at for RFC 5923 */
+    bool half_ping : 1;  /* struct sip_frame.crlf while no message is partial */
+    bool lame : 1;       /* what still comes is thrown away */
+    bool is_counted : 1; /* in the per-address counts */
+};
+
+struct flow_key {
+    struct table_node node;
+    struct flow *flow;
+    struct addr addr;
+};
+
+/* Bytes of a message that is not complete, or cannot be taken yet. */
+struct flow_in {
+    struct timer timer; /* partial_timeout_ms, or FLOW_RETRY_MS while paused */
+    struct flow *flow;
+    struct sip_frame frame;
+    uint32_t len, cap;
+    bool paused; /* on_message answered ERR_FULL */
+    char bytes[];
+};
+
+struct flow_queued {
+    struct list node;
+    uint32_t from;  /* worker */
+    uint32_t flags; /* enum flow_send_flags */
+    size_t len;
+    char bytes[];
+};
+
+struct flow_work {
+    struct timer timer;
+    struct flow *flow;
+    struct list line; /* in flow_peer.line: waits for its turn to open */
+    struct net_stream
+        *attempt; /* being opened: the connection, or in FLOW_UP the second one beside the first */
+    struct addr target; /* of the attempt */
+    struct list queue;  /* struct flow_queued: until it is up */
+    struct list held;   /* struct flow_queued: until their sender has confirmed (see hold) */
+    size_t queued;      /* bytes in both */
+    uint64_t
+        hold; /* workers that were told DEAD or MOVED and have not confirmed: what they send that is
+                 no copy was sent before they knew, and has to wait behind what they send again */
+    uint64_t hold_until;        /* ms */
+    uint64_t sent;              /* bytes written to the stream since this work began */
+    uint64_t mark_end, mark_at; /* the oldest request that may be unacknowledged: `sent` behind it,
+                                   and when; 0: none */
+    uint64_t last_end, last_at; /* the newest request */
+    uint64_t since;             /* ms: opening asked for, death or suspicion noticed */
+    uint64_t fail_at; /* ms: second connection failed, and the first has this long to heal; 0: no */
+    int cause;        /* enum err why it is opened again; 0: a first opening */
+    int fail_err;
+    bool tried_alt;
+    bool is_short; /* TCP_USER_TIMEOUT is the short one */
+    struct flow_work *next_free;
+};
+
+/* What is known of a destination: of an address with port the backoff, of an address alone the
+ * token bucket. */
+struct flow_peer {
+    struct table_node node;
+    struct flows *owner;
+    struct addr addr;
+    struct timer timer;
+    struct list line; /* bucket: flow_work.line, first come first served */
+    uint64_t until;   /* backoff: ms */
+    uint32_t delay;   /* backoff: ms, the last one */
+    uint32_t tokens;  /* bucket: thousandths */
+    uint64_t filled;  /* bucket: ms of the last filling */
+};
+
+struct flow_count {
+    struct table_node node;
+    struct addr addr; /* port 0 */
+    uint32_t n;
+};
+
+struct flow_listener {
+    struct flows *owner;
+    struct addr addr; /* with the port that was really bound */
+    bool any;         /* all addresses of the family */
+    struct net_udp *udp;
+    struct net_listener *tcp;
+};
+
+struct flows {
+    struct net_loop *loop;
+    struct wheel *wheel;
+    struct flow_conf conf;      /* listen is not kept */
+    struct net_sockopt sockopt; /* conf.sockopt with user_timeout */
+    unsigned worker, nworkers;
+    struct mailbox *const *mailboxes;
+    struct hash_key key;
+    struct counters *counters;
+    struct flow_events ev;
+    struct pool pool;
+    struct table index;  /* flow_key by transport and address */
+    struct table peers;  /* flow_peer */
+    struct table counts; /* flow_count, only while max_per_address is set */
+    struct flow_listener *listeners;
+    unsigned nlisteners;
+    struct list doomed;
+    struct list outbox; /* struct flow_letter */
+    unsigned noutbox;
+    struct timer outbox_timer;
+    struct flow_work *free_work;
+    unsigned nfree_work;
+    uint64_t start; /* ms */
+    uint64_t next_provisional;
+    uint32_t
+        detect_ms; /* D of recovery: TCP_USER_TIMEOUT of an idle connection; 0: keep-alive is off */
+    struct rng rng;
+    struct log_limit log_dead, log_refused, log_bad;
+    struct sip_hdr hdrs[SIP_HDRS_MAX];
+    char answer[FLOW_ANSWER_MAX];
+};
+
+static inline uint64_t flows_now(const struct flows *fs)
+{
+    return net_now(fs->loop);
+}
+
+static inline uint32_t flows_seconds(const struct flows *fs)
+{
+    return (uint32_t)((net_now(fs->loop) - fs->start) / 1000);
+}
+
+static inline bool flows_recover(const struct flows *fs)
+{
+    return fs->conf.sockopt.keep_alive;
+}
+
+static inline uint64_t flow_bit(unsigned worker)
+{
+    return (uint64_t)1 << worker;
+}
+
+/* --- table.c --- */
+
+/* A flow in state FLOW_OPENING, counted. ERR_LIMIT, ERR_NOMEM. */
+int flow_new(struct flows *fs, enum sip_transport t, const struct addr *remote,
+             const struct addr *local, struct flow **out) WARN_UNUSED;
+/* Closes what is open and gives the slot back; tells nobody. `abort`: no orphan in the kernel. */
+void flow_free(struct flow *f, bool abort);
+/* NULL when stale or doomed. */
+struct flow *flow_find(const struct flows *fs, uint64_t id);
+struct flow *flow_find_addr(const struct flows *fs, enum sip_transport t,
+                            const struct addr *remote);
+/* To be found by that address from now on, if nobody else is; without memory it is not. */
+void flow_index(struct flow *f, const struct addr *addr);
+/* One more connection from the address: false when it is one too many. */
+bool flow_count_in(struct flow *f);
+void flow_recount(struct flows *fs); /* max_per_address changed */
+void flow_doom(struct flow *f, int err);
+/* NULL when there is no memory. */
+struct flow_work *flow_work_get(struct flow *f);
+/* Gives it back when nothing is under way any more. */
+void flow_work_put(struct flow *f);
+void flow_work_clear_queue(struct flow *f);
+void flow_work_cache_free(struct flows *fs);
+
+/* --- listen.c --- */
+int flow_listen(struct flows *fs, const struct flow_conf *conf, struct addr *failed) WARN_UNUSED;
+void flow_unlisten(struct flows *fs);
+/* The listener for `local` (NULL or ADDR_NONE: the one the kernel's choice towards `remote` belongs
+ * to). NULL: none. */
+const struct flow_listener *flow_listener_for(const struct flows *fs, const struct addr *remote,
+                                              const struct addr *local);
+/* Address to bind an opened connection to; ADDR_NONE: the kernel's choice. */
+void flow_bind_addr(const struct flows *fs, const struct addr *remote, const struct addr *local,
+                    struct addr *out);
+
+/* --- in.c, udp.c, answer.c --- */
+extern const struct net_stream_events flow_stream_events;
+void flow_in_drop(struct flow *f);
+void flow_on_accept(void *user, struct net_stream *s, const struct addr *remote,
+                    const struct addr *local);
+void flow_on_datagram(void *user, char *data, size_t len, const struct addr *remote,
+                      const struct addr *local);
+int flow_udp_send(struct flows *fs, const struct flow_dest *dest, const void *bytes,
+                  size_t len) WARN_UNUSED;
+/* Counts the fault, and answers it where it can be answered. */
+void flow_answer_fault(struct flows *fs, const struct sip_msg *m, const struct sip_fault *fault,
+                       const struct flow_origin *origin, struct flow *f);
+
+/* --- send.c --- */
+/* flows_send on this worker for worker `from`. */
+int flow_send_local(struct flows *fs, struct flow_dest *dest, const void *bytes, size_t len,
+                    unsigned flags, unsigned from) WARN_UNUSED;
+/* On the stream, now. */
+int flow_write(struct flow *f, const void *bytes, size_t len, unsigned flags) WARN_UNUSED;
+/* Behind what waits in `list` of its work (queue or held). 0, ERR_FULL, ERR_NOMEM. */
+int flow_enqueue(struct flow *f, struct list *list, const void *bytes, size_t len, unsigned flags,
+                 unsigned from) WARN_UNUSED;
+void flow_flush_queue(struct flow *f);
+/* `worker` has reacted to the event: what was held of it goes on. */
+void flow_confirmed(struct flow *f, unsigned worker);
+
+/* --- open.c --- */
+/* A flow that is being opened to dest->remote. The errors of flows_send. */
+int flow_open(struct flows *fs, const struct flow_dest *dest, struct flow **out) WARN_UNUSED;
+/* Opens f->reopen beneath the flow, at once or when it is its turn: FLOW_GONE becomes FLOW_OPENING;
+ * FLOW_UP gets a second connection. 0, ERR_NO_ROUTE, ERR_UNREACHABLE, -errno, ERR_NOMEM. */
+int flow_open_again(struct flow *f, int cause) WARN_UNUSED;
+/* Its turn in the line has come. */
+void flow_open_turn(struct flow *f);
+void flow_attempt_drop(struct flow *f);
+
+/* --- recover.c --- */
+void flow_sent(struct flow *f, size_t len, unsigned flags);
+void flow_check(struct flow *f);
+void flow_work_timer(struct timer *t, uint64_t now);
+/* The connection has ended. */
+void flow_ended(struct flow *f, int err);
+/* The second connection is up / cannot be opened. */
+void flow_second_up(struct flow *f);
+void flow_second_failed(struct flow *f, int err);
+/* Given up: FLOW_FAILED is told, the slot freed. */
+void flow_fail(struct flow *f, int err);
+/* Ends a doomed flow. */
+void flow_end_doomed(struct flow *f);
+
+/* --- mail.c --- */
+/* Tells the own worker now, others by mail. */
+void flow_tell(struct flows *fs, uint64_t users, const struct flow_event *ev);
+int flow_mail_send(struct flows *fs, unsigned owner, struct flow_dest *dest, const void *bytes,
+                   size_t len, unsigned flags) WARN_UNUSED;
+void flow_mail_close(struct flows *fs, unsigned owner, uint64_t flow, int reason);
+void flow_outbox_init(struct flows *fs);
+void flow_outbox_flush(struct flows *fs);
+void flow_outbox_free(struct flows *fs);
+bool flow_id_is_provisional(uint64_t id);
+/* The worker an id belongs to. */
+unsigned flow_id_owner(const struct flows *fs, uint64_t id);
+unsigned flow_addr_owner(const struct flows *fs, enum sip_transport t, const struct addr *remote);
+
+/* --- dest.c --- */
+/* 0, or ERR_UNREACHABLE during a backoff. */
+int flow_peer_check(const struct flows *fs, const struct addr *addr) WARN_UNUSED;
+void flow_peer_failed(struct flows *fs, const struct addr *addr);
+void flow_peer_ok(struct flows *fs, const struct addr *addr);
+/* May a connection to the address be opened now? If not, the work stands in line and flow_open_turn
+ * is called. */
+bool flow_peer_may_open(struct flows *fs, const struct addr *addr, struct flow_work *work);
+void flow_peers_free(struct flows *fs);
+
+#endif

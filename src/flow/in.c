@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Streams: accepting, framing on the loop's read buffer, partial messages. */
+#include "base/alloc.h"
+#include "flow/flow_int.h"
+
+static void refuse(struct flows *fs, struct net_stream *s, const struct addr *remote,
+                   const char *why)
+{
+    uint32_t left_out;
+    counter_inc(fs->counters, CTR_FLOW_REFUSED);
+    if (log_limit_ok(&fs->log_refused, flows_now(fs), 5, 10000, &left_out))
+        LOG(LOG_WARN, "flow", "connection refused", LF_ADDR("peer", remote), LF_STR("cause", why),
+            LF_INT("left_out", left_out));
+    net_stream_close(&s, true);
+}
+
+void flow_on_accept(void *user, struct net_stream *s, const struct addr *remote,
+                    const struct addr *local)
+{
+    struct flows *fs = ((struct flow_listener *)user)->owner;
+    struct flow *f;
+    int rc = flow_new(fs, SIP_TCP, remote, local, &f);
+    if (rc != 0) {
+        refuse(fs, s, remote, rc == ERR_LIMIT ? "tcp-max-connections" : "no memory");
+        return;
+    }
+    if (!flow_count_in(f)) {
+        flow_free(f, true);
+        refuse(fs, s, remote, "tcp-max-connections-per-address");
+        return;
+    }
+    f->stream = s;
+    f->state = FLOW_UP;
+    net_stream_set_max(s, fs->conf.max_queue);
+    net_stream_set(s, &flow_stream_events, f);
+    counter_inc(fs->counters, CTR_FLOWS);
+    counter_inc(fs->counters, CTR_FLOW_ACCEPTED);
+}
+
+void flow_in_drop(struct flow *f)
+{
+    if (f->in == NULL)
+        return;
+    timer_stop(f->owner->wheel, &f->in->timer);
+    mem_free(f->in);
+    f->in = NULL;
+}
+
+static void origin_of(const struct flow *f, struct flow_origin *o)
+{
+    *o = (struct flow_origin){
+        .flow = f->id, .remote = f->remote, .local = f->local, .transport = f->transport};
+}
+
+/* RFC 5923 section 4 where it is safe without TLS: who asks for an alias is found by the sent-by
+ * port of the address that its connection really comes from, never by an address it only claims. */
+static void look_at_alias(struct flow *f, const struct sip_msg *m)
+{
+    struct addr a;
+    if (f->alias_seen || !m->is_request)
+        return;
+    f->alias_seen = true;
+    uint16_t port = m->via.port != 0 ? m->via.port : sip_transport_port(f->transport);
+    if (!f->is_opened && m->via.has_alias && addr_parse_ip(m->via.host, port, &a) == 0 &&
+        addr_eq_ip(&a, &f->remote))
+        flow_index(f, &a);
+}
+
+/* 0, or ERR_FULL: to be offered again. */
+static int deliver(struct flow *f, const char *bytes, size_t len)
+{
+    struct flows *fs = f->owner;
+    struct sip_msg m;
+    struct sip_fault fault;
+    struct flow_origin origin;
+    origin_of(f, &origin);
+    int rc = sip_msg_parse(&m, bytes, len, true, fs->hdrs, SIP_HDRS_MAX, &fs->conf.limits, &fault);
+    m.source = f->remote;
+    if (rc != 0) {
+        flow_answer_fault(fs, &m, &fault, &origin, f);
+        return 0;
+    }
+    look_at_alias(f, &m);
+    rc = fs->ev.on_message(fs->ev.user, &m, &origin);
+    if (rc != ERR_FULL)
+        counter_inc(fs->counters, CTR_MSG_IN);
+    return rc == ERR_FULL ? ERR_FULL : 0;
+}
+
+static void answer_ping(struct flow *f)
+{
+    counter_inc(f->owner->counters, CTR_PING_IN);
+    if (net_stream_write(f->stream, "\r\n", 2) == ERR_FULL)
+        flow_doom(f, ERR_SLOW_READER);
+}
+
+static void lame_timer(struct timer *t, uint64_t now)
+{
+    struct flow_in *in = container_of(t, struct flow_in, timer);
+    (void)now;
+    flow_doom(in->flow, ERR_PARSE);
+}
+
+/* The stream cannot be understood any more: answer, then close. What the peer still sends is read
+ * and thrown away for a moment, since closing with unread bytes would make the kernel send RST and
+ * the peer lose the answer. */
+static void bad_stream(struct flow *f, const char *bytes, size_t len, const struct sip_fault *fault)
+{
+    struct flows *fs = f->owner;
+    struct sip_msg m;
+    struct sip_fault detail;
+    struct flow_origin origin;
+    origin_of(f, &origin);
+    if (len > SIP_MSG_MAX)
+        len = SIP_MSG_MAX;
+    int rc = sip_msg_parse(&m, bytes, len, true, fs->hdrs, SIP_HDRS_MAX, &fs->conf.limits, &detail);
+    m.source = f->remote;
+    struct sip_fault both = {fault->status != 0 ? fault->status : detail.status, fault->reason,
+                             rc == 0 || detail.has_via};
+    flow_answer_fault(fs, &m, &both, &origin, f);
+    f->lame = true;
+    flow_in_drop(f);
+    struct flow_in *in = mem_zalloc(sizeof(*in));
+    if (in == NULL) {
+        flow_doom(f, ERR_PARSE);
+        return;
+    }
+    in->flow = f;
+    timer_init(&in->timer, lame_timer);
+    timer_set(fs->wheel, &in->timer, flows_now(fs) + FLOW_LINGER_MS);
+    f->in = in;
+}
+
+enum take_result { TAKE_ALL, TAKE_PAUSE, TAKE_STOP };
+
+/* Hands out what is whole; *left is what is not. `started`: a message was taken, so the clock of
+ * the next one begins anew. */
+static enum take_result take(struct flow *f, struct sip_frame *frame, const char *data, size_t len,
+                             size_t *left, bool *started)
+{
+    const struct sip_limits *limits = &f->owner->conf.limits;
+    struct sip_fault fault;
+    size_t used;
+    *started = false;
+    while (len != 0) {
+        switch (sip_frame_next(frame, data, len, limits, &used, &fault)) {
+        case SIP_FRAME_MORE: *left = len; return TAKE_ALL;
+        case SIP_FRAME_MESSAGE:
+            if (deliver(f, data, used) == ERR_FULL) {
+                *left = len;
+                return TAKE_PAUSE;
+            }
+            *started = true;
+            break;
+        case SIP_FRAME_PING: answer_ping(f); break;
+        case SIP_FRAME_CRLF: break;
+        case SIP_FRAME_BAD:
+            bad_stream(f, data, used, &fault);
+            *left = 0;
+            return TAKE_STOP;
+        }
+        if (f->doom != 0) {
+            *left = 0;
+            return TAKE_STOP;
+        }
+        data += used;
+        len -= used;
+    }
+    *left = 0;
+    return TAKE_ALL;
+}
+
+static void flow_on_data(void *user, const char *data, size_t len);
+
+static void in_timer(struct timer *t, uint64_t now)
+{
+    struct flow_in *in = container_of(t, struct flow_in, timer);
+    struct flow *f = in->flow;
+    (void)now;
+    if (!in->paused) {
+        flow_doom(f, ERR_TIMEOUT);
+        return;
+    }
+    in->paused = false;
+    net_stream_read_pause(f->stream, false);
+    flow_on_data(f, NULL, 0);
+}
+
+/* A buffer for `need` bytes; what it holds stays. False: no memory. */
+static bool in_reserve(struct flow *f, size_t need)
+{
+    struct flow_in *in = f->in;
+    struct wheel *wheel = f->owner->wheel;
+    if (in != NULL && in->cap >= need)
+        return true;
+    size_t cap = in != NULL && (size_t)in->cap * 2 > need ? (size_t)in->cap * 2 : need + 512;
+    bool running = in != NULL && timer_is_set(&in->timer);
+    uint64_t due = running ? in->timer.due : 0;
+    if (running)
+        timer_stop(wheel, &in->timer);
+    struct flow_in *bigger = mem_realloc(in, sizeof(*in) + cap);
+    if (bigger == NULL) {
+        if (running)
+            timer_set(wheel, &in->timer, due);
+        return false;
+    }
+    if (in == NULL) {
+        *bigger = (struct flow_in){.flow = f};
+    }
+    timer_init(&bigger->timer, in_timer);
+    if (running)
+        timer_set(wheel, &bigger->timer, due);
+    bigger->cap = (uint32_t)cap;
+    f->in = bigger;
+    return true;
+}
+
+/* Keeps the last `left` bytes of `data` (which may be the buffer itself) until more come. */
+static void keep(struct flow *f, const struct sip_frame *frame, const char *rest, size_t left,
+                 bool started, bool pause)
+{
+    struct flows *fs = f->owner;
+    bool inside = f->in != NULL && rest >= f->in->bytes && rest <= f->in->bytes + f->in->cap;
+    size_t at = inside ? (size_t)(rest - f->in->bytes) : 0;
+    if (left == 0) {
+        flow_in_drop(f);
+        f->half_ping = frame->crlf;
+        return;
+    }
+    if (!in_reserve(f, left)) {
+        flow_doom(f, ERR_NOMEM);
+        return;
+    }
+    struct flow_in *in = f->in;
+    memmove(in->bytes, inside ? in->bytes + at : rest, left);
+    in->len = (uint32_t)left;
+    in->frame = *frame;
+    in->paused = pause;
+    if (pause) {
+        net_stream_read_pause(f->stream, true);
+        timer_set(fs->wheel, &in->timer, flows_now(fs) + FLOW_RETRY_MS);
+    } else if (started || !timer_is_set(&in->timer)) {
+        timer_set(fs->wheel, &in->timer, flows_now(fs) + fs->conf.partial_timeout_ms);
+    }
+}
+
+/* Bytes join what is kept. Those that came while reading is paused only wait. */
+static void flow_on_data(void *user, const char *data, size_t len)
+{
+    struct flow *f = user;
+    struct sip_frame frame;
+    size_t left, total = len;
+    bool started;
+    if (f->lame || f->doom != 0)
+        return;
+    f->last_in = len != 0 ? flows_seconds(f->owner) : f->last_in;
+    if (len != 0 && f->work != NULL && f->work->attempt != NULL)
+        flow_check(f);
+    sip_frame_init(&frame);
+    frame.crlf = f->half_ping;
+    if (f->in != NULL) {
+        if (!in_reserve(f, f->in->len + len)) {
+            flow_doom(f, ERR_NOMEM);
+            return;
+        }
+        if (len != 0)
+            memcpy(f->in->bytes + f->in->len, data, len);
+        f->in->len += (uint32_t)len;
+        if (f->in->paused)
+            return;
+        frame = f->in->frame;
+        data = f->in->bytes;
+        total = f->in->len;
+    }
+    enum take_result r = take(f, &frame, data, total, &left, &started);
+    if (r != TAKE_STOP)
+        keep(f, &frame, data + (total - left), left, started, r == TAKE_PAUSE);
+}
+
+static void flow_on_end(void *user, int err)
+{
+    flow_ended(user, err);
+}
+
+/* A stream gets these events only when it is up. */
+static void flow_on_open(void *user)
+{
+    (void)user;
+}
+
+const struct net_stream_events flow_stream_events = {flow_on_open, flow_on_data, flow_on_end};

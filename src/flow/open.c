@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening of connections: the first beneath a flow, a new one beneath a dead flow, a second one
+ * beside a suspect one. */
+#include "flow/flow_int.h"
+
+static void on_attempt_open(void *user);
+static void on_attempt_end(void *user, int err);
+
+/* Before it is up a stream brings no bytes; after that it has other events. */
+static void on_attempt_data(void *user, const char *data, size_t len)
+{
+    (void)user;
+    (void)data;
+    (void)len;
+}
+
+static const struct net_stream_events attempt_events = {on_attempt_open, on_attempt_data,
+                                                        on_attempt_end};
+
+/* Does the error speak of the destination, and not of ourselves? */
+static bool is_peers_fault(int err)
+{
+    return err == -ECONNREFUSED || err == -ETIMEDOUT || err == -EHOSTUNREACH ||
+           err == -ENETUNREACH || err == -ECONNRESET || err == -EHOSTDOWN || err == ERR_CLOSED;
+}
+
+static int open_stream(struct flow *f, const struct addr *target)
+{
+    struct flows *fs = f->owner;
+    struct flow_work *w = f->work;
+    struct addr local;
+    flow_bind_addr(fs, target, &f->local, &local);
+    w->target = *target;
+    int rc = net_stream_open(fs->loop, &local, target, &fs->sockopt, fs->conf.connect_timeout_ms,
+                             &attempt_events, f, &w->attempt);
+    if (rc == -EADDRNOTAVAIL && local.family != ADDR_NONE) {
+        local.family = ADDR_NONE; /* the address the peer knew is not ours any more */
+        rc = net_stream_open(fs->loop, &local, target, &fs->sockopt, fs->conf.connect_timeout_ms,
+                             &attempt_events, f, &w->attempt);
+    }
+    if (rc != 0)
+        w->attempt = NULL;
+    else
+        net_stream_set_max(w->attempt, fs->conf.max_queue);
+    return rc;
+}
+
+/* After a refusal the second port is tried, once. */
+static int open_next(struct flow *f, int err)
+{
+    struct flow_work *w = f->work;
+    if (err != -ECONNREFUSED || f->alt_port == 0 || w->tried_alt || f->alt_port == w->target.port)
+        return err;
+    struct addr target = f->reopen;
+    target.port = f->alt_port;
+    w->tried_alt = true;
+    return open_stream(f, &target);
+}
+
+static int open_now(struct flow *f)
+{
+    f->work->tried_alt = false;
+    int rc = open_stream(f, &f->reopen);
+    if (rc != 0)
+        rc = open_next(f, rc);
+    if (rc != 0) {
+        counter_inc(f->owner->counters, CTR_FLOW_OPEN_FAILED);
+        if (is_peers_fault(rc))
+            flow_peer_failed(f->owner, &f->reopen);
+    }
+    return rc;
+}
+
+/* The last try failed. */
+static void attempt_failed(struct flow *f, int err)
+{
+    struct flows *fs = f->owner;
+    counter_inc(fs->counters, CTR_FLOW_OPEN_FAILED);
+    if (is_peers_fault(err))
+        flow_peer_failed(fs, &f->reopen);
+    if (f->state == FLOW_UP)
+        flow_second_failed(f, err);
+    else
+        flow_fail(f, err);
+}
+
+static void on_attempt_end(void *user, int err)
+{
+    struct flow *f = user;
+    net_stream_close(&f->work->attempt, true);
+    int rc = open_next(f, err);
+    if (rc != 0)
+        attempt_failed(f, rc);
+}
+
+static void log_reopened(const struct flow *f, const struct flow_work *w)
+{
+    uint64_t now = flows_now(f->owner);
+    LOG(LOG_INFO, "flow", "connection reopened", LF_ADDR("peer", &f->remote),
+        LF_ADDR("local", &f->local), LF_ERR("cause", w->cause), LF_INT("ms", now - w->since));
+}
+
+static void first_up(struct flow *f)
+{
+    struct flows *fs = f->owner;
+    struct flow_work *w = f->work;
+    f->stream = w->attempt;
+    w->attempt = NULL;
+    f->state = FLOW_UP;
+    f->remote = w->target;
+    net_stream_local(f->stream, &f->local);
+    net_stream_set(f->stream, &flow_stream_events, f);
+    counter_inc(fs->counters, CTR_FLOWS);
+    if (w->cause != 0) {
+        counter_inc(fs->counters, CTR_REOPENED);
+        f->reopened++;
+        log_reopened(f, w);
+        w->cause = 0;
+    }
+    w->sent = w->mark_end = w->last_end = 0;
+    w->since = 0;
+    flow_flush_queue(f);
+    flow_check(f);
+}
+
+static void on_attempt_open(void *user)
+{
+    struct flow *f = user;
+    struct flows *fs = f->owner;
+    counter_inc(fs->counters, CTR_FLOW_OPENED);
+    flow_peer_ok(fs, &f->reopen);
+    flow_index(f, &f->reopen);
+    if (f->state == FLOW_UP)
+        flow_second_up(f);
+    else
+        first_up(f);
+}
+
+int flow_open(struct flows *fs, const struct flow_dest *dest, struct flow **out)
+{
+    struct flow *f;
+    if (dest->remote.port == 0 || !flows_has(fs, dest->transport, dest->remote.family))
+        return ERR_NO_ROUTE;
+    int rc = flow_peer_check(fs, &dest->remote);
+    if (rc == 0)
+        rc = flow_new(fs, dest->transport, &dest->remote, &dest->local, &f);
+    if (rc != 0)
+        return rc;
+    f->is_opened = true;
+    f->reopen = dest->remote;
+    f->alt_port = dest->alt_port;
+    rc = flow_open_again(f, 0);
+    if (rc != 0) {
+        flow_free(f, true);
+        return rc;
+    }
+    flow_index(f, &f->reopen);
+    *out = f;
+    return 0;
+}
+
+int flow_open_again(struct flow *f, int cause)
+{
+    struct flows *fs = f->owner;
+    if (f->reopen.port == 0 || f->reopen.family == ADDR_NONE)
+        return ERR_NO_ROUTE;
+    int rc = flow_peer_check(fs, &f->reopen);
+    if (rc != 0)
+        return rc;
+    struct flow_work *w = flow_work_get(f);
+    if (w == NULL)
+        return ERR_NOMEM;
+    w->cause = cause;
+    if (w->since == 0)
+        w->since = flows_now(fs);
+    if (flow_peer_may_open(fs, &f->reopen, w)) {
+        rc = open_now(f);
+        if (rc != 0 && f->state == FLOW_GONE)
+            counter_inc(fs->counters, CTR_REOPEN_FAILED);
+        if (rc != 0)
+            return rc;
+    }
+    if (f->state == FLOW_GONE)
+        f->state = FLOW_OPENING;
+    return 0;
+}
+
+void flow_open_turn(struct flow *f)
+{
+    int rc = open_now(f);
+    if (rc == 0)
+        return;
+    if (f->state == FLOW_UP)
+        flow_second_failed(f, rc);
+    else
+        flow_fail(f, rc);
+}
+
+void flow_attempt_drop(struct flow *f)
+{
+    struct flow_work *w = f->work;
+    if (w == NULL)
+        return;
+    list_remove(&w->line);
+    net_stream_close(&w->attempt, true);
+}

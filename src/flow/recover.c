@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Dead connections: noticing, the second connection beside a suspect one, what those are told who
+ * sent.
+ *
+ * Per message nothing is asked of the kernel. The first bytes that go out on an idle connection
+ * start one timer; it looks every FLOW_CHECK_MS at what is unacknowledged, until that is nothing.
+ */
+#include "flow/flow_int.h"
+
+static bool may_suspect(const struct flow *f)
+{
+    return f->owner->conf.reopen_delay_ms != 0 && !f->no_reopen && f->reopen.port != 0 &&
+           f->reopen.family != ADDR_NONE;
+}
+
+void flow_sent(struct flow *f, size_t len, unsigned flags)
+{
+    struct flows *fs = f->owner;
+    if (!flows_recover(fs))
+        return;
+    struct flow_work *w = flow_work_get(f);
+    if (w == NULL)
+        return; /* keep-alive still finds it dead, later */
+    uint64_t now = flows_now(fs);
+    w->sent += len;
+    if ((flags & FLOW_SEND_REQUEST) != 0) {
+        w->last_end = w->sent;
+        w->last_at = now;
+        if (w->mark_end == 0) {
+            w->mark_end = w->sent;
+            w->mark_at = now;
+        }
+    }
+    if (!timer_is_set(&w->timer) || w->timer.due > now + FLOW_CHECK_MS)
+        timer_set(fs->wheel, &w->timer, now + FLOW_CHECK_MS);
+}
+
+static void use_timeout(struct flow *f, bool is_short)
+{
+    struct flows *fs = f->owner;
+    struct flow_work *w = f->work;
+    if (w->is_short == is_short)
+        return;
+    uint32_t ms = fs->conf.unacked_timeout_ms;
+    if (is_short && (ms == 0 || ms >= fs->detect_ms))
+        return;
+    net_stream_set_user_timeout(f->stream, is_short ? ms : fs->detect_ms);
+    w->is_short = is_short;
+}
+
+/* The first connection acknowledged: the second one is not needed. */
+static void healed(struct flow *f)
+{
+    struct flow_work *w = f->work;
+    if (w->attempt != NULL || list_is_linked(&w->line)) {
+        counter_inc(f->owner->counters, CTR_REOPEN_DROPPED);
+        LOG(LOG_INFO, "flow", "connection healed, second one dropped", LF_ADDR("peer", &f->remote),
+            LF_INT("ms", flows_now(f->owner) - w->since));
+        flow_attempt_drop(f);
+    }
+    w->fail_at = w->since = 0;
+    w->cause = 0;
+}
+
+/* Moves the mark behind what is acknowledged. Requests between two looks share the time of the
+ * newest. */
+static void advance_mark(struct flow *f, uint64_t acked)
+{
+    struct flow_work *w = f->work;
+    if (w->mark_end == 0 || acked < w->mark_end)
+        return;
+    healed(f);
+    w->mark_end = 0;
+    if (w->last_end > acked) {
+        w->mark_end = w->last_end;
+        w->mark_at = w->last_at;
+    }
+}
+
+static void suspect(struct flow *f)
+{
+    struct flow_work *w = f->work;
+    w->since = w->mark_at;
+    int rc = flow_open_again(f, ERR_STALE_SUSPECT);
+    if (rc != 0)
+        flow_second_failed(f, rc);
+}
+
+static uint64_t min64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void next_look(struct flow *f, uint64_t now)
+{
+    struct flow_work *w = f->work;
+    bool second = w->attempt != NULL || list_is_linked(&w->line);
+    uint64_t due = now + (second ? FLOW_SECOND_MS : FLOW_CHECK_MS);
+    if (w->fail_at != 0)
+        due = min64(due, w->fail_at);
+    else if (w->mark_end != 0 && !second && may_suspect(f))
+        due = min64(due, w->mark_at + f->owner->conf.reopen_delay_ms);
+    timer_set(f->owner->wheel, &w->timer, due > now ? due : now + 1);
+}
+
+static void nothing_outstanding(struct flow *f)
+{
+    struct flow_work *w = f->work;
+    use_timeout(f, false);
+    healed(f);
+    w->sent = w->mark_end = w->last_end = 0;
+    if (w->hold != 0)
+        timer_set(f->owner->wheel, &w->timer, w->hold_until);
+    else
+        flow_work_put(f);
+}
+
+void flow_check(struct flow *f)
+{
+    struct flows *fs = f->owner;
+    struct flow_work *w = f->work;
+    if (w == NULL || f->state != FLOW_UP || f->doom != 0)
+        return;
+    size_t unacked = flows_recover(fs) ? net_stream_unacked(f->stream) : 0;
+    if (unacked == 0) {
+        nothing_outstanding(f);
+        return;
+    }
+    uint64_t now = flows_now(fs);
+    use_timeout(f, true);
+    advance_mark(f, w->sent > unacked ? w->sent - unacked : 0);
+    if (w->mark_end != 0 && w->attempt == NULL && !list_is_linked(&w->line) && w->fail_at == 0 &&
+        may_suspect(f) && now >= w->mark_at + fs->conf.reopen_delay_ms)
+        suspect(f);
+    next_look(f, now);
+}
+
+void flow_work_timer(struct timer *t, uint64_t now)
+{
+    struct flow_work *w = container_of(t, struct flow_work, timer);
+    struct flow *f = w->flow;
+    struct flows *fs = f->owner;
+    uint64_t id = f->id;
+    if (w->hold != 0 && now >= w->hold_until) {
+        /* Workers that are stuck: what they sent goes out as it came. */
+        for (unsigned i = 0; i < fs->nworkers && flow_find(fs, id) == f && f->work != NULL; i++)
+            flow_confirmed(f, i);
+        return;
+    }
+    flow_check(f);
+    if (f->work == w && f->state == FLOW_UP && w->fail_at != 0 && now >= w->fail_at)
+        flow_fail(f, w->fail_err);
+}
+
+void flows_answered(struct flows *fs, uint64_t id)
+{
+    struct flow *f = flow_find(fs, id);
+    if (f == NULL || f->work == NULL || f->state != FLOW_UP)
+        return;
+    struct flow_work *w = f->work;
+    if (w->attempt == NULL && !list_is_linked(&w->line) && w->fail_at == 0)
+        return;
+    healed(f);
+    w->mark_at = flows_now(fs);
+}
+
+static bool log_allowed(struct flows *fs, uint32_t *left_out)
+{
+    return log_limit_ok(&fs->log_dead, flows_now(fs), 20, 10000, left_out);
+}
+
+static void log_end(const struct flow *f, const char *text, int cause)
+{
+    uint32_t left_out;
+    if (log_allowed(f->owner, &left_out))
+        LOG(LOG_INFO, "flow", text, LF_ADDR("peer", &f->remote), LF_ADDR("local", &f->local),
+            LF_ERR("cause", cause), LF_INT("left_out", left_out));
+}
+
+void flow_second_failed(struct flow *f, int err)
+{
+    struct flow_work *w = f->work;
+    w->fail_err = err;
+    /* The first connection may still heal within the time an opening is given at most. */
+    w->fail_at = w->mark_at + f->owner->conf.reopen_delay_ms + f->owner->conf.connect_timeout_ms;
+    timer_set(f->owner->wheel, &w->timer, w->fail_at);
+    next_look(f, flows_now(f->owner));
+}
+
+static void tell_and_hold(struct flow *f, enum flow_event_kind kind, int err)
+{
+    struct flows *fs = f->owner;
+    struct flow_event ev = {.kind = kind, .err = err, .flow = f->id, .remote = f->remote};
+    uint64_t users = f->users;
+    f->users = 0;
+    uint64_t others = users & ~flow_bit(fs->worker);
+    f->work->hold |= others;
+    f->work->hold_until = flows_now(fs) + FLOW_CONFIRM_MS;
+    flow_tell(fs, users, &ev);
+}
+
+void flow_second_up(struct flow *f)
+{
+    struct flows *fs = f->owner;
+    struct flow_work *w = f->work;
+    size_t unacked = net_stream_unacked(f->stream);
+    if (w->sent >= unacked && w->sent - unacked >= w->mark_end) {
+        healed(f);
+        flow_check(f);
+        return;
+    }
+    net_stream_close(&f->stream, true);
+    flow_in_drop(f);
+    f->half_ping = false;
+    f->stream = w->attempt;
+    w->attempt = NULL;
+    f->remote = w->target;
+    net_stream_local(f->stream, &f->local);
+    net_stream_set(f->stream, &flow_stream_events, f);
+    f->reopened++;
+    counter_inc(fs->counters, CTR_STALE_SUSPECT);
+    counter_inc(fs->counters, CTR_REOPENED);
+    LOG(LOG_INFO, "flow", "connection reopened", LF_ADDR("peer", &f->remote),
+        LF_ADDR("local", &f->local), LF_ERR("cause", ERR_STALE_SUSPECT),
+        LF_INT("ms", flows_now(fs) - w->since));
+    w->sent = w->mark_end = w->last_end = w->since = 0;
+    w->is_short = false;
+    w->cause = 0;
+    tell_and_hold(f, FLOW_MOVED, ERR_STALE_SUSPECT);
+    flow_check(f);
+}
+
+static void end_and_tell(struct flow *f, enum flow_event_kind kind, int err, bool abort)
+{
+    struct flows *fs = f->owner;
+    struct flow_event ev = {.kind = kind, .err = err, .flow = f->id, .remote = f->remote};
+    uint64_t users = f->users;
+    flow_free(f, abort);
+    flow_tell(fs, users, &ev);
+}
+
+void flow_fail(struct flow *f, int err)
+{
+    bool again = f->state == FLOW_UP || (f->work != NULL && f->work->cause != 0);
+    if (again)
+        counter_inc(f->owner->counters, CTR_REOPEN_FAILED);
+    log_end(f, again ? "connection could not be reopened" : "connection could not be opened", err);
+    end_and_tell(f, FLOW_FAILED, err, true);
+}
+
+void flow_end_doomed(struct flow *f)
+{
+    int err = f->doom;
+    bool slow = err == ERR_SLOW_READER;
+    if (slow)
+        counter_inc(f->owner->counters, CTR_FLOW_SLOW_READER);
+    log_end(f, "connection closed", err);
+    end_and_tell(f, slow ? FLOW_FAILED : FLOW_DEAD, err, slow);
+}
+
+/* Which of the ways of recovery.md noticed it. */
+static int classify(const struct flow *f, int err)
+{
+    struct flows *fs = f->owner;
+    if (err != -ETIMEDOUT || !flows_recover(fs)) {
+        counter_inc(fs->counters, CTR_STALE_SAID);
+        return err;
+    }
+    if (f->work != NULL && f->work->is_short) {
+        counter_inc(fs->counters, CTR_STALE_UNACKED);
+        return ERR_STALE_UNACKED;
+    }
+    counter_inc(fs->counters, CTR_STALE_IDLE);
+    return ERR_STALE_IDLE;
+}
+
+/* Keeps the slot: whoever was told DEAD and sends again at once opens the connection under the same
+ * id. */
+static void await_senders(struct flow *f, int cause)
+{
+    struct flows *fs = f->owner;
+    struct flow_work *w = f->work;
+    bool second = w->attempt != NULL || list_is_linked(&w->line);
+    f->state = second ? FLOW_OPENING : FLOW_GONE;
+    w->cause = cause;
+    if (w->since == 0)
+        w->since = flows_now(fs);
+    w->sent = w->mark_end = w->last_end = 0;
+    w->is_short = false;
+    timer_stop(fs->wheel, &w->timer);
+    tell_and_hold(f, FLOW_DEAD, cause);
+    if (w->hold != 0)
+        timer_set(fs->wheel, &w->timer, w->hold_until);
+    else if (w->queued == 0)
+        flow_free(f, true);
+}
+
+void flow_ended(struct flow *f, int err)
+{
+    struct flows *fs = f->owner;
+    if (f->doom != 0 || f->lame) {
+        f->doom = f->doom != 0 ? f->doom : (int16_t)err;
+        flow_end_doomed(f);
+        return;
+    }
+    int cause = classify(f, err);
+    log_end(f, "connection ended", cause);
+    if (f->work != NULL && f->work->fail_at != 0) {
+        flow_fail(f, cause);
+        return;
+    }
+    if (!flows_recover(fs) || flow_work_get(f) == NULL) {
+        end_and_tell(f, FLOW_DEAD, cause, err != ERR_CLOSED);
+        return;
+    }
+    net_stream_close(&f->stream, err != ERR_CLOSED);
+    counter_dec(fs->counters, CTR_FLOWS);
+    flow_in_drop(f);
+    f->half_ping = false;
+    await_senders(f, cause);
+}

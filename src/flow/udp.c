@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Datagrams: keep-alives, parsing, sending. */
+#include "flow/flow_int.h"
+#include "flow/stun.h"
+
+static void answer_stun(struct flow_listener *l, const char *data, size_t len,
+                        const struct addr *remote, const struct addr *local)
+{
+    struct flows *fs = l->owner;
+    char storage[STUN_ANSWER_MAX];
+    struct buf out;
+    buf_init(&out, storage, sizeof(storage));
+    if (stun_answer((struct slice){data, len}, remote, &out) != 0)
+        return;
+    counter_inc(fs->counters, CTR_PING_IN);
+    if (net_udp_send(l->udp, remote, local, out.ptr, out.len) != 0)
+        counter_inc(fs->counters, CTR_UDP_DROPPED);
+}
+
+void flow_on_datagram(void *user, char *data, size_t len, const struct addr *remote,
+                      const struct addr *local)
+{
+    struct flow_listener *l = user;
+    struct flows *fs = l->owner;
+    struct sip_msg m;
+    struct sip_fault fault;
+    if (stun_is_request((struct slice){data, len})) {
+        answer_stun(l, data, len, remote, local);
+        return;
+    }
+    /* RFC 3261 7.5: CRLFs before the start line; some devices keep their NAT open with nothing but
+     * these. */
+    while (len != 0 && (data[0] == '\r' || data[0] == '\n')) {
+        data++;
+        len--;
+    }
+    if (len == 0)
+        return;
+    struct flow_origin origin = {.remote = *remote, .local = *local, .transport = SIP_UDP};
+    int rc = sip_msg_parse(&m, data, len, false, fs->hdrs, SIP_HDRS_MAX, &fs->conf.limits, &fault);
+    m.source = *remote;
+    if (rc != 0) {
+        flow_answer_fault(fs, &m, &fault, &origin, NULL);
+        return;
+    }
+    if (fs->ev.on_message(fs->ev.user, &m, &origin) == ERR_FULL)
+        counter_inc(fs->counters, CTR_UDP_DROPPED);
+    else
+        counter_inc(fs->counters, CTR_MSG_IN);
+}
+
+int flow_udp_send(struct flows *fs, const struct flow_dest *dest, const void *bytes, size_t len)
+{
+    const struct flow_listener *l = flow_listener_for(fs, &dest->remote, &dest->local);
+    if (l == NULL || dest->remote.port == 0)
+        return ERR_NO_ROUTE;
+    int rc = net_udp_send(l->udp, &dest->remote, &dest->local, bytes, len);
+    if (rc == 0)
+        counter_inc(fs->counters, CTR_MSG_OUT);
+    return rc;
+}
