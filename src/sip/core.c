@@ -48,14 +48,8 @@ static void read_party(struct sip_parser *ps, unsigned id, struct slice value, s
 static void read_call_id(struct sip_parser *ps, struct slice value)
 {
     ps->m->call_id = span_in(ps, value);
-    for (size_t i = 0; i < value.len; i++) {
-        unsigned char c = (unsigned char)value.ptr[i];
-        if (c <= ' ' || c == 0x7f) {
-            bad(ps, SIP_H_CALL_ID);
-            return;
-        }
-    }
-    if (value.len == 0)
+    /* A line end is behind the value: the scan may look beyond it and stops there at the latest. */
+    if (value.len == 0 || scan_word_end(value.ptr, ps->end) < value.ptr + value.len)
         bad(ps, SIP_H_CALL_ID);
 }
 
@@ -99,26 +93,21 @@ static void read_content_length(struct sip_parser *ps, struct slice value, bool 
     ps->content_length = length;
 }
 
-void sip_parse_core(struct sip_parser *ps, const struct sip_hdr *h, bool again)
+void sip_parse_core(struct sip_parser *ps, unsigned id, struct slice value, bool again)
 {
-    struct slice value = sip_hdr_value(ps->m, h);
-
-    if (h->id == SIP_H_CONTENT_LENGTH) {
-        read_content_length(ps, value, again);
+    if (again && id != SIP_H_CONTENT_LENGTH) {
+        if (id != SIP_H_VIA)
+            sip_parse_fault(ps, ERR_PARSE, 400, sip_core_texts[id].duplicate);
         return;
     }
-    if (again) {
-        if (h->id != SIP_H_VIA)
-            sip_parse_fault(ps, ERR_PARSE, 400, sip_core_texts[h->id].duplicate);
-        return;
-    }
-    switch (h->id) {
+    switch (id) {
     case SIP_H_VIA: read_via(ps, value); break;
     case SIP_H_FROM: read_party(ps, SIP_H_FROM, value, &ps->m->from_tag); break;
     case SIP_H_TO: read_party(ps, SIP_H_TO, value, &ps->m->to_tag); break;
     case SIP_H_CALL_ID: read_call_id(ps, value); break;
     case SIP_H_CSEQ: read_cseq(ps, value); break;
     case SIP_H_MAX_FORWARDS: read_max_forwards(ps, value); break;
+    case SIP_H_CONTENT_LENGTH: read_content_length(ps, value, again); break;
     default: break;
     }
 }

@@ -54,7 +54,7 @@ static size_t fold_at(struct slice s, size_t i)
     return 0;
 }
 
-size_t sip_skip_lws(struct slice s, size_t i)
+size_t sip_skip_lws_there(struct slice s, size_t i)
 {
     for (;;) {
         while (i < s.len && sip_is_blank(s.ptr[i]))

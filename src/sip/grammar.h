@@ -52,7 +52,13 @@ static inline struct slice sip_sub(struct slice s, size_t from, size_t to)
 }
 
 /* Behind linear white space: blanks, and line ends that a blank follows (folds). */
-size_t sip_skip_lws(struct slice s, size_t i);
+size_t sip_skip_lws_there(struct slice s, size_t i);
+static inline size_t sip_skip_lws(struct slice s, size_t i)
+{
+    if (i >= s.len || (unsigned char)s.ptr[i] > ' ')
+        return i;
+    return sip_skip_lws_there(s, i);
+}
 
 /* `i` is at the opening quote. Behind the closing one; 0 when there is none or a character inside
  * is not allowed. Bytes above 0x7f pass whether or not they are UTF-8: old phones send Latin-1. */

@@ -141,19 +141,24 @@ static inline uint64_t load_word(const void *p)
     return word;
 }
 
-/* Equal in the first `len` bytes but for the case of letters. 0x20 may differ only where the known
- * name has 0x40 set, so that a CR is never taken for a '-'. */
-static bool name_matches(const char *p, size_t len, const char *known)
+/* Bits in which the first `len` (1 to 8) bytes differ, but for the case of letters. 0x20 may differ
+ * only where the known name has 0x40 set, so that a CR is never taken for a '-'. */
+static inline uint64_t word_differs(const char *p, const char *known, size_t len)
 {
     static const unsigned char ones[16] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-    uint64_t differ = 0;
-    for (size_t i = 0; i < len; i += 8) {
-        uint64_t k = load_word(known + i);
-        uint64_t fold = (k >> 1) & (SCAN_ONES * 0x20);
-        uint64_t within = len - i >= 8 ? UINT64_MAX : load_word(ones + 8 - (len - i));
-        differ |= (load_word(p + i) ^ k) & ~fold & within;
-    }
-    return differ == 0;
+    uint64_t k = load_word(known), within = load_word(ones + 8 - len);
+    return (load_word(p) ^ k) & ~((k >> 1) & (SCAN_ONES * 0x20)) & within;
+}
+
+static inline bool name_matches(const char *p, size_t len, const char *known)
+{
+    if (len <= 8)
+        return word_differs(p, known, len) == 0;
+    uint64_t differ = word_differs(p, known, 8);
+    if (len <= 16)
+        return (differ | word_differs(p + 8, known + 8, len - 8)) == 0;
+    differ |= word_differs(p + 8, known + 8, 8);
+    return (differ | word_differs(p + 16, known + 16, len - 16)) == 0;
 }
 
 enum sip_hdr_id sip_hdr_lookup(const char *p, size_t len)
@@ -162,12 +167,19 @@ enum sip_hdr_id sip_hdr_lookup(const char *p, size_t len)
         unsigned letter = ((unsigned)(unsigned char)*p | 0x20) - 'a';
         return letter < 26 && (*p & 0x40) ? (enum sip_hdr_id)compact_names[letter] : SIP_H_OTHER;
     }
-    uint32_t key = NAME_KEY((unsigned char)p[0] | 0x20, (unsigned char)p[len / 2] | 0x20,
-                            (unsigned char)p[len - 1] | 0x20, len);
-    unsigned id = name_slots[NAME_SLOT(key)];
+    uint32_t key =
+        NAME_KEY((unsigned char)p[0], (unsigned char)p[len / 2], (unsigned char)p[len - 1], len);
+    unsigned id = name_slots[NAME_SLOT(key | 0x202020)];
     if (names[id].len != len || !name_matches(p, len, names[id].text))
         return SIP_H_OTHER;
     return (enum sip_hdr_id)id;
+}
+
+enum sip_hdr_id sip_hdr_lookup_short(const char *p, size_t len)
+{
+    char padded[SCAN_NAME_MAX] = {0};
+    memcpy(padded, p, len);
+    return sip_hdr_lookup(padded, len);
 }
 
 enum sip_hdr_id sip_hdr_of(struct slice name)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sip/grammar.h"
+#include "sip/scan.h"
 #include "sip/uri.h"
 
 /* Parameters of headers and of URIs have different characters; the walk takes both, the checks of
@@ -112,10 +113,10 @@ bool sip_list_next(struct slice *rest, struct slice *element)
 {
     struct slice s = *rest;
     size_t start = 0;
-    for (size_t i = 0; i <= s.len;) {
+    for (size_t i = 0; i < s.len || start < i;) {
+        i = (size_t)(scan_list_stop(s.ptr + i, s.ptr + s.len) - s.ptr);
         if (i < s.len && s.ptr[i] != ',') {
-            char c = s.ptr[i];
-            i = c == '"' || c == '<' || c == '(' ? skip_group(s, i) : i + 1;
+            i = skip_group(s, i);
             continue;
         }
         struct slice e = slice_trim(sip_sub(s, start, i));

@@ -131,54 +131,51 @@ static const char *start_line(struct sip_parser *ps)
 
 /* --- header lines ---------------------------------------------------------------------------- */
 
-/* Value from `p` to the CRLF that no blank follows. Sets val and val_len; behind the line, or NULL
- * when the line does not end. */
-static const char *header_value(struct sip_parser *ps, const char *p, struct sip_hdr *h)
+/* Value from `p` to the CRLF that no blank follows, for what is not one plain line. Sets *value;
+ * behind the line, or NULL when the line does not end. */
+static const char *folded_value(struct sip_parser *ps, const char *p, struct slice *value)
 {
     const char *e = find_crlf(ps, p);
-    bool folded = false;
 
-    while (e != NULL && ps->end - e > 2 && sip_is_blank(e[2])) {
-        folded = true;
+    while (e != NULL && ps->end - e > 2 && sip_is_blank(e[2]))
         e = find_crlf(ps, e + 3);
-    }
     if (e == NULL)
         return NULL;
-    const char *line_end = e + 2;
-    if (folded) {
-        struct slice v = slice_trim(slice_of(p, (size_t)(e - p)));
-        p = v.len != 0 ? v.ptr : e;
-        e = p + v.len;
-    } else {
-        while (p < e && sip_is_blank(*p))
-            p++;
-        while (p < e && sip_is_blank(e[-1]))
-            e--;
-    }
-    h->val = (uint16_t)(p - ps->m->base);
-    h->val_len = (uint16_t)(e - p);
-    return line_end;
+    struct slice v = slice_trim(slice_of(p, (size_t)(e - p)));
+    *value = v.len != 0 ? v : slice_of(e, 0);
+    return e + 2;
 }
 
-static void keep_header(struct sip_parser *ps, const struct sip_hdr *h)
+static inline const char *header_value(struct sip_parser *ps, const char *p, struct slice *value)
 {
-    struct sip_msg *m = ps->m;
-    bool again = m->first[h->id] != 0;
+    const char *e = scan_eol(p, ps->end);
 
-    m->hdrs[m->nhdrs++] = *h;
-    if (!again)
-        m->first[h->id] = (uint8_t)m->nhdrs;
-    if (h->id != SIP_H_OTHER && h->id < SIP_CORE_COUNT)
-        sip_parse_core(ps, h, again);
+    if (ps->end - e < 3 || e[0] != '\r' || e[1] != '\n' || sip_is_blank(e[2]))
+        return folded_value(ps, p, value);
+    const char *next = e + 2;
+    while (p < e && sip_is_blank(*p))
+        p++;
+    while (p < e && sip_is_blank(e[-1]))
+        e--;
+    *value = slice_of(p, (size_t)(e - p));
+    return next;
 }
 
 /* A name does not reach further than this, with the blanks in front of its colon. */
 #define NAME_REACH 256
 
+/* No known name: a token and a colon make it a header. `colon`: where it was looked for, or its
+ * place. */
+static bool is_header_name(const char *p, size_t len, const char *colon, const char *reach)
+{
+    return colon != reach && len != 0 && sip_run(slice_of(p, len), 0, CH_TOKEN) == len;
+}
+
 /* One header line at `p`. Behind it, or NULL. */
 static const char *header_line(struct sip_parser *ps, const char *p)
 {
-    struct sip_hdr h = {0};
+    struct sip_msg *m = ps->m;
+    struct slice value;
     const char *reach = ps->end - p > NAME_REACH ? p + NAME_REACH : ps->end;
     const char *colon = scan_char(p, reach, ':');
     const char *name_end = colon;
@@ -186,24 +183,33 @@ static const char *header_line(struct sip_parser *ps, const char *p)
     while (name_end > p && sip_is_blank(name_end[-1]))
         name_end--;
     size_t len = (size_t)(name_end - p);
-    h.id = (uint8_t)scan_hdr_id(p, len, ps->end);
-    bool bad = colon == reach || len == 0 ||
-               (h.id == SIP_H_OTHER && sip_run(slice_of(p, len), 0, CH_TOKEN) != len);
-    const char *next = header_value(ps, bad ? p : colon + 1, &h);
+    unsigned id = colon != reach ? scan_hdr_id(p, len, ps->end) : SIP_H_OTHER;
+    if (id == SIP_H_OTHER && !is_header_name(p, len, colon, reach)) {
+        const char *behind = folded_value(ps, p, &value);
+        if (behind != NULL)
+            sip_parse_fault(ps, ERR_PARSE, 400, "Bad Header");
+        return behind;
+    }
+    const char *next = header_value(ps, colon + 1, &value);
     if (next == NULL)
         return NULL;
-    if (bad) {
-        sip_parse_fault(ps, ERR_PARSE, 400, "Bad Header");
-        return next;
-    }
-    if (ps->m->nhdrs == ps->cap) {
+    if (m->nhdrs == ps->cap) {
         sip_parse_fault(ps, ERR_LIMIT, 513, "Too Many Headers");
         return NULL;
     }
-    h.name_len = (uint8_t)len;
-    h.line = (uint16_t)(p - ps->m->base);
-    h.line_len = (uint16_t)(next - p);
-    keep_header(ps, &h);
+    m->hdrs[m->nhdrs++] = (struct sip_hdr){
+        .id = (uint8_t)id,
+        .name_len = (uint8_t)len,
+        .line = (uint16_t)(p - m->base),
+        .val = (uint16_t)(value.ptr - m->base),
+        .val_len = (uint16_t)value.len,
+        .line_len = (uint16_t)(next - p),
+    };
+    bool again = m->first[id] != 0;
+    if (!again)
+        m->first[id] = (uint8_t)m->nhdrs;
+    if (id - 1 < SIP_CORE_COUNT - 1)
+        sip_parse_core(ps, id, value, again);
     return next;
 }
 

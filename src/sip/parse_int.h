@@ -35,7 +35,7 @@ struct sip_parser {
 /* The first fault is kept. */
 void sip_parse_fault(struct sip_parser *ps, int err, unsigned status, const char *reason);
 /* Reads a core header into the message; `again`: a line with that id was there before. */
-void sip_parse_core(struct sip_parser *ps, const struct sip_hdr *h, bool again);
+void sip_parse_core(struct sip_parser *ps, unsigned id, struct slice value, bool again);
 /* After the last line: what is missing, what does not fit together. */
 void sip_parse_check(struct sip_parser *ps);
 

@@ -72,6 +72,47 @@ static inline const char *scan_char(const char *p, const char *end, char c)
     return scan_either(p, end, c, c);
 }
 
+/* First character that is a blank, a control or DEL. */
+static inline const char *scan_word_end(const char *p, const char *end)
+{
+#if defined(__SSE2__)
+    const __m128i blank = _mm_set1_epi8(0x20), del = _mm_set1_epi8(0x7f);
+    while (end - p >= 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, blank), x);
+        int hits = _mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(x, del)));
+        if (hits != 0)
+            return p + __builtin_ctz((unsigned)hits);
+        p += 16;
+    }
+#endif
+    while (p < end && (unsigned char)*p > ' ' && *p != 0x7f)
+        p++;
+    return p;
+}
+
+/* First character with which a list of elements has to be looked at closely: a comma, or what opens
+ * a part that may hold one. */
+static inline const char *scan_list_stop(const char *p, const char *end)
+{
+#if defined(__SSE2__)
+    const __m128i comma = _mm_set1_epi8(','), quote = _mm_set1_epi8('"');
+    const __m128i angle = _mm_set1_epi8('<'), paren = _mm_set1_epi8('(');
+    while (end - p >= 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i a = _mm_or_si128(_mm_cmpeq_epi8(x, comma), _mm_cmpeq_epi8(x, quote));
+        __m128i b = _mm_or_si128(_mm_cmpeq_epi8(x, angle), _mm_cmpeq_epi8(x, paren));
+        int hits = _mm_movemask_epi8(_mm_or_si128(a, b));
+        if (hits != 0)
+            return p + __builtin_ctz((unsigned)hits);
+        p += 16;
+    }
+#endif
+    while (p < end && *p != ',' && *p != '"' && *p != '<' && *p != '(')
+        p++;
+    return p;
+}
+
 /* First LF whose second next byte is an LF too: where "\r\n\r\n" may be. `end` when there is none.
  */
 static inline const char *scan_lf_pair(const char *p, const char *end)
@@ -122,19 +163,16 @@ static inline const char *scan_length_line(const char *p, const char *end)
 /* Longest known header name; names are compared in words of eight bytes up to here. */
 #define SCAN_NAME_MAX 24
 
-/* The id of the name of `len` bytes at p; SCAN_NAME_MAX bytes at p can be read (they may be
- * anything behind the name). */
+/* The id of the name of `len` bytes at p, 1 to SCAN_NAME_MAX; SCAN_NAME_MAX bytes at p can be read
+ * (they may be anything behind the name). The other one reads `len` bytes only. */
 enum sip_hdr_id sip_hdr_lookup(const char *p, size_t len);
+enum sip_hdr_id sip_hdr_lookup_short(const char *p, size_t len);
 
 static inline enum sip_hdr_id scan_hdr_id(const char *p, size_t len, const char *end)
 {
-    char padded[SCAN_NAME_MAX] = {0};
-    if (len == 0 || len > SCAN_NAME_MAX)
+    if (len - 1 >= SCAN_NAME_MAX)
         return SIP_H_OTHER;
-    if (end - p >= SCAN_NAME_MAX)
-        return sip_hdr_lookup(p, len);
-    memcpy(padded, p, len);
-    return sip_hdr_lookup(padded, len);
+    return end - p >= SCAN_NAME_MAX ? sip_hdr_lookup(p, len) : sip_hdr_lookup_short(p, len);
 }
 
 /* 1*DIGIT up to `max`; false otherwise. */
