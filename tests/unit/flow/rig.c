@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "sip/write.h"
+
+#define BOUND_MS 10000
+#define POLL_MS  2
+
+static int on_message(void *user, const struct sip_msg *m, const struct flow_origin *o)
+{
+    struct rig *r = user;
+    if (r->refuse != 0) {
+        r->refuse--;
+        return ERR_FULL;
+    }
+    assert_true(r->nmsgs < RIG_LOG);
+    struct rig_msg *x = &r->msgs[r->nmsgs++];
+    x->origin = *o;
+    x->is_request = m->is_request;
+    x->len = m->len < RIG_TEXT ? m->len : RIG_TEXT;
+    memcpy(x->bytes, m->base, x->len);
+    if (r->echo && m->is_request) {
+        char bytes[4096];
+        struct buf out;
+        struct flow_dest dest;
+        buf_init(&out, bytes, sizeof(bytes));
+        assert_int_equal(
+            sip_write_response(&out, m, 200, SLICE_NONE, SLICE("t"), SLICE_NONE, SLICE_NONE), 0);
+        flow_response_dest(o, &m->via, &dest);
+        assert_int_equal(flows_send(r->flows, &dest, out.ptr, out.len, 0), 0);
+    }
+    return 0;
+}
+
+static void on_event(void *user, const struct flow_event *ev)
+{
+    struct rig *r = user;
+    assert_true(r->nevents < RIG_LOG);
+    r->events[r->nevents++] = *ev;
+    if (r->react != NULL)
+        r->react(r, ev);
+}
+
+static void on_wake(void *user)
+{
+    (void)user;
+}
+
+static void on_alarm(void *user)
+{
+    struct rig *r = user;
+    wheel_advance(&r->wheel, net_now(r->loop));
+}
+
+static void on_turn_end(void *user)
+{
+    struct rig *r = user;
+    uint64_t now = net_now(r->loop), next = now + POLL_MS;
+    if (r->flows != NULL)
+        flows_flush(r->flows);
+    wheel_advance(&r->wheel, now);
+    if (r->flows != NULL)
+        flows_flush(r->flows);
+    if (wheel_next(&r->wheel) < next)
+        next = wheel_next(&r->wheel);
+    if (!r->done && ((r->until != NULL && r->until(r)) || now >= r->deadline)) {
+        r->done = true;
+        net_stop(r->loop);
+    }
+    net_alarm(r->loop, next > now ? next : now + 1);
+}
+
+void rig_conf(struct rig *r)
+{
+    memset(r, 0, sizeof(*r));
+    r->conf = (struct flow_conf){.sockopt = {.tos = 256},
+                                 .unacked_timeout_ms = 5000,
+                                 .reopen_delay_ms = 1000,
+                                 .connect_timeout_ms = 3000,
+                                 .max_connections = 100000,
+                                 .max_queue = 1 << 20,
+                                 .partial_timeout_ms = 5000,
+                                 .limits = sip_limits_default};
+    random_bytes(&r->key, sizeof(r->key));
+}
+
+void rig_start(struct rig *r, const char *listen)
+{
+    struct net_loop_events lev = {on_alarm, on_wake, on_turn_end, r};
+    struct flow_events fev = {on_message, on_event, r};
+    struct addr failed;
+    assert_int_equal(addr_parse(slice_str(listen), 0, &r->listen), 0);
+    assert_int_equal(net_loop_new(&r->loop, &lev), 0);
+    wheel_init(&r->wheel, net_now(r->loop));
+    mailbox_init(&r->box, 1000, NULL, NULL);
+    r->boxes[0] = &r->box;
+    r->conf.listen = &r->listen;
+    r->conf.nlisten = 1;
+    assert_int_equal(flows_new(r->loop, &r->wheel, &r->conf, 0, 1, r->boxes, &r->key, &r->counters,
+                               &fev, &r->flows, &failed),
+                     0);
+    assert_true(flows_listener_addr(r->flows, 0, &r->listen));
+}
+
+void rig_stop(struct rig *r)
+{
+    flows_free(&r->flows);
+    assert_int_equal(r->wheel.count, 0);
+    net_loop_free(&r->loop);
+    mailbox_fini(&r->box);
+}
+
+void rig_until(struct rig *r, bool (*until)(struct rig *r))
+{
+    r->until = until;
+    r->done = false;
+    r->deadline = net_now(r->loop) + BOUND_MS;
+    net_loop_run(r->loop);
+    if (!until(r))
+        fail_msg("the condition did not come true");
+}
+
+void rig_idle(struct rig *r, unsigned ms)
+{
+    r->until = NULL;
+    r->done = false;
+    r->deadline = net_now(r->loop) + ms;
+    net_loop_run(r->loop);
+}
+
+uint64_t rig_counter(const struct rig *r, enum counter c)
+{
+    return counter_get(&r->counters, c);
+}
+
+static void to_sockaddr(const struct addr *a, struct sockaddr_storage *sa, socklen_t *len)
+{
+    memset(sa, 0, sizeof(*sa));
+    *len = (socklen_t)addr_to_sockaddr(a, (struct sockaddr *)sa);
+}
+
+static int family(const struct addr *a)
+{
+    return a->family == ADDR_IP6 ? AF_INET6 : AF_INET;
+}
+
+static void local_of(int fd, struct addr *at)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+    assert_int_equal(addr_from_sockaddr((struct sockaddr *)&sa, at), 0);
+}
+
+int peer_connect(const struct addr *to)
+{
+    struct sockaddr_storage sa;
+    socklen_t len;
+    int fd = socket(family(to), SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    to_sockaddr(to, &sa, &len);
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, len), 0);
+    return fd;
+}
+
+int peer_listen(struct addr *at)
+{
+    struct sockaddr_storage sa;
+    socklen_t len;
+    int one = 1, fd = socket(family(at), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    to_sockaddr(at, &sa, &len);
+    assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    local_of(fd, at);
+    return fd;
+}
+
+int peer_accept(int fd)
+{
+    return accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+}
+
+int peer_udp(const char *ip, struct addr *at)
+{
+    struct sockaddr_storage sa;
+    socklen_t len;
+    assert_int_equal(addr_parse(slice_str(ip), 0, at), 0);
+    int fd = socket(family(at), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    to_sockaddr(at, &sa, &len);
+    assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+    local_of(fd, at);
+    return fd;
+}
+
+void peer_write(int fd, const void *bytes, size_t len)
+{
+    assert_int_equal(send(fd, bytes, len, MSG_NOSIGNAL), (ssize_t)len);
+}
+
+void peer_send_to(int fd, const struct addr *to, const void *bytes, size_t len)
+{
+    struct sockaddr_storage sa;
+    socklen_t sa_len;
+    to_sockaddr(to, &sa, &sa_len);
+    assert_int_equal(sendto(fd, bytes, len, 0, (struct sockaddr *)&sa, sa_len), (ssize_t)len);
+}
+
+int peer_read(int fd, struct buf *text)
+{
+    char bytes[65536];
+    ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+    if (n < 0)
+        return errno == EAGAIN ? -1 : -2;
+    buf_add(text, bytes, (size_t)n);
+    assert_true(text->len < text->cap);
+    text->ptr[text->len] = '\0';
+    return (int)n;
+}
+
+void peer_reset(int fd)
+{
+    struct linger none = {1, 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    close(fd);
+}
+
+size_t sip_options(char *out, size_t cap, const char *transport, const char *sent_by, unsigned n,
+                   const char *via_more)
+{
+    int len = snprintf(out, cap,
+                       "OPTIONS sip:test@127.0.0.1 SIP/2.0\r\n"
+                       "Via: SIP/2.0/%s %s;branch=z9hG4bK%u%s\r\n"
+                       "Max-Forwards: 70\r\n"
+                       "From: <sip:a@127.0.0.1>;tag=1\r\n"
+                       "To: <sip:b@127.0.0.1>\r\n"
+                       "Call-ID: call%u@test\r\n"
+                       "CSeq: %u OPTIONS\r\n"
+                       "Content-Length: 0\r\n\r\n",
+                       transport, sent_by, n, via_more, n, n);
+    assert_true(len > 0 && (size_t)len < cap);
+    return (size_t)len;
+}
