@@ -14,7 +14,7 @@ static bool ieq_bytes(const char *a, const char *b, size_t len)
             return false;
     }
     for (; len > 0; a++, b++, len--) {
-        if (ascii_lower(*a) != ascii_lower(*b))
+        if (*a != *b && ascii_lower(*a) != ascii_lower(*b))
             return false;
     }
     return true;

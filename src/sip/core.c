@@ -25,6 +25,16 @@ static void read_via(struct sip_parser *ps, struct slice value)
     }
 }
 
+/* The tag is the first parameter and has a value: nearly always so. Its value, or the empty slice.
+ */
+static struct slice leading_tag(struct slice params)
+{
+    if (params.len < 5 || !slice_istarts(params, SLICE("tag=")))
+        return SLICE_NONE;
+    size_t end = sip_run(params, 4, CH_TOKEN);
+    return end == params.len || params.ptr[end] == ';' ? sip_sub(params, 4, end) : SLICE_NONE;
+}
+
 /* From or To: a name-addr or addr-spec and its tag. */
 static void read_party(struct sip_parser *ps, unsigned id, struct slice value, struct sip_span *tag)
 {
@@ -33,6 +43,11 @@ static void read_party(struct sip_parser *ps, unsigned id, struct slice value, s
 
     if (sip_name_addr_parse(value, &party) != 0 || party.star) {
         bad(ps, id);
+        return;
+    }
+    text = leading_tag(party.params);
+    if (text.len != 0) {
+        *tag = span_in(ps, text);
         return;
     }
     if (!sip_param_find(party.params, SLICE("tag"), &text))

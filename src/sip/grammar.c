@@ -214,7 +214,10 @@ size_t sip_host_end(struct slice s, size_t i)
            (sip_is(s.ptr[end], CH_ALPHA | CH_DIGIT) || s.ptr[end] == '-' || s.ptr[end] == '.'))
         end++;
     struct slice host = sip_sub(s, i, end);
-    return is_hostname(host) || sip_is_ip4(host) ? end : 0;
+    /* The last label of a hostname begins with a letter, so that no text is both. */
+    if (host.len != 0 && sip_is(host.ptr[0], CH_DIGIT) && sip_is_ip4(host))
+        return end;
+    return is_hostname(host) ? end : 0;
 }
 
 bool sip_port_read(struct slice s, uint16_t *port)

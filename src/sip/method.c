@@ -206,13 +206,26 @@ static const struct slice transports_param[SIP_TRANSPORT_COUNT] = {
     [SIP_WS] = {"ws", 2},   [SIP_WSS] = {"ws", 2},
 };
 
+/* Three letters as one number, without regard to case: only a letter gives the same with 0x20 set.
+ */
+#define LETTERS(a, b, c) ((unsigned)(a) << 16 | (unsigned)(b) << 8 | (unsigned)(c) | 0x202020)
+
 enum sip_transport sip_transport_of(struct slice text)
 {
-    for (unsigned t = 0; t < SIP_TRANSPORT_COUNT; t++) {
-        if (slice_ieq(text, transports_via[t]))
-            return (enum sip_transport)t;
+    const char *p = text.ptr;
+    if (text.len == 2)
+        return LETTERS(0, (unsigned char)p[0], (unsigned char)p[1]) == LETTERS(0, 'w', 's')
+                   ? SIP_WS
+                   : SIP_TRANSPORT_NONE;
+    if (text.len != 3)
+        return SIP_TRANSPORT_NONE;
+    switch (LETTERS((unsigned char)p[0], (unsigned char)p[1], (unsigned char)p[2])) {
+    case LETTERS('u', 'd', 'p'): return SIP_UDP;
+    case LETTERS('t', 'c', 'p'): return SIP_TCP;
+    case LETTERS('t', 'l', 's'): return SIP_TLS;
+    case LETTERS('w', 's', 's'): return SIP_WSS;
+    default: return SIP_TRANSPORT_NONE;
     }
-    return SIP_TRANSPORT_NONE;
 }
 
 struct slice sip_transport_via(enum sip_transport t)

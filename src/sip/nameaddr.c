@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sip/grammar.h"
+#include "sip/scan.h"
 #include "sip/uri.h"
-
-/* Characters that neither form of a URI may hold: blanks, controls, quotes, brackets. */
-static bool ends_uri(char c)
-{
-    return (c >= 0 && c <= 0x20) || c == 0x7f || c == '<' || c == '>' || c == '"';
-}
 
 /* Header parameters from `i` on. */
 static int take_params(struct slice s, size_t i, struct sip_name_addr *out)
@@ -26,8 +21,7 @@ static int take_params(struct slice s, size_t i, struct sip_name_addr *out)
 static int take_brackets(struct slice s, size_t i, struct sip_name_addr *out)
 {
     size_t start = ++i;
-    while (i < s.len && !ends_uri(s.ptr[i]))
-        i++;
+    i = (size_t)(scan_uri_end(s.ptr + i, s.ptr + s.len) - s.ptr);
     if (i == s.len || s.ptr[i] != '>' || i == start)
         return ERR_PARSE;
     out->brackets = true;
@@ -38,8 +32,8 @@ static int take_brackets(struct slice s, size_t i, struct sip_name_addr *out)
 /* addr-spec without brackets: RFC 3261 20 allows no ',', ';' and '?' in it, so ';' ends it. */
 static int take_addr_spec(struct slice s, struct sip_name_addr *out)
 {
-    size_t i = 0;
-    while (i < s.len && !ends_uri(s.ptr[i]) && s.ptr[i] != ';') {
+    size_t end = (size_t)(scan_uri_end(s.ptr, s.ptr + s.len) - s.ptr), i = 0;
+    while (i < end && s.ptr[i] != ';') {
         if (s.ptr[i] == ',' || s.ptr[i] == '?')
             return ERR_PARSE;
         i++;

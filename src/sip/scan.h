@@ -91,6 +91,29 @@ static inline const char *scan_word_end(const char *p, const char *end)
     return p;
 }
 
+/* First character that no URI holds: a blank, a control, DEL, a quote or an angle bracket. */
+static inline const char *scan_uri_end(const char *p, const char *end)
+{
+#if defined(__SSE2__)
+    const __m128i blank = _mm_set1_epi8(0x20), del = _mm_set1_epi8(0x7f);
+    const __m128i open = _mm_set1_epi8('<'), close = _mm_set1_epi8('>');
+    const __m128i quote = _mm_set1_epi8('"');
+    while (end - p >= 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i a = _mm_or_si128(_mm_cmpeq_epi8(x, open), _mm_cmpeq_epi8(x, close));
+        __m128i b = _mm_or_si128(_mm_cmpeq_epi8(x, quote), _mm_cmpeq_epi8(x, del));
+        a = _mm_or_si128(a, _mm_cmpeq_epi8(_mm_min_epu8(x, blank), x));
+        int hits = _mm_movemask_epi8(_mm_or_si128(a, b));
+        if (hits != 0)
+            return p + __builtin_ctz((unsigned)hits);
+        p += 16;
+    }
+#endif
+    while (p < end && (unsigned char)*p > ' ' && *p != 0x7f && *p != '<' && *p != '>' && *p != '"')
+        p++;
+    return p;
+}
+
 /* First character with which a list of elements has to be looked at closely: a comma, or what opens
  * a part that may hold one. */
 static inline const char *scan_list_stop(const char *p, const char *end)

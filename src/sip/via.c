@@ -59,38 +59,38 @@ static bool is_received(struct slice v)
     return sip_is_ip4(v) || sip_is_ip6(v);
 }
 
-/* One of via-params. The first of a name counts. */
+/* One of via-params. The first of a name counts; its own check is stricter than that of
+ * generic-param, which is for all others. */
 static bool take_param(struct slice name, struct slice value, struct sip_via *out)
 {
-    if (!sip_is_generic_param(name, value))
-        return false;
     switch (name.len) {
     case 5:
-        if (slice_ieq(name, SLICE("rport")) && !out->has_rport) {
+        if (!out->has_rport && slice_ieq(name, SLICE("rport"))) {
             out->has_rport = true;
             return value.len == 0 || sip_port_read(value, &out->rport);
         }
-        if (slice_ieq(name, SLICE("alias")))
-            out->has_alias = true;
-        else if (slice_ieq(name, SLICE("maddr")) && out->maddr.len == 0) {
+        if (out->maddr.len == 0 && slice_ieq(name, SLICE("maddr"))) {
             out->maddr = value;
             return value.len != 0 && sip_host_end(value, 0) == value.len;
         }
-        return true;
+        if (slice_ieq(name, SLICE("alias")))
+            out->has_alias = true;
+        break;
     case 6:
-        if (slice_ieq(name, SLICE("branch")) && out->branch.len == 0) {
+        if (out->branch.len == 0 && slice_ieq(name, SLICE("branch"))) {
             out->branch = value;
             return value.len != 0 && sip_run(value, 0, CH_TOKEN) == value.len;
         }
-        return true;
+        break;
     case 8:
-        if (slice_ieq(name, SLICE("received")) && out->received.len == 0) {
+        if (out->received.len == 0 && slice_ieq(name, SLICE("received"))) {
             out->received = value;
             return is_received(value);
         }
-        return true;
-    default: return true;
+        break;
+    default: break;
     }
+    return sip_is_generic_param(name, value);
 }
 
 int sip_via_parse(struct slice value, struct sip_via *out)
