@@ -105,6 +105,61 @@ class Usage:
         }
 
 
+class Split:
+    """How a server's CPU time divides into user and system, by sampling.
+
+    Kernels that charge whole clock ticks see little of a process that runs for some microseconds at
+    a time, and divide its time by chance. So perf samples all CPUs with a clock of its own, 1,999
+    times a second; only samples of the server's processes are counted. Sampling whole CPUs costs
+    the server nothing at its context switches. Where perf is missing the ticks have to do.
+    """
+
+    FREQUENCY = 1999
+
+    def __init__(self, folder):
+        self.data = folder / "split.data"
+        self.process = None
+        if shutil.which("perf"):
+            self.process = subprocess.Popen(
+                ["perf", "record", "-q", "-a", "-e", "cpu-clock", "-F", str(self.FREQUENCY),
+                 "-o", str(self.data)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def end(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(5)
+
+    def apply(self, used, pids):
+        """Divides used["total"] anew; used["samples"] is 0 where the ticks were kept."""
+        self.end()
+        used["samples"] = 0
+        if self.process is None or not self.data.exists():
+            return
+        command = ["perf", "script", "-i", str(self.data), "-F", "pid,ip"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        wanted = {str(pid) for pid in pids}
+        user = kernel = 0
+        for line in done.stdout.splitlines():
+            fields = line.split()
+            if len(fields) < 2 or fields[0] not in wanted:
+                continue
+            if len(fields[1]) == 16 and fields[1].startswith("ffff"):
+                kernel += 1
+            else:
+                user += 1
+        used["samples"] = user + kernel
+        if user + kernel >= 100:
+            used["user"] = used["total"] * user / (user + kernel)
+            used["system"] = used["total"] - used["user"]
+
+
 MEMORY = ("Rss", "Pss", "Pss_Anon", "Pss_Shmem", "Private_Dirty", "Anonymous")
 
 
