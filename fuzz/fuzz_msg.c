@@ -127,7 +127,11 @@ static void check_written(const struct sip_msg *m, char *out)
     if (b.len <= SIP_MSG_MAX && m->nhdrs < SIP_HDRS_MAX - 4) {
         CHECK(parse_again(&b, &again, hdrs) == 0);
         CHECK(again.status == 200 && again.cseq == m->cseq && again.body_len == 4);
-        CHECK(again.to_tag.len != 0 && slice_eq(again.via.text, m->via.text));
+        CHECK(slice_eq(again.via.text, m->via.text));
+        if (m->to_tag.len != 0)
+            CHECK(slice_eq(sip_value(&again, SIP_H_TO), sip_value(m, SIP_H_TO)));
+        else
+            CHECK(slice_eq(sip_get(&again, again.to_tag), SLICE("ours")));
         CHECK(slice_eq(sip_get(&again, again.call_id), sip_get(m, m->call_id)));
     }
     buf_init(&b, out, OUT_MAX);

@@ -179,6 +179,32 @@ static void wrong_ha1(void **state)
     assert_true(sip_digest_check(&c, SLICE("GET"), slice_str(ha1)));
 }
 
+/* Someone without a password has an empty HA1: a response made from that proves nothing. */
+static void empty_ha1(void **state)
+{
+    (void)state;
+    char ha2[SIP_HA1_MAX], response[SIP_HA1_MAX], text[512];
+    sip_digest_ha1(SIP_DIGEST_MD5, SLICE("REGISTER"), SLICE("sip"), SLICE("r"), ha2);
+    sip_digest_ha1(SIP_DIGEST_MD5, SLICE_NONE, SLICE("n"), slice_str(ha2), response);
+    snprintf(text, sizeof(text),
+             "Digest username=\"bob\",realm=\"r\",nonce=\"n\",uri=\"sip:r\",response=\"%s\"",
+             response);
+    struct sip_credentials c = parse(text);
+    assert_false(sip_digest_check(&c, SLICE("REGISTER"), SLICE_NONE));
+}
+
+/* Every digit of the response counts. */
+static void every_digit_counts(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 32; i++) {
+        char response[] = "8ca523f5e9506fed4657c9700eebdbec", text[512];
+        response[i] = response[i] == '0' ? '1' : '0';
+        snprintf(text, sizeof(text), RFC7616("MD5", "%s"), response);
+        assert_false(is_right(text, "Mufasa", "http-auth@example.org", "Circle of Life", "GET"));
+    }
+}
+
 static void challenge(void **state)
 {
     (void)state;
@@ -236,6 +262,8 @@ int main(void)
         cmocka_unit_test(syntax),
         cmocka_unit_test(refused),
         cmocka_unit_test(wrong_ha1),
+        cmocka_unit_test(empty_ha1),
+        cmocka_unit_test(every_digit_counts),
         cmocka_unit_test(challenge),
         cmocka_unit_test(hmac),
         cmocka_unit_test(every_prefix),
