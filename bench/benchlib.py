@@ -265,6 +265,7 @@ record-route = true
 relay-from = 127.0.0.0/8
 registrar-open-to = 127.0.0.0/8
 log-level = error
+drain-timeout = 0
 {extra}
 """
 
