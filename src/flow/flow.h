@@ -157,6 +157,9 @@ void flows_close(struct flows *flows, uint64_t flow, int reason);
 /* Is the id a living connection, as far as this worker can know without asking (foreign: assumes
  * so)? */
 bool flows_is_alive(const struct flows *flows, uint64_t flow);
+/* The same, and not just being opened: what was sent on it has gone to a connection that existed
+ * before. */
+bool flows_is_up(const struct flows *flows, uint64_t flow);
 
 /* The address of the listener with that index, with the port that was really bound; false at the
  * end of the list. */

@@ -148,6 +148,16 @@ bool flows_is_alive(const struct flows *fs, uint64_t id)
     return f != NULL && f->state != FLOW_GONE && !f->lame;
 }
 
+bool flows_is_up(const struct flows *fs, uint64_t id)
+{
+    if (id == 0)
+        return false;
+    if (flow_id_owner(fs, id) != fs->worker)
+        return true;
+    const struct flow *f = flow_find(fs, id);
+    return f != NULL && f->state == FLOW_UP && !f->lame;
+}
+
 unsigned flows_count(const struct flows *fs)
 {
     return fs->pool.live;

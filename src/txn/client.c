@@ -24,7 +24,7 @@ static int send_request(struct txn *t, unsigned flags)
     int err = flows_send(x->flows, &t->sent.dest, bytes.ptr, bytes.len, FLOW_SEND_REQUEST | flags);
 
     if (err == 0 && txn_is_stream(t)) {
-        t->is_fresh = !flows_is_alive(x->flows, t->sent.dest.flow);
+        t->is_fresh = !flows_is_up(x->flows, t->sent.dest.flow);
         sent_link(x, &t->sent);
     }
     return err;

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A scripted network with a virtual clock, linked instead of src/net: the test is every peer, and
+ * time passes only when it says so.
+ *
+ * All of it hangs on the one struct net_loop that net_loop_new made. Addresses are text:
+ * "10.0.0.2:5060"; without a port any port is meant. What a peer does is queued and runs at once,
+ * unless called from inside the loop. owns: every datagram and connection until net_loop_free.
+ * thread: one. */
+#ifndef FAKE_FAKE_H
+#define FAKE_FAKE_H
+
+#include "base/slice.h"
+#include "net/loop.h"
+#include "net/resolver.h"
+#include "net/stream.h"
+#include "net/udp.h"
+
+/* --- time ------------------------------------------------------------------------------------- */
+
+/* Time goes on by `ms`, alarm by alarm, event by event, in their order; on_turn_end after each. */
+void fake_advance(struct net_loop *loop, uint64_t ms);
+/* Whatever is due now, until nothing is left. */
+void fake_run(struct net_loop *loop);
+/* When the alarm is set to; UINT64_MAX: none. */
+uint64_t fake_alarm(const struct net_loop *loop);
+
+/* --- machine ---------------------------------------------------------------------------------- */
+
+/* Further addresses of this machine. It has 127.0.0.0/8, ::1, and these two, from which it reaches
+ * others. */
+#define FAKE_IP4 "10.0.0.1"
+#define FAKE_IP6 "2001:db8::1"
+void fake_add_local(struct net_loop *loop, const char *ip);
+/* The operating system's keep-alive timing (s, s, number); 7200, 75, 9. */
+void fake_set_keepalive(struct net_loop *loop, uint32_t idle, uint32_t interval, uint32_t probes);
+
+/* --- datagrams -------------------------------------------------------------------------------- */
+
+struct fake_datagram {
+    struct addr from, to;
+    struct slice bytes; /* live until net_loop_free */
+    uint64_t at;        /* ms */
+};
+
+/* A datagram from a peer arrives. False: no socket of ours is bound there. */
+bool fake_datagram(struct net_loop *loop, const char *from, const char *to, struct slice bytes);
+/* The oldest one sent to `to` (NULL: to anyone) that was not taken yet. */
+bool fake_take_datagram(struct net_loop *loop, const char *to, struct fake_datagram *out);
+/* The next `n` datagrams we send are lost: nobody can take them. */
+void fake_lose(struct net_loop *loop, unsigned n);
+
+/* --- connections ------------------------------------------------------------------------------ */
+
+enum fake_policy {
+    FAKE_ACCEPT,
+    FAKE_REFUSE,    /* RST at once */
+    FAKE_BLACKHOLE, /* no answer at all */
+};
+/* What a peer does when we connect; the latest word on an address counts; FAKE_ACCEPT is the
+ * default. */
+void fake_set_peer(struct net_loop *loop, const char *addr, enum fake_policy policy);
+/* A connection is up (or refused) that long after it was asked for; 0 is the default. */
+void fake_set_connect_ms(struct net_loop *loop, uint32_t ms);
+
+/* The peer's end of a connection. Live until net_loop_free. */
+struct fake_conn;
+
+/* A peer connects to us; NULL: nobody listens, or we refused. */
+struct fake_conn *fake_connect(struct net_loop *loop, const char *from, const char *to);
+/* The n-th connection (from 0) that we opened to `addr` and the peer accepted; NULL: there is none.
+ */
+struct fake_conn *fake_opened(struct net_loop *loop, const char *addr, unsigned n);
+/* How many we tried to open to `addr` (NULL: anyone), whatever became of them. */
+unsigned fake_opens(const struct net_loop *loop, const char *addr);
+/* Connections that are up now. */
+unsigned fake_open_count(const struct net_loop *loop);
+
+void fake_send(struct fake_conn *conn, struct slice bytes);
+/* The next whole SIP message (or CRLF answer to a ping) the peer received on it. */
+bool fake_take_message(struct fake_conn *conn, struct slice *out);
+/* All bytes received and not yet taken. */
+struct slice fake_peek(const struct fake_conn *conn);
+
+/* A firewall forgets the connection: nothing passes in either direction, silently, and nothing is
+ * acknowledged, until it is told `false`, when everything held back arrives. */
+void fake_stall(struct fake_conn *conn, bool stalled);
+/* The same for every connection that is up with that address. Connections made later pass. Returns
+ * how many. */
+unsigned fake_stall_all(struct net_loop *loop, const char *addr);
+/* The peer has rebooted: it answers the first bytes that reach it with RST, and they are lost. */
+void fake_forget(struct fake_conn *conn);
+void fake_fin(struct fake_conn *conn);
+void fake_reset(struct fake_conn *conn);
+bool fake_is_open(const struct fake_conn *conn);
+/* Was it closed by us with RST? */
+bool fake_was_aborted(const struct fake_conn *conn);
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+/* `addrs`: numeric, separated by commas; empty: it does not resolve. Answered after `delay_ms`; 0:
+ * at once. */
+void fake_set_host(struct net_loop *loop, const char *host, const char *addrs, uint32_t delay_ms);
+/* Queries under way. */
+unsigned fake_queries(const struct net_loop *loop);
+
+#endif

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the scripted network share.
+ *
+ * owns: see fake.h. thread: one. The network's own memory is malloc'ed, so that planned failures of
+ * allocation hit only what the real room would have allocated (fake_token). */
+#ifndef FAKE_FAKE_INT_H
+#define FAKE_FAKE_INT_H
+
+#include "base/list.h"
+#include "fake/fake.h"
+
+#define FAKE_SEND_BUFFER \
+    (256u * 1024)               /* bytes a kernel takes for a peer that does not acknowledge */
+#define FAKE_RETRIES_MS 938000u /* tcp_retries2: unacknowledged data without a user timeout */
+
+struct bytes {
+    char *ptr;
+    size_t len, cap;
+};
+
+typedef void fake_event_fn(void *object, struct bytes *data);
+
+struct fake_event {
+    struct list node;
+    uint64_t due;
+    fake_event_fn *fn;
+    void *object; /* its owner removes the event when it goes */
+    struct bytes data;
+};
+
+struct fake_rule {
+    struct list node;
+    struct addr addr;
+    enum fake_policy policy;
+};
+
+struct fake_host {
+    struct list node;
+    char name[64];
+    struct addr addrs[NET_ADDRS_MAX];
+    unsigned n;
+    uint32_t delay_ms;
+};
+
+struct fake_packet {
+    struct list node;
+    struct fake_datagram d;
+    bool taken;
+};
+
+struct net_udp {
+    struct list node;
+    struct net_loop *loop;
+    struct addr local;
+    net_datagram_fn *fn;
+    void *user;
+    struct list batch; /* fake_packet */
+    void *token;
+};
+
+struct net_listener {
+    struct list node;
+    struct net_loop *loop;
+    struct addr local;
+    struct net_sockopt opt;
+    net_accept_fn *fn;
+    void *user;
+    void *token;
+};
+
+enum conn_state { CONN_OPENING, CONN_UP, CONN_ENDED, CONN_CLOSED };
+
+/* Our end and the peer's in one. */
+struct net_stream {
+    struct list node; /* loop->streams */
+    struct net_loop *loop;
+    struct addr local, remote;
+    struct net_sockopt opt;
+    const struct net_stream_events *ev;
+    void *user;
+    enum conn_state state;
+    bool opened;   /* by us */
+    bool accepted; /* it was up */
+    bool stalled;
+    bool forgotten; /* the peer has lost its state */
+    bool paused;
+    bool aborted;
+    bool is_told;                 /* on_end was called or is on its way */
+    uint64_t opened_at, deadline; /* opening */
+    uint64_t heard_at;            /* last time the peer acknowledged or sent */
+    uint64_t unacked_at;          /* since when bytes are unacknowledged */
+    uint32_t user_timeout;
+    size_t max_queue;
+    struct bytes queue;  /* ours */
+    struct bytes kernel; /* sent, not acknowledged */
+    struct bytes peer;   /* received by the peer, not taken */
+    struct bytes in;     /* sent by the peer, held back */
+    size_t taken;        /* of `peer` */
+    uint64_t acked;
+    int held_end; /* FIN or RST held back by the stall */
+    void *token;
+    void *queue_token;
+};
+
+struct fake_query {
+    struct list node;
+    struct net_loop *loop;
+    uint64_t id;
+    net_resolved_fn *fn;
+    void *user;
+    struct fake_host *host; /* NULL: no such name */
+    void *token;
+};
+
+struct net_resolver {
+    struct net_loop *loop;
+    struct list queries;
+    void *token;
+};
+
+struct net_loop {
+    struct net_loop_events ev;
+    uint64_t now, alarm;
+    bool running, stop, wake;
+    struct list events; /* fake_event, by due */
+    struct list locals; /* fake_rule, addr alone */
+    struct list rules;
+    struct list hosts;
+    struct list packets; /* sent, in order */
+    struct list udps, listeners, streams;
+    uint32_t keep_idle, keep_interval, keep_probes;
+    uint32_t connect_ms;
+    unsigned lose;
+    uint16_t next_port;
+    uint64_t next_query;
+    unsigned queries;
+    void *token;
+};
+
+/* Memory that the real room would have asked base/alloc.h for. NULL when it is planned to fail. */
+void *fake_token(void);
+void *fake_zalloc(size_t size); /* never NULL */
+
+void bytes_add(struct bytes *b, const void *ptr, size_t len);
+void bytes_drop(struct bytes *b, size_t n); /* from the front */
+void bytes_free(struct bytes *b);
+
+/* At `due`, behind all that was queued for that time. `data` may be NULL. */
+void fake_queue(struct net_loop *loop, uint64_t due, fake_event_fn *fn, void *object,
+                const void *data, size_t len);
+void fake_unqueue(struct net_loop *loop, const void *object);
+
+struct addr fake_addr(const char *text); /* aborts on nonsense; port 0 when there is none */
+/* Is `a` meant by `pattern` (port 0: any)? */
+bool fake_addr_is(const struct addr *pattern, const struct addr *a);
+
+/* Time at which a stalled or opening stream ends, UINT64_MAX: none; and its end. */
+uint64_t fake_stream_next(const struct net_loop *loop);
+void fake_streams_expire(struct net_loop *loop);
+void fake_streams_free(struct net_loop *loop);
+
+/* A stream without a connection; NULL when the allocation is planned to fail. */
+struct net_stream *fake_stream_new(struct net_loop *loop, const struct net_sockopt *opt);
+/* The owner learns of the end from the loop. */
+void fake_stream_end(struct net_stream *s, int err);
+/* What was held back goes to the owner. */
+void fake_stream_pump(struct net_stream *s);
+void fake_stream_acknowledge(struct net_stream *s);
+
+#endif
