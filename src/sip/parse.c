@@ -146,16 +146,18 @@ static const char *folded_value(struct sip_parser *ps, const char *p, struct sli
     return e + 2;
 }
 
-static inline const char *header_value(struct sip_parser *ps, const char *p, struct slice *value)
+static inline const char *header_value(struct sip_parser *ps, const char *p, const char *end,
+                                       struct slice *value)
 {
-    const char *e = scan_eol(p, ps->end);
+    const char *e = scan_eol(p, end);
 
-    if (ps->end - e < 3 || e[0] != '\r' || e[1] != '\n' || sip_is_blank(e[2]))
+    if (end - e < 3 || e[0] != '\r' || e[1] != '\n' || sip_is_blank(e[2]))
         return folded_value(ps, p, value);
     const char *next = e + 2;
-    while (p < e && sip_is_blank(*p))
+    /* The CR ends the first walk, the colon in front of the value the second. */
+    while (sip_is_blank(*p))
         p++;
-    while (p < e && sip_is_blank(e[-1]))
+    while (sip_is_blank(e[-1]) && e > p)
         e--;
     *value = slice_of(p, (size_t)(e - p));
     return next;
@@ -172,39 +174,38 @@ static bool is_header_name(const char *p, size_t len, const char *colon, const c
 }
 
 /* One header line at `p`. Behind it, or NULL. */
-static const char *header_line(struct sip_parser *ps, const char *p)
+static const char *header_line(struct sip_parser *ps, const char *p, const char *end)
 {
     struct sip_msg *m = ps->m;
     struct slice value;
-    const char *reach = ps->end - p > NAME_REACH ? p + NAME_REACH : ps->end;
+    const char *reach = end - p > NAME_REACH ? p + NAME_REACH : end;
     const char *colon = scan_char(p, reach, ':');
     const char *name_end = colon;
 
     while (name_end > p && sip_is_blank(name_end[-1]))
         name_end--;
     size_t len = (size_t)(name_end - p);
-    unsigned id = colon != reach ? scan_hdr_id(p, len, ps->end) : SIP_H_OTHER;
+    unsigned id = colon != reach ? scan_hdr_id(p, len, end) : SIP_H_OTHER;
     if (id == SIP_H_OTHER && !is_header_name(p, len, colon, reach)) {
         const char *behind = folded_value(ps, p, &value);
         if (behind != NULL)
             sip_parse_fault(ps, ERR_PARSE, 400, "Bad Header");
         return behind;
     }
-    const char *next = header_value(ps, colon + 1, &value);
+    const char *next = header_value(ps, colon + 1, end, &value);
     if (next == NULL)
         return NULL;
     if (m->nhdrs == ps->cap) {
         sip_parse_fault(ps, ERR_LIMIT, 513, "Too Many Headers");
         return NULL;
     }
-    m->hdrs[m->nhdrs++] = (struct sip_hdr){
-        .id = (uint8_t)id,
-        .name_len = (uint8_t)len,
-        .line = (uint16_t)(p - m->base),
-        .val = (uint16_t)(value.ptr - m->base),
-        .val_len = (uint16_t)value.len,
-        .line_len = (uint16_t)(next - p),
-    };
+    struct sip_hdr *h = &m->hdrs[m->nhdrs++];
+    h->id = (uint8_t)id;
+    h->name_len = (uint8_t)len;
+    h->line = (uint16_t)(p - m->base);
+    h->val = (uint16_t)(value.ptr - m->base);
+    h->val_len = (uint16_t)value.len;
+    h->line_len = (uint16_t)(next - p);
     bool again = m->first[id] != 0;
     if (!again)
         m->first[id] = (uint8_t)m->nhdrs;
@@ -216,10 +217,11 @@ static const char *header_line(struct sip_parser *ps, const char *p)
 /* All lines behind the start line. Behind the empty line, or NULL. */
 static const char *header_lines(struct sip_parser *ps, const char *p)
 {
-    while (p != NULL && ps->end - p >= 2) {
+    const char *const end = ps->end;
+    while (p != NULL && end - p >= 2) {
         if (p[0] == '\r' && p[1] == '\n')
             return p + 2;
-        p = header_line(ps, p);
+        p = header_line(ps, p, end);
     }
     sip_parse_fault(ps, ERR_PARSE, 400, "Missing Empty Line");
     return NULL;
