@@ -158,6 +158,11 @@ bool flows_is_up(const struct flows *fs, uint64_t id)
     return f != NULL && f->state == FLOW_UP && !f->lame;
 }
 
+uint64_t flows_time(const struct flows *fs)
+{
+    return net_now(fs->loop);
+}
+
 unsigned flows_count(const struct flows *fs)
 {
     return fs->pool.live;

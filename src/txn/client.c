@@ -90,7 +90,7 @@ static void send_cancel(struct txn *t)
     int err;
 
     /* RFC 3261 9.1: no final response 64*T1 after the CANCEL: taken as cancelled. */
-    timer_set(x->wheel, &t->timeout, x->wheel->now + (uint64_t)x->conf.t1 * 64);
+    timer_set(x->wheel, &t->timeout, txns_now(x) + (uint64_t)x->conf.t1 * 64);
     buf_init(&out, x->scratch, sizeof(x->scratch));
     if (!parse_request(t, &invite, hdrs) || sip_write_cancel(&out, &invite, t->u.client.extra) < 0)
         return;

@@ -65,7 +65,7 @@ static void keep(struct txns *x, const struct flow_dest *dest, struct slice byte
         .bytes = slice_of((const char *)(k + 1), bytes.len),
         .is_stateless = true,
     };
-    k->due = x->wheel->now + TXN_KEEP_MS;
+    k->due = txns_now(x) + TXN_KEEP_MS;
     list_init(&k->sent.by_flow);
     sent_link(x, &k->sent);
     list_push(&x->kept, &k->fifo);
@@ -102,7 +102,7 @@ static void resend_kept(struct txns *x, struct txn_kept *k)
 static uint64_t sent_at(const struct txns *x, const struct txn_sent *s)
 {
     const struct txn *t = (const struct txn *)(const void *)s;
-    uint64_t due = x->wheel->now + TXN_KEEP_MS;
+    uint64_t due = txns_now(x) + TXN_KEEP_MS;
 
     if (s->is_stateless)
         due = ((const struct txn_kept *)(const void *)s)->due;
@@ -121,7 +121,7 @@ static bool may_be_lost(const struct txns *x, const struct txn_sent *s, int err)
     if (err == ERR_CLOSED || !x->conf.recover)
         return false;
     if (err == -ECONNRESET || err == -EPIPE)
-        return x->wheel->now - sent_at(x, s) <= TXN_RESET_MS;
+        return txns_now(x) - sent_at(x, s) <= TXN_RESET_MS;
     return true;
 }
 

@@ -66,7 +66,7 @@ void scope_check(struct txn_scope *scope)
         return;
     list_push(&x->check, &scope->check);
     if (!timer_is_set(&x->reap))
-        timer_set(x->wheel, &x->reap, x->wheel->now + TXN_REAP_MS);
+        timer_set(x->wheel, &x->reap, txns_now(x) + TXN_REAP_MS);
 }
 
 static void tell_end(struct txn_scope *scope)

@@ -48,7 +48,7 @@ static void guard_response(struct txn *t)
         return;
     sent_link(x, &t->sent);
     if (t->state == FSM_ACCEPTED)
-        timer_set(x->wheel, &t->retransmit, x->wheel->now + TXN_KEEP_MS);
+        timer_set(x->wheel, &t->retransmit, txns_now(x) + TXN_KEEP_MS);
 }
 
 static void tell(struct txn *t, uint16_t actions, int err)

@@ -4,7 +4,7 @@
 
 static uint64_t now_of(const struct txn *t)
 {
-    return txns_of(t)->wheel->now;
+    return txns_now(txns_of(t));
 }
 
 static void run(struct txn *t, enum fsm_event ev, int err)
@@ -121,5 +121,5 @@ void txn_fail_later(struct txn *t, int err)
     t->err = err;
     sent_unlink(&t->sent);
     timer_stop(x->wheel, &t->retransmit);
-    timer_set(x->wheel, &t->timeout, x->wheel->now);
+    timer_set(x->wheel, &t->timeout, txns_now(x));
 }

@@ -4,10 +4,10 @@
  * A request that arrives opens a *scope*: the server transaction and all client transactions it
  * leads to. They share one arena, in which also the transaction user keeps its context; the scope
  * ends, and on_end is called, when the last of its transactions has terminated and nobody holds it.
- * It never ends inside a call of the user. Time is the wheel's: it has to be advanced before a
- * message is handed in. owns: transactions, scopes, their arenas. borrows: flows, wheel, counters.
- * thread: one worker. RFC 3261 sections 9.1, 17, 18.1.1 (transport error); RFC 6026; RFC 4320; RFC
- * 3581. */
+ * It never ends inside a call of the user.
+ *
+ * owns: transactions, scopes, their arenas. borrows: flows, wheel, counters. thread: one worker.
+ * RFC 3261 sections 9.1, 17, 18.1.1 (transport error); RFC 6026; RFC 4320; RFC 3581. */
 #ifndef TXN_TXN_H
 #define TXN_TXN_H
 

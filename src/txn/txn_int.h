@@ -115,6 +115,12 @@ static inline struct txns *txns_of(const struct txn *t)
     return t->scope->txns;
 }
 
+/* The loop's time; the wheel has stood still while the loop slept. */
+static inline uint64_t txns_now(const struct txns *txns)
+{
+    return flows_time(txns->flows);
+}
+
 static inline struct txn *txn_of_sent(struct txn_sent *s)
 {
     return (struct txn *)(void *)s;

@@ -224,7 +224,7 @@ static void dump_one(void *object, uint64_t id, void *user)
                    fsm_state_name((enum fsm_state)t->state),
                    SLICE_ARG(sip_transport_param((enum sip_transport)t->sent.dest.transport)),
                    addr_write(&t->sent.dest.remote, remote), (unsigned long long)t->sent.dest.flow,
-                   has_end ? (long long)(t->timeout.due - d->txns->wheel->now) : -1LL);
+                   has_end ? (long long)(t->timeout.due - txns_now(d->txns)) : -1LL);
     d->line(d->user, text);
 }
 
