@@ -30,9 +30,9 @@ static void on_open(void *user)
     opened++;
 }
 
-static char pattern(size_t at)
+static char pattern(size_t i)
 {
-    return (char)(at * 7 + at / 251);
+    return (char)(i * 7 + i / 251);
 }
 
 static void on_data(void *user, const char *data, size_t len)
@@ -84,7 +84,7 @@ static void begin(void)
     end_err = 0;
     nbytes = 0;
     server = client = NULL;
-    close_in_data = false;
+    close_in_data = use_pattern = false;
     assert_int_equal(
         net_listener_open(t.loop, &any, &plain_opt, true, &t.counters, on_accept, NULL, &listener),
         0);
