@@ -329,8 +329,7 @@ def calls_survive_packet_loss_over_udp(world):
     for call in calls:
         check(call.wait_established(30), f"call not established: {call.transaction.statuses()}")
     equal(len(phone.new_calls()), len(calls), "INVITE transactions at the phone")
-    check(any(t.copies > 1 for t in phone.new_calls()) or world.firewall.dropped()[0] == 0,
-          "nothing was repeated")
+    check(min(world.firewall.dropped()) > 0, "the firewall dropped nothing in one direction")
     ends = [call.bye() for call in calls]
     for txn in ends:
         equal(txn.wait_final(30) and txn.final.status, 200, "BYE")

@@ -105,6 +105,7 @@ def case_3_call_onto_a_connection_that_died_unnoticed(world):
     check(incoming.wait_acked(5), "no ACK at the phone")
     _one_call(phone)
     equal(invite.copies, 1, "copies of the INVITE that reached the phone")
+    check(world.firewall.dropped()[0] > 0, "the INVITE was never sent into the dead connection")
     equal(len(phone.accepted()), 1, "connections opened to the phone")
     hang_up(call, incoming)
     # The next call uses the new connection at once.
@@ -142,10 +143,12 @@ def case_3_with_baresip(world):
     call = caller.invite("1001")
     check(call.wait_established(10), f"not established: {call.transaction.statuses()}")
     phone.wait_event("CALL_ESTABLISHED", 5)
-    equal(phone.count_event("CALL_INCOMING"), 1, "incoming calls at the phone")
     final = call.bye().wait_final(5)
     equal(final and final.status, 200, "BYE")
     phone.wait_event("CALL_CLOSED", 5)
+    equal(phone.count_event("CALL_ESTABLISHED"), 1, "calls established at the phone")
+    equal(phone.count_event("CALL_CLOSED"), 1, "calls closed at the phone")
+    check(world.firewall.dropped()[0] > 0, "the INVITE was never sent into the dead connection")
 
 
 def _forget_all(world, phone):
@@ -210,11 +213,11 @@ def ack_onto_a_dead_connection(world):
 @scenario()
 def cancel_onto_a_dead_connection(world):
     """An ACK or CANCEL never before its INVITE: the phone gets both copies in order and stops."""
-    _, phone, caller, conn = _setup(world, SLOW)
+    _, phone, caller, _ = _setup(world, SLOW)
     phone.script = [(0.0, 180)]
     call = caller.invite("1001")
     check(call.transaction.wait_status(180), "no 180")
-    world.firewall.forget(conn.pair)
+    _forget_all(world, phone)
     equal(call.cancel().wait_final(5).status, 200, "response to CANCEL")
     final = call.transaction.wait_final(1.0 + REOPEN_DELAY + SLACK)
     equal(final and final.status, 487, "final response to the INVITE")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """REGISTER to bindings: what a phone may do, and what the next call finds."""
 
+import contextlib
 import os
 import time
 
@@ -335,13 +336,11 @@ def full_disk_is_logged_and_the_proxy_goes_on(world):
     folder = world.tmpfs("small", 256)
     proxy = world.proxy({"location": f"sqlite:{folder}/location.db"})
     phone = world.registered_phone(transport="tcp")
-    with open(f"{folder}/filler", "wb") as out:
-        try:
-            while True:
-                out.write(b"x" * 4096)
-                out.flush()
-        except OSError:
-            pass
+    filler = os.open(f"{folder}/filler", os.O_WRONLY | os.O_CREAT)
+    with contextlib.suppress(OSError):
+        while True:
+            os.write(filler, b"x" * 4096)
+    os.close(filler)
     mark = time.monotonic()
     contact = "<sip:1001@10.77.1.2:{};transport=tcp;filler=" + "y" * 200 + ">"
     for number in range(60):

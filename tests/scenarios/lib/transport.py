@@ -52,6 +52,8 @@ class Connection:
     def __str__(self):
         return f"tcp#{self.id}({self.opened_by} {self.local[1]}-{self.peer[0]}:{self.peer[1]})"
 
+    __repr__ = __str__
+
     def send(self, data):
         self.sock.sendall(data)
 
@@ -90,6 +92,8 @@ class DatagramPath:
 
     def __str__(self):
         return f"udp({self.local[1]}-{self.peer[0]}:{self.peer[1]})"
+
+    __repr__ = __str__
 
     def __eq__(self, other):
         return isinstance(other, DatagramPath) and self.peer == other.peer
