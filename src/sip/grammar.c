@@ -112,23 +112,28 @@ unsigned sip_hex_value(char c)
     return (unsigned)(ascii_lower(c) - 'a') + 10;
 }
 
-bool sip_is_ip4(struct slice s)
+/* Behind the four numbers at `i`, or 0. */
+static size_t ip4_end(struct slice s, size_t i)
 {
-    size_t i = 0;
     for (unsigned part = 0; part < 4; part++) {
         unsigned value = 0;
         size_t start = i;
         while (i < s.len && sip_is(s.ptr[i], CH_DIGIT) && i - start < 3)
             value = value * 10 + (unsigned)(s.ptr[i++] - '0');
         if (i == start || value > 255)
-            return false;
+            return 0;
         if (part == 3)
             break;
         if (i >= s.len || s.ptr[i] != '.')
-            return false;
+            return 0;
         i++;
     }
-    return i == s.len;
+    return i;
+}
+
+bool sip_is_ip4(struct slice s)
+{
+    return s.len != 0 && ip4_end(s, 0) == s.len;
 }
 
 /* At a group: behind up to four hexadecimal digits. */
@@ -200,6 +205,11 @@ static bool is_hostname(struct slice s)
     return sip_is(s.ptr[label], CH_ALPHA);
 }
 
+static bool is_host_char(char c)
+{
+    return sip_is(c, CH_ALPHA | CH_DIGIT) || c == '-' || c == '.';
+}
+
 size_t sip_host_end(struct slice s, size_t i)
 {
     size_t end = i;
@@ -210,14 +220,16 @@ size_t sip_host_end(struct slice s, size_t i)
             return 0;
         return end + 1;
     }
-    while (end < s.len &&
-           (sip_is(s.ptr[end], CH_ALPHA | CH_DIGIT) || s.ptr[end] == '-' || s.ptr[end] == '.'))
-        end++;
-    struct slice host = sip_sub(s, i, end);
+    if (i < s.len && sip_is(s.ptr[i], CH_DIGIT)) {
+        end = ip4_end(s, i);
+        if (end != 0 && (end == s.len || !is_host_char(s.ptr[end])))
+            return end;
+        end = i;
+    }
     /* The last label of a hostname begins with a letter, so that no text is both. */
-    if (host.len != 0 && sip_is(host.ptr[0], CH_DIGIT) && sip_is_ip4(host))
-        return end;
-    return is_hostname(host) ? end : 0;
+    while (end < s.len && is_host_char(s.ptr[end]))
+        end++;
+    return is_hostname(sip_sub(s, i, end)) ? end : 0;
 }
 
 bool sip_port_read(struct slice s, uint16_t *port)

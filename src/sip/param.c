@@ -74,15 +74,33 @@ bool sip_is_generic_param(struct slice name, struct slice value)
     return true;
 }
 
+/* Behind "token=token" at the front, with or without the ';' before it, when that is one whole
+ * parameter; 0: look closely. */
+static size_t plain_param(struct slice params)
+{
+    size_t start = params.len != 0 && params.ptr[0] == ';';
+    size_t eq = sip_run(params, start, CH_TOKEN);
+    if (eq == start || eq >= params.len || params.ptr[eq] != '=')
+        return 0;
+    size_t end = sip_run(params, eq + 1, CH_TOKEN);
+    return end > eq + 1 && (end == params.len || params.ptr[end] == ';') ? end : 0;
+}
+
 int sip_params_check(struct slice params)
 {
     struct slice name, value;
     int step;
-    while ((step = sip_param_step(&params, &name, &value)) > 0) {
+    for (;;) {
+        size_t plain = plain_param(params);
+        if (plain == params.len && plain != 0)
+            return 0;
+        params = sip_sub(params, plain, params.len);
+        step = sip_param_step(&params, &name, &value);
+        if (step <= 0)
+            return step == 0 ? 0 : ERR_PARSE;
         if (!sip_is_generic_param(name, value))
             return ERR_PARSE;
     }
-    return step == 0 ? 0 : ERR_PARSE;
 }
 
 /* Behind the quoted string, comment or bracketed URI that begins at `i`; the end when it is not

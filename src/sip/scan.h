@@ -42,23 +42,80 @@ static inline const char *scan_either_portable(const char *p, const char *end, c
     return p;
 }
 
+#if defined(__SSE2__)
+/* Body of a scan: HITS(p) gives a bit for each of the sixteen bytes at p that is searched for. The
+ * last block overlaps the one before, where nothing was found. Falls through for less than sixteen
+ * bytes. */
+#define SCAN_BLOCKS(p, end, HITS)                               \
+    do {                                                        \
+        unsigned hits_ = 0;                                     \
+        if ((end) - (p) < 16)                                   \
+            break;                                              \
+        const char *last_ = (end)-16;                           \
+        while ((p) < last_ && (hits_ = HITS(p)) == 0)           \
+            (p) += 16;                                          \
+        if (hits_ == 0)                                         \
+            hits_ = HITS((p) = last_);                          \
+        return hits_ != 0 ? (p) + __builtin_ctz(hits_) : (end); \
+    } while (0)
+
+static inline __m128i scan_load(const char *p)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+static inline __m128i scan_eq(__m128i x, char c)
+{
+    return _mm_cmpeq_epi8(x, _mm_set1_epi8(c));
+}
+
+/* Bytes up to the blank. */
+static inline __m128i scan_low(__m128i x)
+{
+    return _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(' ')), x);
+}
+
+static inline unsigned scan_mask(__m128i x)
+{
+    return (unsigned)_mm_movemask_epi8(x);
+}
+
+static inline unsigned scan_hits_either(const char *p, char a, char b)
+{
+    __m128i x = scan_load(p);
+    return scan_mask(_mm_or_si128(scan_eq(x, a), scan_eq(x, b)));
+}
+
+static inline unsigned scan_hits_word_end(const char *p)
+{
+    __m128i x = scan_load(p);
+    return scan_mask(_mm_or_si128(scan_low(x), scan_eq(x, 0x7f)));
+}
+
+static inline unsigned scan_hits_uri_end(const char *p)
+{
+    __m128i x = scan_load(p);
+    __m128i brackets = _mm_or_si128(scan_eq(x, '<'), scan_eq(x, '>'));
+    __m128i others = _mm_or_si128(scan_eq(x, '"'), scan_eq(x, 0x7f));
+    return scan_mask(_mm_or_si128(_mm_or_si128(brackets, others), scan_low(x)));
+}
+
+static inline unsigned scan_hits_list_stop(const char *p)
+{
+    __m128i x = scan_load(p);
+    return scan_mask(_mm_or_si128(_mm_or_si128(scan_eq(x, ','), scan_eq(x, '"')),
+                                  _mm_or_si128(scan_eq(x, '<'), scan_eq(x, '('))));
+}
+#endif
+
 static inline const char *scan_either(const char *p, const char *end, char a, char b)
 {
 #if defined(__SSE2__)
-    const __m128i va = _mm_set1_epi8(a), vb = _mm_set1_epi8(b);
-    while (end - p >= 16) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-        int hits = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(x, va), _mm_cmpeq_epi8(x, vb)));
-        if (hits != 0)
-            return p + __builtin_ctz((unsigned)hits);
-        p += 16;
-    }
-    while (p < end && *p != a && *p != b)
-        p++;
-    return p;
-#else
-    return scan_either_portable(p, end, a, b);
+#define HITS(at) scan_hits_either((at), a, b)
+    SCAN_BLOCKS(p, end, HITS);
+#undef HITS
 #endif
+    return scan_either_portable(p, end, a, b);
 }
 
 /* First CR or LF. */
@@ -76,15 +133,7 @@ static inline const char *scan_char(const char *p, const char *end, char c)
 static inline const char *scan_word_end(const char *p, const char *end)
 {
 #if defined(__SSE2__)
-    const __m128i blank = _mm_set1_epi8(0x20), del = _mm_set1_epi8(0x7f);
-    while (end - p >= 16) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, blank), x);
-        int hits = _mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(x, del)));
-        if (hits != 0)
-            return p + __builtin_ctz((unsigned)hits);
-        p += 16;
-    }
+    SCAN_BLOCKS(p, end, scan_hits_word_end);
 #endif
     while (p < end && (unsigned char)*p > ' ' && *p != 0x7f)
         p++;
@@ -95,19 +144,7 @@ static inline const char *scan_word_end(const char *p, const char *end)
 static inline const char *scan_uri_end(const char *p, const char *end)
 {
 #if defined(__SSE2__)
-    const __m128i blank = _mm_set1_epi8(0x20), del = _mm_set1_epi8(0x7f);
-    const __m128i open = _mm_set1_epi8('<'), close = _mm_set1_epi8('>');
-    const __m128i quote = _mm_set1_epi8('"');
-    while (end - p >= 16) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i a = _mm_or_si128(_mm_cmpeq_epi8(x, open), _mm_cmpeq_epi8(x, close));
-        __m128i b = _mm_or_si128(_mm_cmpeq_epi8(x, quote), _mm_cmpeq_epi8(x, del));
-        a = _mm_or_si128(a, _mm_cmpeq_epi8(_mm_min_epu8(x, blank), x));
-        int hits = _mm_movemask_epi8(_mm_or_si128(a, b));
-        if (hits != 0)
-            return p + __builtin_ctz((unsigned)hits);
-        p += 16;
-    }
+    SCAN_BLOCKS(p, end, scan_hits_uri_end);
 #endif
     while (p < end && (unsigned char)*p > ' ' && *p != 0x7f && *p != '<' && *p != '>' && *p != '"')
         p++;
@@ -119,17 +156,7 @@ static inline const char *scan_uri_end(const char *p, const char *end)
 static inline const char *scan_list_stop(const char *p, const char *end)
 {
 #if defined(__SSE2__)
-    const __m128i comma = _mm_set1_epi8(','), quote = _mm_set1_epi8('"');
-    const __m128i angle = _mm_set1_epi8('<'), paren = _mm_set1_epi8('(');
-    while (end - p >= 16) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i a = _mm_or_si128(_mm_cmpeq_epi8(x, comma), _mm_cmpeq_epi8(x, quote));
-        __m128i b = _mm_or_si128(_mm_cmpeq_epi8(x, angle), _mm_cmpeq_epi8(x, paren));
-        int hits = _mm_movemask_epi8(_mm_or_si128(a, b));
-        if (hits != 0)
-            return p + __builtin_ctz((unsigned)hits);
-        p += 16;
-    }
+    SCAN_BLOCKS(p, end, scan_hits_list_stop);
 #endif
     while (p < end && *p != ',' && *p != '"' && *p != '<' && *p != '(')
         p++;

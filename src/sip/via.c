@@ -20,11 +20,16 @@ static size_t take_word(struct slice s, size_t i, char separator, struct slice *
 static size_t take_protocol(struct slice s, struct sip_via *out)
 {
     struct slice word;
-    size_t i = take_word(s, 0, '/', &word);
-    if (i != 0)
-        i = take_word(s, i, '/', &word);
-    if (i == 0)
-        return 0;
+    size_t i;
+    if (slice_starts(s, SLICE("SIP/2.0/"))) {
+        i = sip_skip_lws(s, 8);
+    } else {
+        i = take_word(s, 0, '/', &word);
+        if (i != 0)
+            i = take_word(s, i, '/', &word);
+        if (i == 0)
+            return 0;
+    }
     size_t end = sip_run(s, i, CH_TOKEN);
     if (end == i)
         return 0;

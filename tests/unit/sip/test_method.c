@@ -170,6 +170,36 @@ static void scanning(void **state)
     }
 }
 
+static const char *plain_scan(const char *p, const char *end, const char *stops, bool low)
+{
+    while (p < end && (*p == '\0' || strchr(stops, *p) == NULL) &&
+           !(low && (unsigned char)*p <= ' '))
+        p++;
+    return p;
+}
+
+/* Every length, with the character searched for at every place and before the beginning. */
+static void scanning_for_classes(void **state)
+{
+    static const char all[] = "\t ,\"<(>\x7f\x80z\r\xa0;";
+    char text[64];
+    (void)state;
+    for (size_t len = 0; len <= 60; len++) {
+        for (size_t at = 0; at <= len; at++) {
+            for (size_t c = 0; c < sizeof(all); c++) { /* the NUL too */
+                const char *p = text + 2, *end = p + len;
+                memset(text, 'x', sizeof(text));
+                text[1] = text[0] = text[at + 2] = all[c];
+                *(char *)(uintptr_t)end = all[c];
+                assert_ptr_equal(scan_word_end(p, end), plain_scan(p, end, "\x7f", true));
+                assert_ptr_equal(scan_uri_end(p, end), plain_scan(p, end, "<>\"\x7f", true));
+                assert_ptr_equal(scan_list_stop(p, end), plain_scan(p, end, ",\"<(", false));
+                assert_ptr_equal(scan_eol(p, end), plain_scan(p, end, "\r\n", false));
+            }
+        }
+    }
+}
+
 static void numbers(void **state)
 {
     uint32_t n = 7;
@@ -195,6 +225,7 @@ int main(void)
         cmocka_unit_test(transports),
         cmocka_unit_test(scanning),
         cmocka_unit_test(numbers),
+        cmocka_unit_test(scanning_for_classes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
