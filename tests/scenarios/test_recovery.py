@@ -125,6 +125,7 @@ def case_3_both_calls_waiting_on_one_dead_connection(world):
     equal(len(phone.new_calls()), 5, "INVITE transactions at the phone")
     equal([t.copies for t in phone.new_calls()], [1] * 5, "copies of each INVITE")
     equal(len(phone.accepted()), 1, "connections opened to the phone")
+    check(world.firewall.dropped()[0] > 0, "nothing was sent into the dead connection")
     if world.workers == 1:
         equal([t.request.call_id for t in phone.new_calls()], [c.call_id for c in calls],
               "order of the INVITEs")

@@ -4,7 +4,7 @@
 import time
 
 from .sip import (Msg, Uri, digest_answer, params_of, parse_challenge, response_to, token, uri_of)
-from .transport import Connection, DatagramPath, Endpoint
+from .transport import Endpoint
 
 T1, T2 = 0.5, 4.0
 SDP = ("v=0\r\no=- 1 1 IN IP4 {0}\r\ns=-\r\nc=IN IP4 {0}\r\nt=0 0\r\n"
@@ -480,6 +480,3 @@ class Device(Endpoint):
         """The count-th call that came to us, or None."""
         return self.wait(lambda: ([c for c in self.calls if not c.caller][count - 1:] or [None])[0],
                          timeout)
-
-
-__all__ = ["Device", "Call", "Connection", "DatagramPath"]
