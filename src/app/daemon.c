@@ -57,6 +57,14 @@ static uint64_t now_ms(void)
     return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+static uint64_t wall_ms(void *user)
+{
+    struct timespec ts;
+    (void)user;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
 /* --- start --- */
 
 /* One descriptor for each connection and some for ourselves; what the system grants may be less,
@@ -282,6 +290,7 @@ int daemon_run(struct conf *conf)
         return 1;
     d->conf = conf;
     d->shared.nworkers = conf->workers;
+    d->shared.wall = wall_ms;
     d->shared.on_drained = on_drained;
     d->shared.user = d;
     random_bytes(&d->shared.key, sizeof(d->shared.key));

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/worker.h"
 
-#include <time.h>
-
 #include "base/alloc.h"
 #include "base/pool.h"
 #include "base/random.h"
@@ -43,14 +41,6 @@ struct sip_mail {
     struct flow_origin origin;
     bool is_stream;
 };
-
-static uint64_t wall_ms(void *user)
-{
-    struct timespec ts;
-    (void)user;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 /* --- whose message is it --- */
 
@@ -219,7 +209,7 @@ static void on_turn_end(void *user)
 static void on_expire(struct timer *t, uint64_t now)
 {
     struct worker *w = container_of(t, struct worker, expire);
-    unsigned left = dn_expire(w->shared->dir, wall_ms(NULL));
+    unsigned left = dn_expire(w->shared->dir, w->shared->wall(w->shared->user));
     atomic_store_explicit(&w->counters.v[CTR_BINDINGS], left, memory_order_relaxed);
     timer_set(&w->wheel, t, now + EXPIRE_MS);
 }
@@ -251,16 +241,16 @@ static int make_rooms(struct worker *w)
 static int make_users(struct worker *w)
 {
     struct shared *s = w->shared;
-    struct route_deps route = {s->dir, w->flows, w->resolver, &s->key, wall_ms, NULL};
+    struct route_deps route = {s->dir, w->flows, w->resolver, &s->key, s->wall, s->user};
     int err = route_new(&w->conf->route, &route, &w->route);
     if (err != 0)
         return err;
     struct proxy_deps proxy = {w->txns,   w->flows,     w->route, s->dir,  s->auth,
-                               &w->wheel, &w->counters, &s->key,  wall_ms, NULL};
+                               &w->wheel, &w->counters, &s->key,  s->wall, s->user};
     err = proxy_new(&w->conf->proxy, &proxy, &w->proxy);
     if (err != 0)
         return err;
-    struct registrar_deps registrar = {w->txns, s->dir, s->auth, &w->counters, wall_ms, NULL};
+    struct registrar_deps registrar = {w->txns, s->dir, s->auth, &w->counters, s->wall, s->user};
     return registrar_new(&w->conf->registrar, &registrar, &w->registrar);
 }
 
@@ -366,4 +356,24 @@ void worker_drain(struct worker *w)
 const struct counters *worker_counters(const struct worker *w)
 {
     return &w->counters;
+}
+
+struct net_loop *worker_loop(struct worker *w)
+{
+    return w->loop;
+}
+
+struct txns *worker_txns(struct worker *w)
+{
+    return w->txns;
+}
+
+struct flows *worker_flows(struct worker *w)
+{
+    return w->flows;
+}
+
+uint64_t worker_timers(const struct worker *w)
+{
+    return w->wheel.count;
 }

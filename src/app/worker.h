@@ -24,6 +24,7 @@ struct shared {
     struct hash_key key; /* home of a call, branches, tokens */
     struct dn_dir *dir;
     struct auth *auth;
+    uint64_t (*wall)(void *user); /* wall-clock ms; any thread */
     void (*on_drained)(
         void *user, unsigned worker); /* from the worker's thread: its last transaction has ended */
     void *user;
@@ -52,5 +53,10 @@ const struct conf *worker_conf_seen(struct worker *w);
 void worker_drain(struct worker *w);
 
 const struct counters *worker_counters(const struct worker *w);
+/* For tests, which have no thread: the loop to be driven, and what is in use. */
+struct net_loop *worker_loop(struct worker *w);
+struct txns *worker_txns(struct worker *w);
+struct flows *worker_flows(struct worker *w);
+uint64_t worker_timers(const struct worker *w); /* running */
 
 #endif
