@@ -61,7 +61,7 @@ struct sip_msg {
     struct sip_span cseq_text; /* method of CSeq */
     uint32_t cseq;
     int16_t max_forwards; /* -1: none */
-    struct addr source; /* where it came from, set by the receiver; family ADDR_NONE: not known */
+    struct addr source;   /* where it came from, set by the receiver; family ADDR_NONE: not known */
     struct sip_via via;   /* the topmost; slices into base */
     struct sip_uri ruri;  /* requests: the Request-URI, parsed; slices into base */
 };
