@@ -23,9 +23,10 @@ bool sip_write_received(struct buf *out, const struct sip_msg *m)
     char ip[ADDR_TEXT_MAX];
     struct slice rest = via->params, name, value;
     /* Everything in front of the parameters stays as it is. */
-    buf_add(out, via->text.ptr, (size_t)(via->params.ptr != NULL && via->params.len != 0
-                                             ? via->params.ptr - via->text.ptr
-                                             : (ptrdiff_t)via->text.len));
+    buf_add(out, via->text.ptr,
+            (size_t)(via->params.ptr != NULL && via->params.len != 0
+                         ? via->params.ptr - via->text.ptr
+                         : (ptrdiff_t)via->text.len));
     bool has_semi = via->params.len != 0; /* the ';' in front of the first one is in the head */
     while (sip_param_next(&rest, &name, &value)) {
         if (slice_ieq(name, SLICE("received")) || slice_ieq(name, SLICE("rport")))

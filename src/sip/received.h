@@ -9,9 +9,10 @@
 #include "base/buf.h"
 #include "sip/msg.h"
 
-/* Writes the topmost Via element of `m` with `received` and `rport` as they follow from m->source: received where the
- * sent-by host is not that address or rport was asked for; the value of rport where it was asked for. What the peer wrote into
- * `received` itself is replaced. False: nothing is to be changed, nothing was written. */
+/* Writes the topmost Via element of `m` with `received` and `rport` as they follow from m->source:
+ * received where the sent-by host is not that address or rport was asked for; the value of rport
+ * where it was asked for. What the peer wrote into `received` itself is replaced. False: nothing is
+ * to be changed, nothing was written. */
 bool sip_write_received(struct buf *out, const struct sip_msg *m);
 /* Upper bound of what sip_write_received writes. */
 size_t sip_received_size(const struct sip_msg *m);
