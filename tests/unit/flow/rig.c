@@ -16,7 +16,8 @@
 
 static int on_message(void *user, const struct sip_msg *m, const struct flow_origin *o)
 {
-    struct rig *r = user;
+    const struct rig_worker *w = user;
+    struct rig *r = w->rig;
     if (r->refuse != 0) {
         r->refuse--;
         return ERR_FULL;
@@ -35,18 +36,20 @@ static int on_message(void *user, const struct sip_msg *m, const struct flow_ori
         assert_int_equal(
             sip_write_response(&out, m, 200, SLICE_NONE, SLICE("t"), SLICE_NONE, SLICE_NONE), 0);
         flow_response_dest(o, &m->via, &dest);
-        assert_int_equal(flows_send(r->flows, &dest, out.ptr, out.len, 0), 0);
+        assert_int_equal(flows_send(r->flows_of[w->index], &dest, out.ptr, out.len, 0), 0);
     }
     return 0;
 }
 
 static void on_event(void *user, const struct flow_event *ev)
 {
-    struct rig *r = user;
+    const struct rig_worker *w = user;
+    struct rig *r = w->rig;
     assert_true(r->nevents < RIG_LOG);
+    r->event_worker[r->nevents] = w->index;
     r->events[r->nevents++] = *ev;
     if (r->react != NULL)
-        r->react(r, ev);
+        r->react(r, w->index, ev);
 }
 
 static void on_wake(void *user)
@@ -60,15 +63,31 @@ static void on_alarm(void *user)
     wheel_advance(&r->wheel, net_now(r->loop));
 }
 
+static void take_mail(struct rig *r)
+{
+    struct mail *mail;
+    for (unsigned i = 0; i < r->nworkers; i++) {
+        while (r->flows_of[i] != NULL && !r->hold_mail[i] &&
+               (mail = mailbox_take(&r->box[i])) != NULL)
+            flows_on_mail(r->flows_of[i], mail);
+    }
+}
+
+static void flush(struct rig *r)
+{
+    for (unsigned i = 0; i < r->nworkers; i++) {
+        if (r->flows_of[i] != NULL)
+            flows_flush(r->flows_of[i]);
+    }
+}
+
 static void on_turn_end(void *user)
 {
     struct rig *r = user;
     uint64_t now = net_now(r->loop), next = now + POLL_MS;
-    if (r->flows != NULL)
-        flows_flush(r->flows);
+    take_mail(r);
     wheel_advance(&r->wheel, now);
-    if (r->flows != NULL)
-        flows_flush(r->flows);
+    flush(r);
     if (wheel_next(&r->wheel) < next)
         next = wheel_next(&r->wheel);
     if (!r->done && ((r->until != NULL && r->until(r)) || now >= r->deadline)) {
@@ -81,6 +100,7 @@ static void on_turn_end(void *user)
 void rig_conf(struct rig *r)
 {
     memset(r, 0, sizeof(*r));
+    r->nworkers = 1;
     r->conf = (struct flow_conf){.sockopt = {.tos = 256},
                                  .unacked_timeout_ms = 5000,
                                  .reopen_delay_ms = 1000,
@@ -95,27 +115,35 @@ void rig_conf(struct rig *r)
 void rig_start(struct rig *r, const char *listen)
 {
     struct net_loop_events lev = {on_alarm, on_wake, on_turn_end, r};
-    struct flow_events fev = {on_message, on_event, r};
     struct addr failed;
     assert_int_equal(addr_parse(slice_str(listen), 0, &r->listen), 0);
     assert_int_equal(net_loop_new(&r->loop, &lev), 0);
     wheel_init(&r->wheel, net_now(r->loop));
-    mailbox_init(&r->box, 1000, NULL, NULL);
-    r->boxes[0] = &r->box;
     r->conf.listen = &r->listen;
     r->conf.nlisten = 1;
-    assert_int_equal(flows_new(r->loop, &r->wheel, &r->conf, 0, 1, r->boxes, &r->key, &r->counters,
-                               &fev, &r->flows, &failed),
-                     0);
-    assert_true(flows_listener_addr(r->flows, 0, &r->listen));
+    for (unsigned i = 0; i < r->nworkers; i++) {
+        mailbox_init(&r->box[i], 1000, NULL, NULL);
+        r->boxes[i] = &r->box[i];
+    }
+    for (unsigned i = 0; i < r->nworkers; i++) {
+        r->workers[i] = (struct rig_worker){r, i};
+        struct flow_events fev = {on_message, on_event, &r->workers[i]};
+        assert_int_equal(flows_new(r->loop, &r->wheel, &r->conf, i, r->nworkers, r->boxes, &r->key,
+                                   &r->counters, &fev, &r->flows_of[i], &failed),
+                         0);
+        assert_true(flows_listener_addr(r->flows_of[i], 0, &r->listen));
+    }
+    r->flows = r->flows_of[0];
 }
 
 void rig_stop(struct rig *r)
 {
-    flows_free(&r->flows);
+    for (unsigned i = 0; i < r->nworkers; i++)
+        flows_free(&r->flows_of[i]);
     assert_int_equal(r->wheel.count, 0);
     net_loop_free(&r->loop);
-    mailbox_fini(&r->box);
+    for (unsigned i = 0; i < r->nworkers; i++)
+        mailbox_fini(&r->box[i]);
 }
 
 void rig_until(struct rig *r, bool (*until)(struct rig *r))

@@ -27,24 +27,39 @@ struct rig_msg {
     bool is_request;
 };
 
+#define RIG_WORKERS 2
+
+struct rig;
+
+struct rig_worker {
+    struct rig *rig;
+    unsigned index;
+};
+
+/* One loop serves both workers, so that a test sees every step. */
 struct rig {
+    unsigned nworkers; /* 1, or 2 when set before rig_start */
+    struct rig_worker workers[RIG_WORKERS];
+    struct flows *flows_of[RIG_WORKERS];
     struct net_loop *loop;
     struct wheel wheel;
-    struct mailbox box;
-    struct mailbox *boxes[1];
+    struct mailbox box[RIG_WORKERS];
+    struct mailbox *boxes[RIG_WORKERS];
+    bool hold_mail[RIG_WORKERS]; /* that worker does not look into its mailbox */
     struct counters counters;
     struct flow_conf conf;
     struct addr listen;
-    struct flows *flows;
+    struct flows *flows; /* of worker 0 */
     struct hash_key key;
     struct rig_msg msgs[RIG_LOG];
     unsigned nmsgs;
     struct flow_event events[RIG_LOG];
+    unsigned event_worker[RIG_LOG];
     unsigned nevents;
     unsigned refuse; /* so many on_message answer ERR_FULL */
     bool echo;       /* requests are answered by 200 */
     /* called on each event, may send */
-    void (*react)(struct rig *r, const struct flow_event *ev);
+    void (*react)(struct rig *r, unsigned worker, const struct flow_event *ev);
     void *user;
     bool (*until)(struct rig *r);
     bool done;
