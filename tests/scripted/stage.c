@@ -201,6 +201,11 @@ void stage_stop(struct stage *s)
     stage_close(s);
 }
 
+void stage_turn(struct stage *s)
+{
+    on_turn_end(s);
+}
+
 uint64_t stage_ms(const struct stage *s)
 {
     return net_now(s->loop) - s->start;
@@ -232,7 +237,7 @@ void stage_udp(struct stage *s, const char *method, const char *branch)
 int stage_reply(struct stage *s, uint64_t server, unsigned status)
 {
     int err = txn_reply(s->txns, server, status, SLICE_NONE, SLICE_NONE);
-    on_turn_end(s); /* the user has acted in a turn of its own */
+    stage_turn(s);
     return err;
 }
 
@@ -276,7 +281,7 @@ static uint64_t start_client(struct stage *s, struct txn_scope *scope, void *ctx
         return 0;
     }
     txn_client_send(s->txns, id, method, dest, bytes);
-    on_turn_end(s);
+    stage_turn(s);
     return id;
 }
 

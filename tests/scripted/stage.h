@@ -70,6 +70,8 @@ void stage_stop(struct stage *s);
 /* Frees all as it is. */
 void stage_close(struct stage *s);
 uint64_t stage_ms(const struct stage *s); /* since the start */
+/* Ends the turn in which the script has acted as the user. */
+void stage_turn(struct stage *s);
 
 /* --- requests of a peer, and what we answer --- */
 
