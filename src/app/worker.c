@@ -211,6 +211,8 @@ static void on_expire(struct timer *t, uint64_t now)
     struct worker *w = container_of(t, struct worker, expire);
     unsigned left = dn_expire(w->shared->dir, w->shared->wall(w->shared->user));
     atomic_store_explicit(&w->counters.v[CTR_BINDINGS], left, memory_order_relaxed);
+    atomic_store_explicit(&w->counters.v[CTR_STORE_ERROR], dn_dir_store_errors(w->shared->dir),
+                          memory_order_relaxed);
     timer_set(&w->wheel, t, now + EXPIRE_MS);
 }
 
@@ -237,6 +239,12 @@ static int make_rooms(struct worker *w)
     return err;
 }
 
+static bool is_ours(void *user, const struct sip_uri *uri)
+{
+    struct worker *w = user;
+    return route_is_ours(w->route, uri);
+}
+
 /* The rooms above flows need them, so they are made when the listeners stand. */
 static int make_users(struct worker *w)
 {
@@ -250,7 +258,8 @@ static int make_users(struct worker *w)
     err = proxy_new(&w->conf->proxy, &proxy, &w->proxy);
     if (err != 0)
         return err;
-    struct registrar_deps registrar = {w->txns, s->dir, s->auth, &w->counters, s->wall, s->user};
+    struct registrar_deps registrar = {w->txns, s->dir,  s->auth, &w->counters,
+                                       s->wall, s->user, is_ours, w};
     return registrar_new(&w->conf->registrar, &registrar, &w->registrar);
 }
 

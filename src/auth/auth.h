@@ -22,8 +22,9 @@ enum auth_result {
     AUTH_OK,
     AUTH_MISSING, /* no credentials for this realm: challenge */
     AUTH_STALE,   /* right, but the nonce is old, unknown or was used: challenge with stale=true */
-    AUTH_WRONG,   /* wrong user, password or URI: challenge again, counted */
-    AUTH_BAD,     /* not the grammar, or unsupported: 400 */
+    AUTH_WRONG,   /* wrong password or URI: challenge again, counted */
+    AUTH_OTHER,   /* credentials of another user: 403 or a challenge, counted */
+    AUTH_BAD,     /* not the grammar: 400 */
 };
 
 /* `nonce_ms`: lifetime of a nonce (300,000). 0 or ERR_NOMEM. */
@@ -31,7 +32,8 @@ int auth_new(uint32_t nonce_ms, struct auth **out) WARN_UNUSED;
 void auth_free(struct auth **auth);
 
 /* Authorization (REGISTER) or Proxy-Authorization of `req` against the DN's password. The
- * credentials' username must be `user`, and their uri must be equivalent to the Request-URI. `now`:
+ * credentials' username must be `user`, and their uri must be equivalent to the Request-URI.
+ * Credentials for other realms, schemes and algorithms are passed over (RFC 3261 22.3). `now`:
  * wall-clock ms. */
 enum auth_result auth_check(struct auth *auth, const struct sip_msg *req, bool is_proxy,
                             struct slice user, struct slice realm, const struct dn_info *dn,

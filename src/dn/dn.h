@@ -75,7 +75,7 @@ struct dn_info {
     struct slice contact; /* fixed address, or empty */
     struct slice password, password_ha1;
     bool out_of_service;
-    int oos_cause;      /* enum err */
+    int oos_cause;      /* enum err; also while it is tried again, until it is back in service */
     uint64_t oos_until; /* wall-clock ms when it will be tried again; 0: not known */
     unsigned nbindings; /* not expired, in order of q descending, then most recent first */
     struct dn_binding *bindings;
@@ -103,9 +103,9 @@ struct dn_change {
 
 /* Applies all changes or none (RFC 3261 10.3 step 7 and 8): a binding is matched by contact URI as
  * given by `same_contact` (URI comparison belongs to the grammar), or by instance and reg_id when
- * both are there. `star`: remove all. ERR_STALE: a CSeq not higher within the same Call-ID (nothing
- * changed); ERR_LIMIT: more than max_bindings; ERR_NOMEM. A DN that was out of service is back in
- * service by an added binding. */
+ * both are there. `star`: remove all; the one change then carries Call-ID and CSeq. ERR_STALE: a
+ * CSeq not higher within the same Call-ID (nothing changed); ERR_LIMIT: more than max_bindings;
+ * ERR_NOMEM. A DN that was out of service is back in service by an added binding. */
 typedef bool dn_same_contact_fn(struct slice a, struct slice b);
 int dn_register(struct dn_dir *dir, struct slice name, const struct dn_change *changes, unsigned n,
                 bool star, unsigned max_bindings, uint64_t now,
@@ -124,6 +124,8 @@ bool dn_set_in_service(struct dn_dir *dir, struct slice name);
  * second by one worker. */
 unsigned dn_expire(struct dn_dir *dir, uint64_t now);
 unsigned dn_bindings(struct dn_dir *dir);
+/* Failed writes of the store so far. */
+uint64_t dn_dir_store_errors(struct dn_dir *dir);
 void dn_dump(struct dn_dir *dir, uint64_t now, void (*line)(void *user, const char *text),
              void *user);
 

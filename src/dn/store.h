@@ -18,9 +18,9 @@ int dn_store_open(const char *file, struct dn_store **out, char *why, size_t cap
 void dn_store_close(struct dn_store **store);
 
 /* The present bindings of one name, all of them (replaces what was stored). Never blocks on the
- * disk. */
-void dn_store_put(struct dn_store *store, struct slice name, const struct dn_binding *bindings,
-                  unsigned n);
+ * disk. 0, or ERR_NOMEM: nothing was queued, the caller tries again later. */
+int dn_store_put(struct dn_store *store, struct slice name, const struct dn_binding *bindings,
+                 unsigned n) WARN_UNUSED;
 
 /* All stored bindings that have not expired, name by name, at start. 0 or an error as of open. */
 typedef int dn_store_load_fn(void *user, struct slice name, const struct dn_binding *binding);

@@ -31,6 +31,9 @@ struct registrar_deps {
     struct counters *counters;
     uint64_t (*wall)(void *user); /* wall-clock ms */
     void *user;
+    /* Is the domain of an address of record ours? NULL: only the one that the Request-URI names. */
+    bool (*is_ours)(void *ours_user, const struct sip_uri *uri);
+    void *ours_user;
 };
 
 int registrar_new(const struct registrar_conf *conf, const struct registrar_deps *deps,

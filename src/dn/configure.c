@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "dn/dn_int.h"
+
+/* Everything a section needs, allocated before the first stripe is changed. */
+struct prepared {
+    struct dn_settings *settings;
+    struct dn_entry *entry; /* used where the name is not known yet */
+    struct slice name;
+    uint64_t hash;
+};
+
+static struct slice put_string(char **at, const char *str)
+{
+    struct slice s = slice_str(str);
+    char *start = *at;
+    if (s.len != 0)
+        memcpy(start, s.ptr, s.len);
+    *at += s.len;
+    return slice_of(start, s.len);
+}
+
+static struct dn_settings *settings_new(const struct dn_conf *c)
+{
+    size_t len = slice_str(c->service_type).len + slice_str(c->contact).len +
+                 slice_str(c->password).len + slice_str(c->password_ha1).len;
+    struct dn_settings *s = mem_alloc(sizeof(*s) + len);
+    if (s == NULL)
+        return NULL;
+    char *at = s->text;
+    s->type = c->type;
+    s->recovery_ms = c->recovery_timeout_ms;
+    s->service_type = put_string(&at, c->service_type);
+    s->contact = put_string(&at, c->contact);
+    s->password = put_string(&at, c->password);
+    s->password_ha1 = put_string(&at, c->password_ha1);
+    return s;
+}
+
+static void prepared_free(struct prepared *list, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        mem_free(list[i].settings);
+        if (list[i].entry != NULL)
+            dn_entry_free(list[i].entry);
+    }
+    mem_free(list);
+}
+
+static struct prepared *prepare(const struct dn_dir *dir, const struct dn_conf *dns, unsigned n)
+{
+    struct prepared *list = mem_zalloc(n * sizeof(*list));
+    if (list == NULL)
+        return NULL;
+    for (unsigned i = 0; i < n; i++) {
+        list[i].name = slice_str(dns[i].name);
+        list[i].hash = hash_slice(&dir->key, list[i].name);
+        list[i].settings = settings_new(&dns[i]);
+        list[i].entry = dn_entry_new(list[i].name);
+        if (list[i].settings == NULL || list[i].entry == NULL) {
+            prepared_free(list, n);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static void forget_settings(struct table_node *node, void *user)
+{
+    struct dn_entry *e = container_of(node, struct dn_entry, node);
+    (void)user;
+    mem_free(e->settings);
+    e->settings = NULL;
+}
+
+static void take_settings(struct dn_dir *dir, struct dn_stripe *s, struct prepared *p)
+{
+    struct dn_entry *e = dn_entry_find(s, p->hash, p->name);
+    if (e == NULL) {
+        e = p->entry;
+        p->entry = NULL;
+        dn_entry_add(dir, s, e, p->hash);
+    }
+    mem_free(e->settings);
+    e->settings = p->settings;
+    p->settings = NULL;
+}
+
+struct tidying {
+    struct dn_dir *dir;
+    struct dn_stripe *stripe;
+};
+
+static void tidy(struct table_node *node, void *user)
+{
+    struct tidying *t = user;
+    dn_entry_tidy(t->dir, t->stripe, container_of(node, struct dn_entry, node));
+}
+
+int dn_dir_configure(struct dn_dir *dir, const struct dn_conf *dns, unsigned n)
+{
+    struct prepared *list = prepare(dir, dns, n);
+    if (list == NULL)
+        return ERR_NOMEM;
+    /* All at once: a name that stays is never seen without its section. */
+    for (unsigned i = 0; i < DN_STRIPES; i++)
+        pthread_mutex_lock(&dir->stripes[i].lock);
+    for (unsigned i = 0; i < DN_STRIPES; i++)
+        table_each(&dir->stripes[i].names, forget_settings, NULL);
+    for (unsigned i = 0; i < n; i++)
+        take_settings(dir, dn_stripe_of(dir, list[i].hash), &list[i]);
+    for (unsigned i = 0; i < DN_STRIPES; i++) {
+        struct tidying t = {dir, &dir->stripes[i]};
+        table_each(&dir->stripes[i].names, tidy, &t);
+    }
+    atomic_store_explicit(&dir->configured, n, memory_order_relaxed);
+    for (unsigned i = DN_STRIPES; i-- > 0;)
+        pthread_mutex_unlock(&dir->stripes[i].lock);
+    prepared_free(list, n);
+    return 0;
+}

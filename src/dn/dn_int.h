@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the directory share: stripes of names, entries, kept bindings.
+ *
+ * owns: an entry owns its settings and bindings; a stripe its entries. thread: any, with the lock
+ * of the entry's stripe held. */
+#ifndef DN_DN_INT_H
+#define DN_DN_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/alloc.h"
+#include "base/list.h"
+#include "base/table.h"
+#include "dn/dn.h"
+#include "dn/store.h"
+
+#define DN_STRIPES         64      /* power of two */
+#define DN_RECOVERY_MS     60000   /* of DNs without a section */
+#define DN_NAMES_MAX       1000000 /* registered without a section: a table needs a maximum */
+#define DN_EXPIRE_STRIPES  8       /* looked at in one call of dn_expire */
+#define DN_BINDING_STRINGS 5
+
+/* A [dn …] section; all strings are in `text`. */
+struct dn_settings {
+    enum dn_type type;
+    uint32_t recovery_ms;
+    struct slice service_type, contact, password, password_ha1;
+    char text[];
+};
+
+/* A binding whose strings are in `text`. */
+struct dn_kept {
+    struct dn_binding b;
+    size_t text_len;
+    char text[];
+};
+
+struct dn_entry {
+    struct table_node node;
+    struct dn_settings *settings; /* NULL: no section */
+    struct dn_kept **kept;        /* nkept, by q descending, then most recent first */
+    unsigned nkept;
+    bool is_out;   /* out of service; tried again from oos_until on */
+    bool is_dirty; /* the store could not take the last change */
+    int oos_cause;
+    uint64_t oos_until; /* wall-clock ms */
+    size_t name_len;
+    char name[];
+};
+
+struct dn_stripe {
+    pthread_mutex_t lock;
+    struct table names; /* struct dn_entry */
+};
+
+struct dn_dir {
+    struct hash_key key;
+    struct dn_store *store; /* NULL: memory only */
+    _Atomic unsigned bindings;
+    _Atomic unsigned names;      /* entries */
+    _Atomic unsigned configured; /* sections */
+    _Atomic unsigned next_expire;
+    struct dn_stripe stripes[DN_STRIPES];
+};
+
+static inline struct slice dn_name(const struct dn_entry *e)
+{
+    return slice_of(e->name, e->name_len);
+}
+
+static inline struct dn_stripe *dn_stripe_of(struct dn_dir *dir, uint64_t hash)
+{
+    /* The table takes the low bits. */
+    return &dir->stripes[hash >> 58 & (DN_STRIPES - 1)];
+}
+
+/* --- dir.c --- */
+struct dn_entry *dn_entry_new(struct slice name);
+void dn_entry_free(struct dn_entry *e);
+/* NULL when there is none. */
+struct dn_entry *dn_entry_find(struct dn_stripe *s, uint64_t hash, struct slice name);
+void dn_entry_add(struct dn_dir *dir, struct dn_stripe *s, struct dn_entry *e, uint64_t hash);
+/* Removes and frees the entry where nothing is known of it any more. */
+void dn_entry_tidy(struct dn_dir *dir, struct dn_stripe *s, struct dn_entry *e);
+
+/* --- bind.c --- */
+/* A copy of `b`; NULL when there is no memory. */
+struct dn_kept *dn_kept_new(const struct dn_binding *b);
+/* Copies `from` with its strings in `text`, which has room for its text_len. */
+void dn_binding_rebase(const struct dn_kept *from, char *text, struct dn_binding *out);
+/* Appends to the entry, which then owns it. 0 or ERR_NOMEM. */
+int dn_entry_keep(struct dn_entry *e, struct dn_kept *kept) WARN_UNUSED;
+void dn_entry_sort(struct dn_entry *e);
+/* Tells the store what the entry holds now. */
+void dn_entry_store(struct dn_dir *dir, struct dn_entry *e);
+
+#endif
