@@ -154,5 +154,6 @@ static void peer_each(struct table_node *n, void *user)
 
 void flow_peers_free(struct flows *fs)
 {
-    table_each(&fs->peers, peer_each, NULL);
+    if (fs->peers.count != 0)
+        table_each(&fs->peers, peer_each, NULL);
 }
