@@ -76,9 +76,10 @@ unsigned fake_opens(const struct net_loop *loop, const char *addr);
 unsigned fake_open_count(const struct net_loop *loop);
 
 void fake_send(struct fake_conn *conn, struct slice bytes);
-/* The next whole SIP message (or CRLF answer to a ping) the peer received on it. */
+/* The next whole SIP message (or CRLF answer to a ping) the peer received on it; live until
+ * net_loop_free. */
 bool fake_take_message(struct fake_conn *conn, struct slice *out);
-/* All bytes received and not yet taken. */
+/* All bytes received and not yet taken; live until time goes on. */
 struct slice fake_peek(const struct fake_conn *conn);
 
 /* A firewall forgets the connection: nothing passes in either direction, silently, and nothing is

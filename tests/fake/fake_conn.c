@@ -185,7 +185,10 @@ bool fake_take_message(struct fake_conn *conn, struct slice *out)
         if (len > rest.len)
             return false;
     }
-    *out = slice_of(rest.ptr, len);
+    struct fake_taken *copy = fake_zalloc(sizeof(*copy) + len);
+    memcpy(copy->bytes, rest.ptr, len);
+    list_push(&s->loop->taken, &copy->node);
+    *out = slice_of(copy->bytes, len);
     s->taken += len;
     return true;
 }

@@ -48,6 +48,12 @@ struct fake_packet {
     bool taken;
 };
 
+/* A message that was taken: what is said of its bytes stays true. */
+struct fake_taken {
+    struct list node;
+    char bytes[];
+};
+
 struct net_udp {
     struct list node;
     struct net_loop *loop;
@@ -127,6 +133,7 @@ struct net_loop {
     struct list rules;
     struct list hosts;
     struct list packets; /* sent, in order */
+    struct list taken;   /* fake_taken */
     struct list udps, listeners, streams;
     uint32_t keep_idle, keep_interval, keep_probes;
     uint32_t connect_ms;

@@ -130,6 +130,7 @@ int net_loop_new(struct net_loop **out, const struct net_loop_events *events)
     list_init(&loop->rules);
     list_init(&loop->hosts);
     list_init(&loop->packets);
+    list_init(&loop->taken);
     list_init(&loop->udps);
     list_init(&loop->listeners);
     list_init(&loop->streams);
@@ -161,6 +162,7 @@ void net_loop_free(struct net_loop **ptr)
     LIST_EACH(node, &loop->packets)
     free((void *)(uintptr_t)container_of(node, struct fake_packet, node)->d.bytes.ptr);
     free_nodes(&loop->packets, offsetof(struct fake_packet, node));
+    free_nodes(&loop->taken, offsetof(struct fake_taken, node));
     free_nodes(&loop->locals, offsetof(struct fake_rule, node));
     free_nodes(&loop->rules, offsetof(struct fake_rule, node));
     free_nodes(&loop->hosts, offsetof(struct fake_host, node));

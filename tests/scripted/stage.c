@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "sip/write.h"
 
 /* --- the user --------------------------------------------------------------------------------- */
@@ -111,6 +112,7 @@ static void on_turn_end(void *user)
 void stage_init(struct stage *s, bool recover)
 {
     memset(s, 0, sizeof(*s));
+    log_setup(LOG_ERROR, LOG_TEXT);
     s->txn_conf = txn_conf_default;
     s->txn_conf.recover = recover;
     s->listen = (struct addr){.family = ADDR_IP4, .port = 5060, .ip = {10, 0, 0, 1}};
