@@ -114,11 +114,12 @@ static uint64_t sent_at(const struct txns *x, const struct txn_sent *s)
 }
 
 /* May a response or ACK have been lost with the connection? Not when the peer closed it in good
- * order; when it was reset, only what was just sent; when it was found stale, everything that was
- * not yet given up. */
+ * order, and not when it was found dead while idle: probes are sent only where everything is
+ * acknowledged. When it was reset, only what was just sent; when it was found stale otherwise,
+ * everything that was not yet given up. */
 static bool may_be_lost(const struct txns *x, const struct txn_sent *s, int err)
 {
-    if (err == ERR_CLOSED || !x->conf.recover)
+    if (err == ERR_CLOSED || err == ERR_STALE_IDLE || !x->conf.recover)
         return false;
     if (err == -ECONNRESET || err == -EPIPE)
         return txns_now(x) - sent_at(x, s) <= TXN_RESET_MS;
