@@ -261,7 +261,8 @@ int txn_reply(struct txns *txns, uint64_t server, unsigned status, struct slice 
               struct slice extra)
 {
     struct txn *t = txn_find_server(txns, server);
-    struct slice bytes;
+    struct slice bytes, kept;
+    int err;
 
     if (t == NULL)
         return ERR_STALE;
@@ -270,10 +271,17 @@ int txn_reply(struct txns *txns, uint64_t server, unsigned status, struct slice 
     bytes = write_response(txns, t->u.server.req, status, reason, extra);
     if (bytes.len == 0)
         return ERR_FULL;
-    bytes = arena_dup(&t->scope->arena, bytes);
-    if (bytes.len == 0)
-        return ERR_NOMEM;
-    return txn_respond(txns, server, status, bytes);
+    kept = arena_dup(&t->scope->arena, bytes);
+    if (kept.len != 0)
+        return txn_respond(txns, server, status, kept);
+    /* Without memory it goes out once, so that the transaction ends all the same. */
+    err = txn_respond(txns, server, status, bytes);
+    t = txn_find_server(txns, server);
+    if (t != NULL) {
+        sent_unlink(&t->sent);
+        txn_drop_bytes(t);
+    }
+    return err;
 }
 
 void txn_reply_stateless(struct txns *txns, const struct sip_msg *req,

@@ -137,7 +137,8 @@ void txn_server_forget(struct txns *txns, uint64_t server);
 int txn_respond(struct txns *txns, uint64_t server, unsigned status,
                 struct slice bytes) WARN_UNUSED;
 /* Writes and sends a response of our own (To tag minted once for each transaction). `extra`: whole
- * header lines. */
+ * header lines. Needs no memory: where there is none, the response is sent without being kept for
+ * retransmission. The errors of txn_respond, ERR_FULL. */
 int txn_reply(struct txns *txns, uint64_t server, unsigned status, struct slice reason,
               struct slice extra);
 /* An answer without a transaction: for ACK-less refusals under overload, malformed requests and the
