@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "dn/store.h"
+#include "flow/counts.h"
 #include "holdfast_version.h"
 
 #define NONCE_MS       300000
@@ -106,7 +107,7 @@ static int open_directory(struct daemon *d)
 static int open_workers(struct daemon *d)
 {
     struct addr failed = {0};
-    int err = 0;
+    int err = flow_counts_new(&d->shared.flow_counts);
     for (unsigned i = 0; i < d->shared.nworkers && err == 0; i++) {
         err = worker_new(d->conf, &d->shared, i, &d->workers[i]);
         if (err == 0)
@@ -252,6 +253,7 @@ static void close_all(struct daemon *d)
         pthread_join(d->threads[i], NULL);
     for (unsigned i = 0; i < d->nworkers; i++)
         worker_free(&d->workers[i]);
+    flow_counts_free(&d->shared.flow_counts);
     if (d->shared.auth != NULL)
         auth_free(&d->shared.auth);
     if (d->shared.dir != NULL)

@@ -20,6 +20,7 @@
 /* What all workers share. */
 struct shared {
     unsigned nworkers;
+    struct flow_counts *flow_counts; /* NULL: each worker counts alone */
     struct mailbox *mailboxes[WORKERS_MAX];
     struct hash_key key; /* home of a call, branches, tokens */
     struct dn_dir *dir;

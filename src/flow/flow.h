@@ -53,6 +53,8 @@ struct flow_local {
     struct addr addr; /* with port; never a wildcard */
 };
 
+struct flow_counts;
+
 struct flow_conf {
     struct addr *listen; /* from sip-address and sip-port; each for UDP and TCP */
     unsigned nlisten;
@@ -60,10 +62,11 @@ struct flow_conf {
     uint32_t unacked_timeout_ms; /* tcp-unacked-timeout; 0: off */
     uint32_t reopen_delay_ms;    /* tcp-reopen-delay; 0: off */
     uint32_t connect_timeout_ms; /* tcp-connect-timeout */
-    uint32_t max_connections; /* tcp-max-connections, of all workers together; here: share of this
-                                 worker */
-    uint32_t max_per_address; /* tcp-max-connections-per-address; 0: no limit */
-    uint32_t max_queue;       /* bytes queued for a connection before it is cut as a slow reader */
+    uint32_t max_connections;   /* tcp-max-connections, of all workers together; here: share of this
+                                   worker */
+    uint32_t max_per_address;   /* tcp-max-connections-per-address; 0: no limit */
+    struct flow_counts *counts; /* flow/counts.h: one for all workers; NULL: each counts alone */
+    uint32_t max_queue; /* bytes queued for a connection before it is cut as a slow reader */
     uint32_t partial_timeout_ms; /* a message begun and not completed in that time: the connection
                                     is closed */
     uint32_t reopen_per_second; /* openings a second for each destination address; burst the same */

@@ -16,6 +16,7 @@
 #include "base/pool.h"
 #include "base/random.h"
 #include "base/table.h"
+#include "flow/counts.h"
 #include "flow/flow.h"
 #include "net/stream.h"
 #include "net/udp.h"
@@ -113,6 +114,7 @@ struct flow_work {
     int cause;        /* enum err why it is opened again; 0: a first opening */
     int fail_err;
     bool tried_alt;
+    bool is_stuck; /* at the last look something was unacknowledged */
     bool is_short; /* TCP_USER_TIMEOUT is the short one */
     struct flow_work *next_free;
 };
@@ -129,12 +131,6 @@ struct flow_peer {
     uint32_t delay;   /* backoff: ms, the last one */
     uint32_t tokens;  /* bucket: thousandths */
     uint64_t filled;  /* bucket: ms of the last filling */
-};
-
-struct flow_count {
-    struct table_node node;
-    struct addr addr; /* port 0 */
-    uint32_t n;
 };
 
 struct flow_listener {
@@ -156,12 +152,13 @@ struct flows {
     struct counters *counters;
     struct flow_events ev;
     struct pool pool;
-    struct table index;  /* flow_key by transport and address */
-    struct table peers;  /* flow_peer */
-    struct table counts; /* flow_count, only while max_per_address is set */
+    struct table index; /* flow_key by transport and address */
+    struct table peers; /* flow_peer */
     struct flow_listener *listeners;
     unsigned nlisteners;
     struct list doomed;
+    struct flow_counts *counts;
+    bool owns_counts;
     struct list outbox; /* struct flow_letter */
     unsigned noutbox;
     struct timer outbox_timer;
@@ -212,6 +209,8 @@ struct flow *flow_find_addr(const struct flows *fs, enum sip_transport t,
 void flow_index(struct flow *f, const struct addr *addr);
 /* One more connection from the address: false when it is one too many. */
 bool flow_count_in(struct flow *f);
+/* The accepted connection is gone, or about to be replaced by one of ours. */
+void flow_count_out(struct flow *f);
 void flow_recount(struct flows *fs); /* max_per_address changed */
 void flow_doom(struct flow *f, int err);
 /* NULL when there is no memory. */

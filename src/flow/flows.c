@@ -3,8 +3,6 @@
 #include "base/alloc.h"
 #include "flow/flow_int.h"
 
-#define WARN_DETECT_MS 60000
-
 /* Takes the settings over; what the kernel will do with them is asked of a fresh socket. */
 static int use_conf(struct flows *fs, const struct flow_conf *conf)
 {
@@ -22,10 +20,6 @@ static int use_conf(struct flows *fs, const struct flow_conf *conf)
         return rc;
     fs->detect_ms = ka.detect_ms < INT32_MAX ? (uint32_t)ka.detect_ms : INT32_MAX;
     fs->sockopt.user_timeout = fs->detect_ms;
-    if (fs->worker == 0)
-        LOG(fs->detect_ms > WARN_DETECT_MS ? LOG_WARN : LOG_INFO, "flow",
-            "an idle connection is found dead after", LF_INT("seconds", ka.detect_ms / 1000),
-            LF_INT("idle", ka.idle), LF_INT("interval", ka.interval), LF_INT("probes", ka.probes));
     return 0;
 }
 
@@ -34,8 +28,10 @@ static int init_tables(struct flows *fs)
     int rc = table_init(&fs->index, 64);
     if (rc == 0)
         rc = table_init(&fs->peers, 16);
-    if (rc == 0)
-        rc = table_init(&fs->counts, 16);
+    if (rc == 0 && fs->counts == NULL) {
+        rc = flow_counts_new(&fs->counts);
+        fs->owns_counts = rc == 0;
+    }
     return rc;
 }
 
@@ -57,6 +53,7 @@ int flows_new(struct net_loop *loop, struct wheel *wheel, const struct flow_conf
     fs->key = *key;
     fs->counters = counters;
     fs->ev = *events;
+    fs->counts = conf->counts;
     fs->start = net_now(loop);
     rng_init(&fs->rng);
     random_bytes(&generation, sizeof(generation));
@@ -97,7 +94,8 @@ void flows_free(struct flows **flows)
     flow_work_cache_free(fs);
     table_fini(&fs->index);
     table_fini(&fs->peers);
-    table_fini(&fs->counts);
+    if (fs->owns_counts)
+        flow_counts_free(&fs->counts);
     mem_free(fs);
 }
 

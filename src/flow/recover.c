@@ -106,6 +106,7 @@ static void next_look(struct flow *f, uint64_t now)
 static void nothing_outstanding(struct flow *f)
 {
     struct flow_work *w = f->work;
+    w->is_stuck = false;
     use_timeout(f, false);
     healed(f);
     w->sent = w->mark_end = w->last_end = 0;
@@ -127,6 +128,7 @@ void flow_check(struct flow *f)
         return;
     }
     uint64_t now = flows_now(fs);
+    w->is_stuck = true;
     use_timeout(f, true);
     advance_mark(f, w->sent > unacked ? w->sent - unacked : 0);
     if (w->mark_end != 0 && w->attempt == NULL && !list_is_linked(&w->line) && w->fail_at == 0 &&
@@ -181,8 +183,10 @@ void flow_second_failed(struct flow *f, int err)
 {
     struct flow_work *w = f->work;
     w->fail_err = err;
-    /* The first connection may still heal within the time an opening is given at most. */
-    w->fail_at = w->mark_at + f->owner->conf.reopen_delay_ms + f->owner->conf.connect_timeout_ms;
+    /* A path that is merely slow may still heal: the first connection gets the delay once more, in
+     * which the kernel retransmits, but never longer than an opening that is not answered takes. */
+    uint32_t delay = f->owner->conf.reopen_delay_ms, most = f->owner->conf.connect_timeout_ms;
+    w->fail_at = w->mark_at + delay + (delay < most ? delay : most);
     timer_set(f->owner->wheel, &w->timer, w->fail_at);
     next_look(f, flows_now(f->owner));
 }
@@ -209,6 +213,7 @@ void flow_second_up(struct flow *f)
         flow_check(f);
         return;
     }
+    flow_count_out(f);
     net_stream_close(&f->stream, true);
     flow_in_drop(f);
     f->half_ping = false;
@@ -224,7 +229,7 @@ void flow_second_up(struct flow *f)
         LF_ADDR("local", &f->local), LF_ERR("cause", ERR_STALE_SUSPECT),
         LF_INT("ms", flows_now(fs) - w->since));
     w->sent = w->mark_end = w->last_end = w->since = 0;
-    w->is_short = false;
+    w->is_short = w->is_stuck = false;
     w->cause = 0;
     tell_and_hold(f, FLOW_MOVED, ERR_STALE_SUSPECT);
     flow_check(f);
@@ -245,7 +250,8 @@ void flow_fail(struct flow *f, int err)
     if (again)
         counter_inc(f->owner->counters, CTR_REOPEN_FAILED);
     log_end(f, again ? "connection could not be reopened" : "connection could not be opened", err);
-    end_and_tell(f, FLOW_FAILED, err, true);
+    /* ERR_TIMEOUT is a transaction's; users must not take an opening for it. */
+    end_and_tell(f, FLOW_FAILED, err == ERR_TIMEOUT ? ERR_UNREACHABLE : err, true);
 }
 
 void flow_end_doomed(struct flow *f)
@@ -258,20 +264,21 @@ void flow_end_doomed(struct flow *f)
     end_and_tell(f, slow ? FLOW_FAILED : FLOW_DEAD, err, slow);
 }
 
-/* Which of the ways of recovery.md noticed it. */
+/* How it was noticed. The kernel says ETIMEDOUT both for probes and for data that nobody
+ * acknowledged; without keep-alive only the latter exists. */
 static int classify(const struct flow *f, int err)
 {
     struct flows *fs = f->owner;
-    if (err != -ETIMEDOUT || !flows_recover(fs)) {
+    if (err != -ETIMEDOUT) {
         counter_inc(fs->counters, CTR_STALE_SAID);
         return err;
     }
-    if (f->work != NULL && f->work->is_short) {
-        counter_inc(fs->counters, CTR_STALE_UNACKED);
-        return ERR_STALE_UNACKED;
+    if (flows_recover(fs) && (f->work == NULL || !f->work->is_stuck)) {
+        counter_inc(fs->counters, CTR_STALE_IDLE);
+        return ERR_STALE_IDLE;
     }
-    counter_inc(fs->counters, CTR_STALE_IDLE);
-    return ERR_STALE_IDLE;
+    counter_inc(fs->counters, CTR_STALE_UNACKED);
+    return ERR_STALE_UNACKED;
 }
 
 /* Keeps the slot: whoever was told DEAD and sends again at once opens the connection under the same
@@ -286,7 +293,7 @@ static void await_senders(struct flow *f, int cause)
     if (w->since == 0)
         w->since = flows_now(fs);
     w->sent = w->mark_end = w->last_end = 0;
-    w->is_short = false;
+    w->is_short = w->is_stuck = false;
     timer_stop(fs->wheel, &w->timer);
     tell_and_hold(f, FLOW_DEAD, cause);
     if (w->hold != 0)
@@ -313,6 +320,7 @@ void flow_ended(struct flow *f, int err)
         end_and_tell(f, FLOW_DEAD, cause, err != ERR_CLOSED);
         return;
     }
+    flow_count_out(f);
     net_stream_close(&f->stream, err != ERR_CLOSED);
     counter_dec(fs->counters, CTR_FLOWS);
     flow_in_drop(f);

@@ -61,57 +61,27 @@ void flow_index(struct flow *f, const struct addr *addr)
     table_insert(&fs->index, &k->node, addr_key(fs, f->transport, addr));
 }
 
-static struct flow_count *count_find(const struct flows *fs, const struct addr *ip, uint64_t hash)
-{
-    for (struct table_node *n = table_first(&fs->counts, hash); n != NULL; n = table_next(n)) {
-        struct flow_count *c = container_of(n, struct flow_count, node);
-        if (addr_eq(&c->addr, ip))
-            return c;
-    }
-    return NULL;
-}
-
 bool flow_count_in(struct flow *f)
 {
     struct flows *fs = f->owner;
     if (fs->conf.max_per_address == 0)
         return true;
-    struct addr ip = f->remote;
-    ip.port = 0;
-    uint64_t hash = addr_key(fs, 0, &ip);
-    struct flow_count *c = count_find(fs, &ip, hash);
-    if (c == NULL) {
-        c = mem_zalloc(sizeof(*c));
-        if (c == NULL)
-            return false;
-        c->addr = ip;
-        table_insert(&fs->counts, &c->node, hash);
-    }
-    if (c->n >= fs->conf.max_per_address)
-        return false;
-    c->n++;
-    f->is_counted = true;
-    return true;
+    f->is_counted = flow_counts_take(fs->counts, &f->remote, fs->conf.max_per_address);
+    return f->is_counted;
 }
 
-static void count_out(struct flow *f)
+void flow_count_out(struct flow *f)
 {
-    struct flows *fs = f->owner;
-    struct addr ip = f->remote;
-    ip.port = 0;
-    struct flow_count *c = f->is_counted ? count_find(fs, &ip, addr_key(fs, 0, &ip)) : NULL;
+    if (f->is_counted)
+        flow_counts_give(f->owner->counts, &f->remote);
     f->is_counted = false;
-    if (c != NULL && --c->n == 0) {
-        table_remove(&fs->counts, &c->node);
-        mem_free(c);
-    }
 }
 
 static void uncount_one(void *object, uint64_t id, void *user)
 {
     (void)id;
     (void)user;
-    count_out(object);
+    flow_count_out(object);
 }
 
 static void recount_one(void *object, uint64_t id, void *user)
@@ -157,7 +127,7 @@ void flow_free(struct flow *f, bool abort)
         table_remove(&fs->index, &f->key->node);
         mem_free(f->key);
     }
-    count_out(f);
+    flow_count_out(f);
     list_remove(&f->doomed);
     pool_free(&fs->pool, f->id);
 }

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "flow/counts.h"
 #include "net/stream.h"
 #include "rig.h"
 
@@ -360,6 +361,42 @@ static void test_connections_for_each_address(void **state)
     rig_stop(&r);
 }
 
+static bool all_refused_or_up(struct rig *r)
+{
+    return rig_counter(r, CTR_FLOW_REFUSED) + rig_counter(r, CTR_FLOW_ACCEPTED) == 12;
+}
+
+static bool all_gone(struct rig *r)
+{
+    return flows_count(r->flows_of[0]) + flows_count(r->flows_of[1]) == 0;
+}
+
+/* The limit is of all workers together. */
+static void test_limit_over_workers(void **state)
+{
+    struct rig r;
+    int fds[12];
+    (void)state;
+    rig_conf(&r);
+    r.nworkers = 2;
+    r.conf.max_per_address = 5;
+    assert_int_equal(flow_counts_new(&r.conf.counts), 0);
+    rig_start(&r, "127.0.0.1");
+    for (unsigned i = 0; i < 12; i++)
+        fds[i] = peer_connect(&r.listen);
+    rig_until(&r, all_refused_or_up);
+    assert_int_equal(rig_counter(&r, CTR_FLOW_ACCEPTED), 5);
+    for (unsigned i = 0; i < 12; i++)
+        close(fds[i]);
+    rig_until(&r, all_gone);
+    struct addr lo = r.listen;
+    for (unsigned i = 0; i < 5; i++)
+        assert_true(flow_counts_take(r.conf.counts, &lo, 5));
+    assert_false(flow_counts_take(r.conf.counts, &lo, 5));
+    rig_stop(&r);
+    flow_counts_free(&r.conf.counts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_message_kept_when_not_taken),
         cmocka_unit_test(test_slow_reader_is_cut),
         cmocka_unit_test(test_connections_for_each_address),
+        cmocka_unit_test(test_limit_over_workers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
