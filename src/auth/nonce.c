@@ -161,9 +161,10 @@ static void make_room(const struct nonces *n, struct stripe *s, uint64_t now)
 static bool take_first(const struct nonces *n, struct stripe *s, const struct used *seen,
                        uint64_t now)
 {
-    make_room(n, s, now);
+    /* A refused one pushes nobody out. */
     if (seen->time <= s->forgotten)
         return false;
+    make_room(n, s, now);
     struct used *u = mem_alloc(sizeof(*u));
     if (u == NULL)
         return false;
