@@ -145,9 +145,10 @@ enum flow_send_flags {
  * dest->remote, which is found (opened by us to it) or opened. On return dest->flow is the
  * connection used (by another worker's flow: the id asked for; FLOW_RENAMED tells when it is
  * another). Bytes are copied where they have to wait. 0: sent or queued; the fate of a stream comes
- * as an event. ERR_STALE (NO_OPEN), ERR_NO_ROUTE (no listener of that transport and family, or
- * stale with no address), ERR_UNREACHABLE (backoff after a refused opening), ERR_FULL (slow reader:
- * the flow is being cut), ERR_LIMIT, ERR_NOMEM, -errno. */
+ * as an event. ERR_STALE (NO_OPEN; RESEND on a dead flow to a Voice over IP Service), ERR_NO_ROUTE
+ * (no listener of that transport and family, or stale with no address), ERR_UNREACHABLE (backoff
+ * after a refused opening), ERR_FULL (slow reader: the flow is being cut), ERR_LIMIT, ERR_NOMEM,
+ * -errno. */
 int flows_send(struct flows *flows, struct flow_dest *dest, const void *bytes, size_t len,
                unsigned flags) WARN_UNUSED;
 

@@ -60,11 +60,11 @@ struct flow {
     uint8_t state;              /* enum flow_state */
     uint8_t transport;          /* enum sip_transport */
     bool is_opened : 1;         /* by us: `reopen` is the address it was opened to */
-    bool no_reopen : 1;
-    bool alias_seen : 1; /* the first request was looked at for RFC 5923 */
-    bool half_ping : 1;  /* struct sip_frame.crlf while no message is partial */
-    bool lame : 1;       /* what still comes is thrown away */
-    bool is_counted : 1; /* in the per-address counts */
+    bool no_reopen : 1;         /* a Voice over IP Service */
+    bool alias_seen : 1;        /* the first request was looked at for RFC 5923 */
+    bool half_ping : 1;         /* struct sip_frame.crlf while no message is partial */
+    bool lame : 1;              /* what still comes is thrown away */
+    bool is_counted : 1;        /* in the per-address counts */
 };
 
 struct flow_key {

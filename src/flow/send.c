@@ -124,8 +124,8 @@ void flow_confirmed(struct flow *f, unsigned worker)
  */
 static void learn_reopen(struct flow *f, const struct flow_dest *dest, unsigned flags)
 {
-    if ((flags & FLOW_SEND_REQUEST) != 0)
-        f->no_reopen = dest->no_reopen;
+    if ((flags & FLOW_SEND_REQUEST) != 0 && dest->no_reopen)
+        f->no_reopen = true; /* and stays: requests inside a dialog do not name the DN */
     if (f->is_opened || dest->remote.port == 0 || dest->remote.family == ADDR_NONE)
         return;
     f->reopen = dest->remote;
@@ -138,6 +138,8 @@ static int send_on(struct flow *f, const void *bytes, size_t len, unsigned flags
     f->users |= flow_bit(from);
     if (w != NULL && (w->hold & flow_bit(from)) != 0 && (flags & FLOW_SEND_RESEND) == 0)
         return flow_enqueue(f, &w->held, bytes, len, flags, from);
+    if (f->state == FLOW_GONE && f->no_reopen && (flags & FLOW_SEND_RESEND) != 0)
+        return ERR_STALE;
     if (f->state == FLOW_GONE) {
         int rc = flow_open_again(f, w->cause);
         if (rc != 0)

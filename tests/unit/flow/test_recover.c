@@ -397,6 +397,31 @@ static void test_voip_service_has_no_second_connection(void **state)
     end();
 }
 
+/* Inside a transaction nothing is reopened towards a VoIP service; the next message opens. */
+static void test_voip_service_is_not_reopened_by_resending(void **state)
+{
+    (void)state;
+    conf(true);
+    r.react = resend;
+    react_rc = 0;
+    device();
+    dest.no_reopen = true;
+    assert_int_equal(send_text("one,", FLOW_SEND_REQUEST), 0);
+    dest.no_reopen = false; /* as for an ACK or BYE by its route set */
+    assert_int_equal(send_text("two,", FLOW_SEND_REQUEST), 0);
+    rig_idle(&r, 2);
+    peer_reset(peer_fd);
+    peer_fd = -1;
+    want_events = 1;
+    rig_until(&r, got_events);
+    assert_int_equal(react_rc, ERR_STALE);
+    assert_int_equal(flows_count(r.flows), 0);
+    assert_int_equal(send_text("new", FLOW_SEND_REQUEST), 0);
+    want_text = "new";
+    rig_until(&r, got_text);
+    end();
+}
+
 /* A device that asked for it is found by the port of its sent-by; one whose sent-by is not its
  * address is not. */
 static void test_alias(void **state)
@@ -483,6 +508,7 @@ int main(void)
         cmocka_unit_test(test_answer_ends_suspicion),
         cmocka_unit_test(test_suspect_that_cannot_be_reopened),
         cmocka_unit_test(test_voip_service_has_no_second_connection),
+        cmocka_unit_test(test_voip_service_is_not_reopened_by_resending),
         cmocka_unit_test(test_alias),
         cmocka_unit_test(test_openings_stand_in_line),
     };
