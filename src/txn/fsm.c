@@ -17,7 +17,7 @@ struct rule {
 /* Comes up, and is to be ignored. */
 #define IGNORE(state) TO(state, 0)
 
-/* RFC 3261 figure 5, RFC 6026 figure 1. */
+/* RFC 3261 figure 5, RFC 6026 section 7.2. */
 static const struct rule invite_client[FSM_STATES][FSM_EVENTS] = {
     [FSM_INIT] =
         {
@@ -100,7 +100,7 @@ static const struct rule client[FSM_STATES][FSM_EVENTS] = {
         },
 };
 
-/* RFC 3261 figure 7 as changed by RFC 6026 (section 7.1 and its figure): an error of the transport
+/* RFC 3261 figure 7 as changed by RFC 6026 (section 7.1): an error of the transport
  * ends nothing, since the sender's retransmission can make the response go out by another way. */
 static const struct rule invite_server[FSM_STATES][FSM_EVENTS] = {
     [FSM_INIT] =

@@ -237,18 +237,16 @@ static void stamp_via(struct buf *out, const struct sip_msg *req)
 }
 
 /* A response of our own in the scratch; its To tag follows from the request, so that it is the same
- * in each response (RFC 3261 8.2.6.2, and 8.2.7 for those without a transaction). Empty: it does
- * not fit. */
-static struct slice write_response(struct txns *txns, const struct sip_msg *req, unsigned status,
-                                   struct slice reason, struct slice extra)
+ * in each response (RFC 3261 8.2.6.2, and 8.2.7 for those without a transaction). `check`: of the
+ * request's key. Empty: it does not fit. */
+static struct slice write_response(struct txns *txns, const struct sip_msg *req, uint64_t check,
+                                   unsigned status, struct slice reason, struct slice extra)
 {
     char tag[TAG_LEN];
     struct buf out, tag_out;
-    struct txn_key key;
 
-    txn_key_of(txns, req, (enum sip_method)req->method, &key);
     buf_init(&tag_out, tag, sizeof(tag));
-    buf_hex(&tag_out, hash_mix(key.check), TAG_LEN);
+    buf_hex(&tag_out, hash_mix(check), TAG_LEN);
     buf_init(&out, txns->scratch, sizeof(txns->scratch));
     if (sip_write_response(&out, req, status, reason, status > 100 ? buf_get(&tag_out) : SLICE_NONE,
                            extra, SLICE_NONE) < 0)
@@ -268,7 +266,7 @@ int txn_reply(struct txns *txns, uint64_t server, unsigned status, struct slice 
         return ERR_STALE;
     if (t->u.server.req == NULL)
         return 0; /* settled: it has its final response */
-    bytes = write_response(txns, t->u.server.req, status, reason, extra);
+    bytes = write_response(txns, t->u.server.req, t->u.server.check, status, reason, extra);
     if (bytes.len == 0)
         return ERR_FULL;
     kept = arena_dup(&t->scope->arena, bytes);
@@ -288,9 +286,12 @@ void txn_reply_stateless(struct txns *txns, const struct sip_msg *req,
                          const struct flow_origin *origin, unsigned status, struct slice reason,
                          struct slice extra)
 {
-    struct slice bytes = write_response(txns, req, status, reason, extra);
+    struct txn_key key;
+    struct slice bytes;
     struct flow_dest dest;
 
+    txn_key_of(txns, req, (enum sip_method)req->method, &key);
+    bytes = write_response(txns, req, key.check, status, reason, extra);
     if (bytes.len == 0)
         return;
     flow_response_dest(origin, &req->via, &dest);

@@ -511,148 +511,6 @@ static void test_answer_by_another_connection(void **state)
     done(c);
 }
 
-/* --- responses -------------------------------------------------------------------------------- */
-
-/* A client is connected and has sent a request. */
-static struct fake_conn *client_asks(struct stage *s, const char *method)
-{
-    struct fake_conn *conn = fake_connect(s->loop, "10.0.0.9:40000", US);
-    assert_non_null(conn);
-    fake_send(conn, stage_request(s, method, "z9hG4bKask", "TCP"));
-    expect_note(s, NOTE_NEW, 0);
-    return conn;
-}
-
-static struct stage *server_setup(bool recover)
-{
-    struct stage *s = calloc(1, sizeof(*s));
-    assert_non_null(s);
-    stage_start(s, recover);
-    return s;
-}
-
-static void server_done(struct stage *s)
-{
-    stage_stop(s);
-    free(s);
-}
-
-/* RFC 3261 18.2.2: the connection is gone when the response is to be sent. */
-static void test_response_on_dead_connection(void **state)
-{
-    struct stage *s = server_setup(false);
-    struct fake_conn *conn = client_asks(s, "OPTIONS");
-    (void)state;
-
-    fake_reset(conn);
-    advance(s, 100);
-    assert_int_equal(stage_reply(s, s->server, 200), 0);
-    advance(s, 100);
-    expect_tcp(s, fake_opened(s->loop, UAC, 0), "SIP/2.0 200");
-    server_done(s);
-}
-
-/* Written into a connection that turns out to be dead. */
-static void response_is_resent(const char *method, unsigned status, bool reset)
-{
-    struct stage *s = server_setup(true);
-    struct fake_conn *conn = client_asks(s, method);
-    const char *begin = status == 200 ? "SIP/2.0 200" : "SIP/2.0 486";
-
-    fake_stall(conn, !reset);
-    if (reset)
-        fake_forget(conn);
-    assert_int_equal(stage_reply(s, s->server, status), 0);
-    advance(s, reset ? 1 : 6000);
-    struct fake_conn *second = fake_opened(s->loop, UAC, 0);
-    expect_tcp(s, second, begin);
-    no_tcp(s, second);
-    assert_int_equal(count(s, CTR_RESPONSE_RESENT), 1);
-    if (status == 486)
-        fake_send(second, stage_request(s, "ACK", "z9hG4bKask", "TCP"));
-    server_done(s);
-}
-
-static void test_response_is_resent(void **state)
-{
-    (void)state;
-    response_is_resent("OPTIONS", 200, false);
-    response_is_resent("OPTIONS", 200, true);
-    response_is_resent("INVITE", 486, false);
-    response_is_resent("INVITE", 486, true);
-    response_is_resent("INVITE", 200, true);
-}
-
-/* Connections end all the time after a response: that is no reason to open one. */
-static void test_response_is_not_resent(void **state)
-{
-    (void)state;
-    for (unsigned how = 0; how < 4; how++) {
-        struct stage *s = server_setup(true);
-        struct fake_conn *conn = client_asks(s, how == 3 ? "INVITE" : "OPTIONS");
-
-        assert_int_equal(stage_reply(s, s->server, how == 3 ? 486 : 200), 0);
-        if (how == 0)
-            fake_fin(conn); /* in good order */
-        if (how == 1)
-            advance(s, 2000);
-        if (how == 2)
-            advance(s, 6000);
-        if (how == 3)
-            fake_send(conn, stage_request(s, "ACK", "z9hG4bKask", "TCP"));
-        fake_reset(conn);
-        advance(s, 1000);
-        assert_int_equal(fake_opens(s->loop, NULL), 0);
-        assert_int_equal(count(s, CTR_RESPONSE_RESENT), 0);
-        server_done(s);
-    }
-}
-
-static void test_response_cannot_be_delivered(void **state)
-{
-    struct stage *s = server_setup(true);
-    struct fake_conn *conn = client_asks(s, "INVITE");
-    (void)state;
-
-    fake_set_peer(s->loop, UAC, FAKE_REFUSE);
-    fake_forget(conn);
-    assert_int_equal(stage_reply(s, s->server, 486), 0);
-    advance(s, 10);
-    const struct note *n = expect_note(s, NOTE_UNACKED, s->notes[s->nread].value);
-    assert_int_not_equal(n->value, ERR_TIMEOUT);
-    advance(s, 32000); /* RFC 6026: the transaction stays until Timer H */
-    expect_note(s, NOTE_UNACKED, ERR_TIMEOUT);
-    server_done(s);
-}
-
-/* The client has noticed first, and asks again over a new connection. */
-static void test_client_reconnects(void **state)
-{
-    static const unsigned statuses[] = {180, 486, 200};
-    (void)state;
-    for (size_t i = 0; i < 3; i++) {
-        struct stage *s = server_setup(true);
-        struct fake_conn *conn = client_asks(s, "INVITE");
-        fake_stall(conn, true);
-        assert_int_equal(stage_reply(s, s->server, statuses[i]), 0);
-        struct fake_conn *other = fake_connect(s->loop, "10.0.0.9:40001", US);
-        fake_send(other, stage_request(s, "INVITE", "z9hG4bKask", "TCP"));
-        if (statuses[i] == 200)
-            expect_note(s, NOTE_END, 0);
-        quiet(s); /* absorbed */
-        expect_tcp(s, other, "SIP/2.0 ");
-        no_tcp(s, other);
-        if (statuses[i] == 180) {
-            assert_int_equal(stage_reply(s, s->server, 486), 0);
-            expect_tcp(s, other, "SIP/2.0 486");
-        }
-        fake_send(other, stage_request(s, "ACK", "z9hG4bKask", "TCP"));
-        advance(s, 10000);
-        assert_int_equal(fake_opens(s->loop, NULL), 0);
-        server_done(s);
-    }
-}
-
 /* --- ACK of a 2xx ----------------------------------------------------------------------------- */
 
 static const char ack[] = "ACK sip:carol@10.0.0.2 SIP/2.0\r\nContent-Length: 0\r\n\r\n";
@@ -732,6 +590,20 @@ static void test_renamed(void **state)
     done(c);
 }
 
+static struct stage *server_setup(bool recover)
+{
+    struct stage *s = calloc(1, sizeof(*s));
+    assert_non_null(s);
+    stage_start(s, recover);
+    return s;
+}
+
+static void server_done(struct stage *s)
+{
+    stage_stop(s);
+    free(s);
+}
+
 /* --- many ------------------------------------------------------------------------------------- */
 
 enum { PHONES = 200 };
@@ -796,11 +668,6 @@ int main(void)
         cmocka_unit_test(test_option_off),
         cmocka_unit_test(test_option_off_stall),
         cmocka_unit_test(test_answer_by_another_connection),
-        cmocka_unit_test(test_response_on_dead_connection),
-        cmocka_unit_test(test_response_is_resent),
-        cmocka_unit_test(test_response_is_not_resent),
-        cmocka_unit_test(test_response_cannot_be_delivered),
-        cmocka_unit_test(test_client_reconnects),
         cmocka_unit_test(test_stateless_ack),
         cmocka_unit_test(test_stateless_ack_is_forgotten),
         cmocka_unit_test(test_renamed),

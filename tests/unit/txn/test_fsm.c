@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every (machine, state, event, reliable) of the transaction state machines, against the arcs of the
- * figures in RFC 3261 section 17 and RFC 6026 section 7, read off the figures and not off the code. */
+/* Every (machine, state, event, reliable) of the transaction state machines, against the arcs of
+ * the figures in RFC 3261 section 17 and RFC 6026 section 7, read off the figures and not off the
+ * code. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,14 +63,14 @@ enum {
     end = FSM_END,
 };
 
-#define INIT       FSM_INIT
-#define CALLING    FSM_CALLING
-#define TRYING     FSM_TRYING
-#define PROCEEDING FSM_PROCEEDING
-#define COMPLETED  FSM_COMPLETED
-#define CONFIRMED  FSM_CONFIRMED
-#define ACCEPTED   FSM_ACCEPTED
-#define TERMINATED FSM_TERMINATED
+#define INIT          FSM_INIT
+#define CALLING       FSM_CALLING
+#define TRYING        FSM_TRYING
+#define PROCEEDING    FSM_PROCEEDING
+#define COMPLETED     FSM_COMPLETED
+#define CONFIRMED     FSM_CONFIRMED
+#define ACCEPTED      FSM_ACCEPTED
+#define TERMINATED    FSM_TERMINATED
 
 #define START         FSM_START
 #define REQUEST       FSM_RX_REQUEST
@@ -96,7 +97,7 @@ enum {
 
 /* clang-format off */
 
-/* RFC 3261 figure 5 and RFC 6026 figure 1; Timer D is 0 over a reliable transport (17.1.1.2), so that Completed
+/* RFC 3261 figure 5 and RFC 6026 section 7.2; Timer D is 0 over a reliable transport (17.1.1.2), so that Completed
  * is left as it is entered; Timer A runs over unreliable ones only. */
 static const struct arc invite_client[] = {
     /* state      event          over  next        action */
@@ -153,7 +154,7 @@ static const struct quiet client_quiet[] = {
     {COMPLETED, R_1XX}, {COMPLETED, R_2XX}, {COMPLETED, R_300_699}, {COMPLETED, TRANSPORT_ERR},
 };
 
-/* RFC 6026 figure 5, which replaces RFC 3261 figure 7; Timer G runs over unreliable transports only and Timer I is 0
+/* RFC 3261 figure 7 as replaced by RFC 6026 section 7.1; Timer G runs over unreliable transports only and Timer I is 0
  * over reliable ones. That Timer H is told to the TU is 17.2.1. */
 static const struct arc invite_server[] = {
     {INIT,       START,         ANY,  PROCEEDING, to_tu},
@@ -218,8 +219,11 @@ struct figure {
     size_t nquiet;
 };
 
-#define COUNT(a)                        (sizeof(a) / sizeof((a)[0]))
-#define FIGURE(m, name, arcs, quiet)    {m, name, arcs, COUNT(arcs), quiet, COUNT(quiet)}
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define FIGURE(m, name, arcs, quiet)                    \
+    {                                                   \
+        m, name, arcs, COUNT(arcs), quiet, COUNT(quiet) \
+    }
 
 static const struct figure figures[] = {
     FIGURE(FSM_INVITE_CLIENT, "INVITE client", invite_client, invite_client_quiet),
