@@ -287,10 +287,14 @@ class Server:
 
     def start(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-bench-"))
-        log = open(self.folder / "log", "wb")
-        with log:
+        try:
+            command = [str(part) for part in self.command(self.folder)]
+        except Failure:
+            self.stop()
+            raise
+        with open(self.folder / "log", "wb") as log:
             self.process = subprocess.Popen(
-                [str(part) for part in self.command(self.folder)],
+                command,
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
