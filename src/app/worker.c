@@ -77,17 +77,9 @@ static int hand_over(struct worker *w, unsigned home, const struct sip_msg *m,
 
 /* --- the dispatch --- */
 
-static bool is_register_for_us(struct worker *w, const struct sip_msg *m, struct sip_uri *uri)
-{
-    return m->method == SIP_REGISTER && sip_hdr_first(m, SIP_H_ROUTE) == NULL &&
-           sip_uri_parse(sip_get(m, m->uri), uri) == 0 && uri->user.len == 0 &&
-           route_is_ours(w->route, uri);
-}
-
 static void dispatch(struct worker *w, const struct sip_msg *m, const struct flow_origin *origin)
 {
     uint64_t invite = 0;
-    struct sip_uri uri;
     if (!m->is_request) {
         (void)txn_on_response(w->txns, m, origin);
         return;
@@ -97,8 +89,8 @@ static void dispatch(struct worker *w, const struct sip_msg *m, const struct flo
     case TXN_ACK: proxy_on_ack(w->proxy, m, origin); break;
     case TXN_CANCEL: proxy_on_cancel(w->proxy, m, origin, invite); break;
     case TXN_NEW:
-        if (is_register_for_us(w, m, &uri))
-            registrar_on_request(w->registrar, m, origin, uri.host);
+        if (proxy_is_for_registrar(w->proxy, m))
+            registrar_on_request(w->registrar, m, origin, m->ruri.host);
         else
             proxy_on_request(w->proxy, m, origin);
         break;

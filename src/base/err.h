@@ -26,12 +26,13 @@ enum err {
     ERR_AUTH = -1011,
     ERR_UNSUPPORTED = -1012,
     ERR_SHUTDOWN = -1013,      /* we are ending */
+    ERR_TIMEOUT = -1014,       /* nothing came within a time of ours (a transaction's timer); a
+                                  connection that times out is -ETIMEDOUT */
     ERR_STALE_IDLE = -1020,    /* found dead by keep-alive probes */
     ERR_STALE_UNACKED = -1021, /* sent bytes stayed unacknowledged for tcp-unacked-timeout */
     ERR_STALE_SUSPECT = -1022, /* replaced by a second connection */
     ERR_STALE_WEDGED = -1023,  /* acknowledges, but answers nothing */
     ERR_SLOW_READER = -1024,   /* did not read what was queued for it */
-    ERR_TIMEOUT = -ETIMEDOUT,
 };
 
 /* A short text for logs ("connection reset by peer", "stale: unacknowledged"…); never NULL, lives

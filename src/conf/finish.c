@@ -122,6 +122,7 @@ void conf_finish(struct reader *r)
     finish_registrar(r);
     finish_dns(r);
     c->txn.recover = c->flow.sockopt.keep_alive;
+    c->proxy.reopens = c->flow.sockopt.keep_alive;
     c->proxy.authenticate_all = c->authenticate == CONF_AUTH_ALL;
     c->proxy.max_breadth = 60; /* RFC 5393 5.3.3.1 */
     c->proxy.max_targets = 32;

@@ -241,7 +241,7 @@ static int err_of(int status)
     switch (status) {
     case ARES_SUCCESS: return 0;
     case ARES_ENOMEM: return ERR_NOMEM;
-    case ARES_ETIMEOUT: return ERR_TIMEOUT;
+    case ARES_ETIMEOUT: return -ETIMEDOUT;
     case ARES_ECONNREFUSED: return -ECONNREFUSED;
     case ARES_EDESTRUCTION:
     case ARES_ECANCELLED: return ERR_SHUTDOWN;

@@ -103,7 +103,7 @@ void net_streams_expire(struct net_loop *loop)
             net_connect_alarm(loop, s->deadline);
             return;
         }
-        tell_end(s, ERR_TIMEOUT);
+        tell_end(s, -ETIMEDOUT);
     }
 }
 

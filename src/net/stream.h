@@ -22,7 +22,7 @@ struct net_stream_events {
     /* Bytes came; they live until the callback returns. The callback may close the stream. */
     void (*on_data)(void *user, const char *data, size_t len);
     /* The stream has ended: ERR_CLOSED (FIN, or close_notify), -errno (ECONNRESET, ETIMEDOUT,
-     * ECONNREFUSED…), ERR_TIMEOUT (connect timeout). Called once; the owner then calls
+     * ECONNREFUSED…; ETIMEDOUT also for the connect timeout). Called once; the owner then calls
      * net_stream_close. Never called from inside net_stream_open or net_stream_write, always from
      * the loop. */
     void (*on_end)(void *user, int err);

@@ -11,7 +11,15 @@ struct ack {
     struct route_query query;
 };
 
-static const struct txn_tu ack_tu = {0};
+/* Only when everything ends is a look-up still under way. */
+static void on_end(void *ctx)
+{
+    struct ack *a = ctx;
+    if (a->query.route != NULL)
+        route_resolve_cancel(&a->query);
+}
+
+static const struct txn_tu ack_tu = {.on_end = on_end};
 
 /* The branch of a stateless element must be the same for the same request (RFC 3261 16.11): a hash
  * of the branch it came with. Nothing answers an ACK, so it never has to find its way back. */
@@ -32,7 +40,7 @@ static void ack_send(struct ack *a, const struct route_target *target, struct fl
         .target = target,
         .dest = dest,
         .branch_id = ack_branch(a),
-        .loop = proxy_loop_hash(p, a->msg, &a->way),
+        .loop = proxy_loop_hash(p, a->msg),
     };
     struct slice bytes;
     struct arena *arena = txn_scope_arena(a->scope);
@@ -84,6 +92,7 @@ static void ack_route(struct ack *a)
         txn_scope_hold(a->scope);
         route_resolve(p->deps.route, &a->way.next_uri, &a->query, on_resolved, a);
     } else if (a->way.has_token) {
+        proxy_refresh_token(p, txn_scope_arena(a->scope), a->msg, &a->way, NULL);
         ack_send(a, NULL, &a->way.token);
     } else {
         ack_to_dn(a, may_relay);
@@ -102,6 +111,6 @@ void proxy_on_ack(struct proxy *p, const struct sip_msg *msg, const struct flow_
     a->scope = scope;
     a->msg = sip_msg_copy(msg, txn_scope_arena(scope));
     a->origin = *origin;
-    if (a->msg != NULL && proxy_prepare(p, a->msg, &a->way) == 0)
+    if (a->msg != NULL && proxy_prepare(p, a->msg, txn_scope_arena(scope), &a->way) == 0)
         ack_route(a);
 }

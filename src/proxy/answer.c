@@ -3,9 +3,20 @@
 
 #include "base/err.h"
 
+/* Is there a Via but our own? A peer that leaves out the others has spoiled its response. */
+static bool has_second_via(const struct sip_msg *res)
+{
+    struct sip_iter it;
+    struct slice element;
+    sip_iter_init(&it, res, SIP_H_VIA);
+    return sip_iter_next(&it, &element) && sip_iter_next(&it, &element);
+}
+
 /* Our Via off, a length where the caller's stream needs one; into the arena. */
 static int write_response(struct arena *arena, const struct sip_msg *res, struct slice *out)
 {
+    if (!has_second_via(res))
+        return ERR_PARSE;
     struct sip_edit e;
     char text[48];
     struct buf b;
@@ -17,6 +28,8 @@ static int write_response(struct arena *arena, const struct sip_msg *res, struct
         sip_edit_append(&e, buf_get(&b));
     }
     size_t size = sip_edit_size(&e);
+    if (size > SIP_MSG_MAX)
+        return ERR_LIMIT;
     char *bytes = arena_bytes(arena, size);
     if (bytes == NULL)
         return ERR_NOMEM;
@@ -40,14 +53,20 @@ static void send_up(struct pctx *c, unsigned status, struct slice bytes)
     (void)!txn_respond(p->deps.txns, c->server, status, bytes);
 }
 
+/* A provisional response or a 2xx. Without memory for the 2xx of an INVITE the next copy is waited
+ * for: its sender repeats it until the ACK comes. */
 static void forward_response(struct pctx *c, const struct sip_msg *res)
 {
+    struct proxy *p = c->proxy;
     struct slice bytes;
-    if (write_response(c->arena, res, &bytes) == 0)
+    int err = write_response(c->arena, res, &bytes);
+    if (err == 0) {
         send_up(c, res->status, bytes);
-    else if (res->status >= 200 && !c->is_final) {
-        c->is_final = true;
-        txn_reply(c->proxy->deps.txns, c->server, 500, SLICE_NONE, SLICE_NONE);
+    } else if (res->status >= 200 && !c->is_final) {
+        if (c->is_invite && err == ERR_NOMEM)
+            timer_set(p->deps.wheel, &c->trying, proxy_now(p) + PROXY_GIVE_UP_MS);
+        else
+            proxy_refuse(c, &(struct refusal){err == ERR_NOMEM ? 500 : 502, NULL, SLICE_NONE});
     }
 }
 
@@ -78,6 +97,20 @@ void best_take(struct pctx *c, const struct best *candidate)
         c->best = *candidate;
 }
 
+void proxy_reply(struct pctx *c, unsigned status, struct slice reason, struct slice extra)
+{
+    struct txns *txns = c->proxy->deps.txns;
+    int err = txn_reply(txns, c->server, status, reason, extra);
+    if (err == ERR_FULL) /* header lines too many for one message */
+        err = txn_reply(txns, c->server, status, reason, SLICE_NONE);
+    if (err != ERR_NOMEM)
+        return;
+    const struct flow_origin *origin = txn_origin(txns, c->server);
+    if (origin != NULL)
+        txn_reply_stateless(txns, c->req, origin, status, reason, extra);
+    txn_server_forget(txns, c->server);
+}
+
 static void send_own(struct pctx *c, unsigned status, struct slice reason, struct slice extra)
 {
     struct proxy *p = c->proxy;
@@ -85,7 +118,7 @@ static void send_own(struct pctx *c, unsigned status, struct slice reason, struc
     c->has_answered = true;
     timer_stop(p->deps.wheel, &c->trying);
     counter_inc(p->deps.counters, CTR_REQ_REJECTED);
-    (void)!txn_reply(p->deps.txns, c->server, status, reason, extra);
+    proxy_reply(c, status, reason, extra);
 }
 
 void proxy_refuse(struct pctx *c, const struct refusal *why)
@@ -117,15 +150,19 @@ static struct slice with_challenges(struct pctx *c, struct slice bytes)
     return buf_get(&b);
 }
 
-/* What a caller is told when nothing could be reached: see docs/recovery.md, release. 0: nothing at
- * all (RFC 4320 4.2: no 408 to a request that has timed out at its sender too). */
+static bool is_transport(int err)
+{
+    return err != ERR_TIMEOUT && err != ERR_NOMEM && err != ERR_LIMIT && err != ERR_FULL &&
+           err != ERR_UNSUPPORTED && err != ERR_PARSE;
+}
+
+/* What a caller is told when nothing could be reached. 0: nothing at all (RFC 4320 4.2: no 408 to a
+ * request that has timed out at its sender too). */
 static unsigned status_of_failure(const struct pctx *c, const struct branch *b, int err)
 {
     if (err == ERR_TIMEOUT)
         return c->is_invite ? 408 : 0;
-    if (err == ERR_UNSUPPORTED)
-        return 416;
-    if (err == ERR_NOMEM || err == ERR_FULL || err == ERR_LIMIT)
+    if (!is_transport(err))
         return 500;
     if (sip_in_dialog(c->req))
         return 408;
@@ -138,13 +175,11 @@ static void send_failure(struct pctx *c)
     char text[160], errbuf[64];
     struct buf b;
     buf_init(&b, text, sizeof(text));
-    if (c->best.err == ERR_TIMEOUT)
+    if (c->best.err == ERR_TIMEOUT && status == 408)
         buf_lit(&b, "Reason: SIP;cause=408;text=\"No answer\"\r\n");
-    else if (c->best.err != 0)
+    else if (is_transport(c->best.err) && status != 487)
         buf_printf(&b, "Reason: SIP;cause=503;text=\"%s\"\r\n",
                    err_text(c->best.err, errbuf, sizeof(errbuf)));
-    if (status == 480 && c->set.retry_after != 0)
-        buf_printf(&b, "Retry-After: %u\r\n", c->set.retry_after);
     send_own(c, status, SLICE_NONE, b.overflow ? SLICE_NONE : buf_get(&b));
 }
 
@@ -160,7 +195,8 @@ void best_send(struct pctx *c)
         send_failure(c);
     } else if (best->status == 503) {
         send_own(c, 500, SLICE("Next Hop Unavailable"), SLICE("Reason: SIP;cause=503\r\n"));
-    } else if (best->status == 430) {
+    } else if (best->status == 430 && c->set.is_local) {
+        /* RFC 5626 7: whoever knows the registrations says what it means for the user. */
         send_own(c, 480, SLICE_NONE, SLICE("Reason: SIP;cause=430;text=\"Flow Failed\"\r\n"));
     } else if (best->status == 401 || best->status == 407) {
         send_up(c, best->status, with_challenges(c, best->bytes));
@@ -195,25 +231,33 @@ static void on_success(struct branch *b, const struct sip_msg *res)
 {
     struct pctx *c = b->ctx;
     branch_end(b);
-    c->is_over = true;
+    c->is_over = c->has_success = true;
     timer_stop(c->proxy->deps.wheel, &c->serial);
     forward_response(c, res);
     branches_cancel(c, b, SLICE("Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n"));
+}
+
+/* RFC 4320 4.2: a 408 to what is no INVITE comes when its sender has given up too, and is not
+ * passed on. Inside a dialog it says that the other side is gone, which ends the dialog (RFC 3261
+ * 12.2.1.2). */
+static bool is_late_timeout(const struct pctx *c, unsigned status)
+{
+    return status == 408 && !c->is_invite && !sip_in_dialog(c->req);
 }
 
 static void on_failure_response(struct branch *b, const struct sip_msg *res)
 {
     struct pctx *c = b->ctx;
     struct best candidate = {.status = res->status, .branch = b};
-    /* RFC 5626: this flow is gone, there may be another one to the device; RFC 3263 4.3: the next
-     * address. */
-    if ((res->status == 430 || res->status == 503) && branch_try_other(b))
+    if (branch_try_after(b, res->status))
         return;
     if (res->status == 401 || res->status == 407)
         keep_challenges(b, res);
-    if (write_response(c->arena, res, &candidate.bytes) != 0)
-        candidate = (struct best){.status = 500, .err = ERR_NOMEM, .branch = b};
-    best_take(c, &candidate);
+    int err = write_response(c->arena, res, &candidate.bytes);
+    if (err != 0)
+        candidate = (struct best){.status = err == ERR_PARSE ? 502 : 500, .err = err, .branch = b};
+    if (!is_late_timeout(c, res->status))
+        best_take(c, &candidate);
     branch_end(b);
     if (res->status >= 600) {
         c->is_over = true;
@@ -248,9 +292,9 @@ void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
     }
     struct pctx *c = b->ctx;
     if (res->status < 200) {
+        branch_on_provisional(b, res->status);
         if (res->status == 100)
             return;
-        branch_on_provisional(b);
         /* RFC 4320 4.1: of provisional responses only 100 goes to what is no INVITE. */
         if (c->is_invite && !c->is_final)
             forward_response(c, res);
@@ -266,22 +310,32 @@ void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
 
 /* --- branches that fail without a response --- */
 
-static bool is_transport(int err)
+/* The connection that was there has ended; whether another one can be opened is not known yet. */
+static bool is_end_of_connection(int err)
 {
-    return err != ERR_TIMEOUT && err != ERR_NOMEM && err != ERR_LIMIT && err != ERR_FULL &&
-           err != ERR_UNSUPPORTED;
+    return err == ERR_CLOSED || err == -ECONNRESET || err == -EPIPE || err == -ECONNABORTED ||
+           (err <= ERR_STALE_IDLE && err >= ERR_STALE_WEDGED);
+}
+
+/* Was everything tried that leads to this target? Where connections are not reopened inside a
+ * transaction the next one may well open it. A slow reader is there. */
+static bool says_unreachable(const struct branch *b, int err)
+{
+    bool reopens = b->ctx->proxy->conf->reopens && !b->target->is_voip_service;
+    return is_transport(err) && err != ERR_SLOW_READER && (reopens || !is_end_of_connection(err));
 }
 
 /* Out of service only when no way to the device is left: one dead connection is not a dead peer. */
-static void note_unreachable(struct branch *b, int err)
+void branch_note_unreachable(struct branch *b, int err)
 {
     struct pctx *c = b->ctx;
     struct proxy *p = c->proxy;
-    if (!is_transport(err) || !b->target->is_device)
+    if (!b->target->is_device || !says_unreachable(b, err))
         return;
-    c->unreachable++;
-    if (c->unreachable < c->set.n)
-        return;
+    b->target->is_unreachable = true;
+    for (unsigned i = 0; i < c->set.n; i++)
+        if (!c->set.targets[i].is_unreachable)
+            return;
     uint64_t now = p->deps.wall(p->deps.user);
     if (!dn_set_out_of_service(p->deps.dir, b->target->dn, err, now))
         return;
@@ -294,16 +348,16 @@ static void note_unreachable(struct branch *b, int err)
 void branch_failed(struct branch *b, int err)
 {
     struct pctx *c = b->ctx;
-    if (b->state == BRANCH_DONE)
+    if (b->state == BRANCH_DONE || branch_try_other(b, err))
         return;
-    if (branch_try_other(b))
-        return;
-    note_unreachable(b, err);
+    branch_note_unreachable(b, err);
     struct best candidate = {.status = status_of_failure(c, b, err), .err = err, .branch = b};
     if (b->was_cancelled && c->is_invite)
         candidate.status = 487;
     if (candidate.status != 0)
         best_take(c, &candidate);
+    else
+        c->is_over = true; /* its sender has given up too: no other target is of use */
     branch_end(b);
     proxy_advance(c);
 }

@@ -36,14 +36,14 @@ static void set_timer_c(struct branch *b)
 {
     struct proxy *p = b->ctx->proxy;
     if (b->ctx->is_invite)
-        timer_set(p->deps.wheel, &b->timer_c, p->deps.wheel->now + p->conf->timer_c_ms);
+        timer_set(p->deps.wheel, &b->timer_c, proxy_now(p) + p->conf->timer_c_ms);
 }
 
-void branch_on_provisional(struct branch *b)
+/* RFC 3261 16.7 step 2: 100 does not put Timer C off. */
+void branch_on_provisional(struct branch *b, unsigned status)
 {
-    if (b->state == BRANCH_TRYING)
-        b->state = BRANCH_RINGING;
-    if (b->state == BRANCH_RINGING && !b->was_cancelled)
+    b->was_heard = true;
+    if (b->state == BRANCH_TRYING && status != 100 && !b->was_cancelled)
         set_timer_c(b);
 }
 
@@ -53,7 +53,7 @@ static void on_timer_c(struct timer *t, uint64_t now)
     struct branch *b = container_of(t, struct branch, timer_c);
     struct pctx *c = b->ctx;
     (void)now;
-    if (b->state == BRANCH_RINGING) {
+    if (b->was_heard) {
         b->was_cancelled = true;
         txn_client_cancel(c->proxy->deps.txns, b->client,
                           SLICE("Reason: SIP;cause=408;text=\"Timer C\"\r\n"));
@@ -63,15 +63,35 @@ static void on_timer_c(struct timer *t, uint64_t now)
     branch_failed(b, ERR_TIMEOUT);
 }
 
-/* Too large for a datagram: by TCP, unless the URI asks for UDP (RFC 3261 18.1.1). */
+/* The URI that leads to the next hop: topmost Route left, Path of the binding, or the target
+ * itself. */
+static int next_hop_uri(const struct branch *b, struct sip_uri *uri)
+{
+    const struct proxy_way *way = &b->ctx->way;
+    if (way->next_route.len != 0) {
+        *uri = way->next_uri;
+        return 0;
+    }
+    if (b->target->path.len == 0)
+        return sip_uri_parse(b->target->uri, uri);
+    struct slice rest = b->target->path, element;
+    struct sip_name_addr na;
+    if (!sip_list_next(&rest, &element) || sip_name_addr_parse(element, &na) < 0)
+        return ERR_PARSE;
+    return sip_uri_parse(na.uri, uri);
+}
+
+/* Too large for a datagram: by TCP, unless the URI asks for UDP (RFC 3261 18.1.1), or the device is
+ * behind a NAT that lets pass only what comes to the port of its datagrams. */
 static bool wants_stream(const struct branch *b, const struct flow_dest *dest, size_t len)
 {
     struct sip_uri uri;
     if (dest->transport != SIP_UDP || len <= PROXY_MTU || b->is_fallback)
         return false;
-    if (!flows_has(b->ctx->proxy->deps.flows, SIP_TCP, dest->remote.family))
+    if (!flows_has(b->ctx->proxy->deps.flows, SIP_TCP, dest->remote.family) ||
+        next_hop_uri(b, &uri) != 0)
         return false;
-    return sip_uri_parse(b->target->uri, &uri) < 0 || uri.transport_text.len == 0;
+    return uri.transport_text.len == 0 && (!b->target->has_dest || proxy_uri_leads_to(&uri, dest));
 }
 
 static int branch_write(struct branch *b, struct flow_dest *dest, struct slice *bytes)
@@ -115,6 +135,7 @@ static void branch_send(struct branch *b)
         return;
     }
     b->state = BRANCH_TRYING;
+    b->was_heard = false;
     set_timer_c(b);
     counter_inc(c->proxy->deps.counters, CTR_REQ_FORWARDED);
     txn_client_send(txns, b->client, (enum sip_method)c->req->method, &dest, bytes);
@@ -139,24 +160,6 @@ static void on_resolved(void *user, int err, const struct flow_dest *dests, unsi
         branch_send(b);
     }
     txn_scope_unhold(c->scope);
-}
-
-/* The URI that leads to the next hop: topmost Route left, Path of the binding, or the target
- * itself. */
-static int next_hop_uri(const struct branch *b, struct sip_uri *uri)
-{
-    const struct proxy_way *way = &b->ctx->way;
-    if (way->next_route.len != 0) {
-        *uri = way->next_uri;
-        return 0;
-    }
-    if (b->target->path.len == 0)
-        return sip_uri_parse(b->target->uri, uri);
-    struct slice rest = b->target->path, element;
-    struct sip_name_addr na;
-    if (!sip_list_next(&rest, &element) || sip_name_addr_parse(element, &na) < 0)
-        return ERR_PARSE;
-    return sip_uri_parse(na.uri, uri);
 }
 
 static void branch_run(struct branch *b)
@@ -206,28 +209,54 @@ static struct route_target *other_flow(const struct pctx *c, const struct route_
     return NULL;
 }
 
-bool branch_try_other(struct branch *b)
+static bool try_next_address(struct branch *b)
 {
-    struct pctx *c = b->ctx;
-    if (b->is_upgraded && !b->is_fallback) {
-        b->is_fallback = true;
-        branch_send(b);
-        return true;
-    }
-    if (c->is_over || b->was_cancelled)
+    if (b->dest + 1 >= b->ndests)
         return false;
-    if (b->dest + 1 < b->ndests) {
-        b->dest++;
-        b->is_upgraded = b->is_fallback = false;
-        branch_send(b);
-        return true;
-    }
-    struct route_target *t = other_flow(c, b->target);
+    b->dest++;
+    b->is_upgraded = b->is_fallback = false;
+    branch_send(b);
+    return true;
+}
+
+static bool try_other_flow(struct branch *b)
+{
+    struct route_target *t = other_flow(b->ctx, b->target);
     if (t == NULL)
         return false;
     unsigned breadth = b->breadth;
     branch_end(b);
-    return start_target(c, t, breadth);
+    return start_target(b->ctx, t, breadth);
+}
+
+bool branch_try_other(struct branch *b, int err)
+{
+    const struct pctx *c = b->ctx;
+    bool is_timeout = err == ERR_TIMEOUT;
+    /* Timer F: the sender of the request has given up too (RFC 4320). */
+    if (c->is_over || b->was_cancelled || (is_timeout && !c->is_invite))
+        return false;
+    if (b->is_upgraded && !b->is_fallback && !is_timeout) {
+        b->is_fallback = true;
+        branch_send(b);
+        return true;
+    }
+    if (try_next_address(b))
+        return true;
+    if (other_flow(c, b->target) == NULL)
+        return false;
+    branch_note_unreachable(b, err);
+    return try_other_flow(b);
+}
+
+bool branch_try_after(struct branch *b, unsigned status)
+{
+    const struct pctx *c = b->ctx;
+    if (c->is_over || b->was_cancelled)
+        return false;
+    if (status == 503)
+        return try_next_address(b);
+    return (status == 430 || (status == 408 && c->is_invite)) && try_other_flow(b);
 }
 
 /* --- all branches --- */
@@ -240,7 +269,7 @@ void branches_cancel(struct pctx *c, const struct branch *but, struct slice reas
         if (b == but || b->state == BRANCH_DONE || b->was_cancelled)
             continue;
         b->was_cancelled = true;
-        if (b->state == BRANCH_NEW || b->state == BRANCH_RESOLVING) {
+        if (b->state != BRANCH_TRYING) {
             branch_end(b);
             continue;
         }
@@ -279,29 +308,46 @@ static unsigned next_group(const struct pctx *c, struct route_target **group, un
     return n;
 }
 
+/* RFC 5393 5.3.3: what the branches under way have together never exceeds what came in. While
+ * targets are waiting half of it is kept for them. */
+static unsigned breadth_left(struct pctx *c)
+{
+    unsigned used = 0;
+    LIST_EACH(node, &c->branches)
+    if (branch_of(node)->state != BRANCH_DONE)
+        used += branch_of(node)->breadth;
+    return used < c->breadth ? c->breadth - used : 0;
+}
+
+/* One after the other, inside: nothing is decided before all have begun. */
+static void start_group(struct pctx *c, struct route_target **group, unsigned n, unsigned breadth)
+{
+    c->is_starting = true;
+    for (unsigned i = 0; i < n; i++)
+        if (!start_target(c, group[i], breadth))
+            best_take(c, &(struct best){.status = 500, .err = ERR_NOMEM});
+    c->is_starting = false;
+}
+
 bool proxy_start_next(struct pctx *c)
 {
     struct proxy *p = c->proxy;
-    struct route_target *group[PROXY_GROUP_MAX];
+    struct route_target *group[PROXY_GROUP_MAX], *more[1];
     unsigned max = p->conf->max_targets < PROXY_GROUP_MAX ? p->conf->max_targets : PROXY_GROUP_MAX;
-    if (c->breadth < max)
-        max = c->breadth; /* RFC 5393 5.3.3: no more branches at a time than breadth; the rest comes
-                             after them */
-    unsigned n = next_group(c, group, max);
+    unsigned left = breadth_left(c);
+    unsigned n = next_group(c, group, left < max ? left : max);
     if (n == 0)
         return false;
     /* Marked first: a branch that fails at once must not take its neighbour. */
     for (unsigned i = 0; i < n; i++)
         group[i]->is_tried = true;
+    bool has_more = next_group(c, more, 1) != 0;
+    if (has_more && left / 2 >= n)
+        left /= 2;
     txn_scope_hold(c->scope);
-    c->is_starting = true;
-    for (unsigned i = 0; i < n; i++)
-        if (!start_target(c, group[i], c->breadth / n))
-            best_take(c, &(struct best){.status = 500, .err = ERR_NOMEM});
-    c->is_starting = false;
-    struct route_target *more[1];
-    if (c->active != 0 && next_group(c, more, 1) != 0)
-        timer_set(p->deps.wheel, &c->serial, p->deps.wheel->now + p->conf->serial_ms);
+    start_group(c, group, n, left / n);
+    if (c->active != 0 && has_more)
+        timer_set(p->deps.wheel, &c->serial, proxy_now(p) + p->conf->serial_ms);
     if (c->active == 0)
         proxy_advance(c);
     txn_scope_unhold(c->scope);
@@ -327,6 +373,6 @@ void proxy_advance(struct pctx *c)
     timer_stop(c->proxy->deps.wheel, &c->serial);
     if (!c->is_over && proxy_start_next(c))
         return;
-    if (!c->is_final)
+    if (!c->is_final && !c->has_success)
         best_send(c);
 }

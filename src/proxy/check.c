@@ -1,19 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/proxy_int.h"
 
-/* RFC 5393 4.2.1: over everything that decides where the request goes, and nothing that changes at
- * each hop. */
-uint32_t proxy_loop_hash(struct proxy *p, const struct sip_msg *req, const struct proxy_way *way)
+static void mix_header(const struct hash_key *key, const struct sip_msg *req, enum sip_hdr_id id,
+                       uint64_t *h)
 {
-    const struct hash_key *key = p->deps.key;
-    uint64_t h = hash_slice(key, way->uri_text);
-    h = hash_mix(h ^ hash_slice(key, way->next_route));
+    for (const struct sip_hdr *hdr = sip_hdr_first(req, id); hdr != NULL;
+         hdr = sip_hdr_after(req, hdr))
+        *h = hash_mix(*h ^ hash_slice(key, sip_hdr_value(req, hdr)));
+    *h = hash_mix(*h + id);
+}
+
+/* RFC 5393 4.2.1: over everything that decides where the request goes, as it was received, and
+ * nothing that changes at each hop; not over the method, since CANCEL and the ACK of a failure have
+ * the same branch (RFC 3261 16.6 step 8). */
+uint32_t proxy_loop_hash(const struct proxy *p, const struct sip_msg *req)
+{
+    const struct hash_key *key = &p->loop_key;
+    uint64_t h = hash_slice(key, sip_get(req, req->uri));
     h = hash_mix(h ^ hash_slice(key, sip_get(req, req->call_id)));
     h = hash_mix(h ^ hash_slice(key, sip_get(req, req->from_tag)));
     h = hash_mix(h ^ hash_slice(key, sip_get(req, req->to_tag)));
-    h = hash_mix(h ^ req->cseq ^ (uint64_t)req->cseq_method << 32);
-    h = hash_mix(h ^ hash_slice(key, sip_value(req, SIP_H_PROXY_REQUIRE)));
-    h = hash_mix(h ^ hash_slice(key, sip_value(req, SIP_H_PROXY_AUTHORIZATION)));
+    h = hash_mix(h ^ req->cseq);
+    mix_header(key, req, SIP_H_ROUTE, &h);
+    mix_header(key, req, SIP_H_PROXY_REQUIRE, &h);
+    mix_header(key, req, SIP_H_PROXY_AUTHORIZATION, &h);
     return (uint32_t)h;
 }
 
@@ -41,26 +51,36 @@ static bool accepts(const struct proxy_conf *conf, struct slice tag)
     return false;
 }
 
-/* 420 with the tags we do not know (RFC 3261 16.3 step 5). */
-static void check_proxy_require(struct pctx *c, struct refusal *out)
+/* In Require of a request to ourselves: what we support as a user agent. */
+static bool is_supported(const struct pctx *c, enum sip_hdr_id id, struct slice tag)
+{
+    if (id == SIP_H_PROXY_REQUIRE)
+        return accepts(c->proxy->conf, tag);
+    return slice_ieq(tag, SLICE("path")) || slice_ieq(tag, SLICE("outbound"));
+}
+
+/* 420 with the tags we do not know (RFC 3261 16.3 step 5, 8.2.2.3). */
+void proxy_check_tags(struct pctx *c, enum sip_hdr_id id, struct refusal *out)
 {
     struct sip_iter it;
     struct slice tag;
     size_t room = 16;
-    sip_iter_init(&it, c->req, SIP_H_PROXY_REQUIRE);
+    sip_iter_init(&it, c->req, id);
     while (sip_iter_next(&it, &tag))
         room += tag.len + 2;
     struct buf b;
     char *text = NULL;
     unsigned n = 0;
-    sip_iter_init(&it, c->req, SIP_H_PROXY_REQUIRE);
+    sip_iter_init(&it, c->req, id);
     while (sip_iter_next(&it, &tag)) {
-        if (accepts(c->proxy->conf, tag))
+        if (is_supported(c, id, tag))
             continue;
         if (text == NULL) {
             text = arena_bytes(c->arena, room);
-            if (text == NULL)
+            if (text == NULL) {
+                *out = (struct refusal){500, NULL, SLICE_NONE};
                 return;
+            }
             buf_init(&b, text, room);
         }
         buf_str(&b, n++ == 0 ? "Unsupported: " : ", ");
@@ -108,14 +128,20 @@ void proxy_check(struct pctx *c, struct refusal *out)
     if (out->status == 0)
         check_breadth(c, out);
     if (out->status == 0)
-        check_proxy_require(c, out);
+        proxy_check_tags(c, SIP_H_PROXY_REQUIRE, out);
+}
+
+/* Anybody can write a To tag; what was record-routed inside a dialog brings our mark. */
+static bool is_inside_dialog(const struct pctx *c)
+{
+    return sip_in_dialog(c->req) && (c->way.is_ours_dialog || !c->proxy->conf->record_route);
 }
 
 /* sip-authenticate = all: a request outside a dialog whose From is a DN of ours with a password. */
 void proxy_check_auth(struct pctx *c, struct refusal *out)
 {
     struct proxy *p = c->proxy;
-    if (!p->conf->authenticate_all || sip_in_dialog(c->req) || c->req->method == SIP_CANCEL)
+    if (!p->conf->authenticate_all || is_inside_dialog(c))
         return;
     struct sip_name_addr from;
     struct sip_uri uri;
@@ -139,7 +165,8 @@ void proxy_check_auth(struct pctx *c, struct refusal *out)
         *out = (struct refusal){400, "Bad Proxy-Authorization", SLICE_NONE};
         return;
     }
-    counter_inc(p->deps.counters, r == AUTH_WRONG ? CTR_AUTH_FAILED : CTR_AUTH_CHALLENGED);
+    counter_inc(p->deps.counters,
+                r == AUTH_WRONG || r == AUTH_OTHER ? CTR_AUTH_FAILED : CTR_AUTH_CHALLENGED);
     size_t room = 1024 + 2 * uri.host.len;
     char *text = arena_bytes(c->arena, room);
     struct buf b;

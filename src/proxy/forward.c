@@ -47,9 +47,13 @@ static void draft_record_route(struct proxy *p, const struct outgoing *o,
                                const struct flow_dest *dest, const struct addr *local,
                                bool with_token, struct buf *b)
 {
+    char text[ROUTE_TOKEN_MAX];
+    struct buf token;
+    buf_init(&token, text, sizeof(text));
     buf_lit(b, "Record-Route: <sip:");
     if (with_token) {
-        route_token_write(p->deps.route, dest, b);
+        route_token_write(p->deps.route, dest, &token);
+        buf_slice(b, buf_get(&token));
         buf_char(b, '@');
     }
     write_host(p, local, false, b);
@@ -57,17 +61,18 @@ static void draft_record_route(struct proxy *p, const struct outgoing *o,
         buf_lit(b, ";transport=");
         buf_slice(b, sip_transport_param(dest->transport));
     }
-    buf_lit(b, ";lr;hf-mark=");
-    buf_hex(b, proxy_dialog_mark(p, o->req), 16);
+    buf_lit(b, ";lr;" PROXY_MARK "=");
+    buf_hex(b, proxy_mark(p, o->req, buf_get(&token)), PROXY_MARK_LEN);
     buf_lit(b, ">\r\n");
 }
 
 /* Does the address in this URI lead where `dest` leads? Else later requests need a token to find
  * the flow. */
-static bool uri_leads_to(const struct sip_uri *uri, const struct flow_dest *dest)
+bool proxy_uri_leads_to(const struct sip_uri *uri, const struct flow_dest *dest)
 {
     struct addr a;
-    return dest->transport == SIP_UDP && uri->transport_text.len == 0 &&
+    return dest->transport == SIP_UDP && uri->maddr.len == 0 &&
+           (uri->transport_text.len == 0 || uri->transport == SIP_UDP) &&
            addr_parse_ip(uri->host, uri->port != 0 ? uri->port : 5060, &a) == 0 &&
            addr_eq(&a, &dest->remote);
 }
@@ -80,7 +85,18 @@ static bool contact_leads_to(const struct sip_msg *req, const struct flow_dest *
     struct slice element;
     sip_iter_init(&it, req, SIP_H_CONTACT);
     return sip_iter_next(&it, &element) && sip_name_addr_parse(element, &na) == 0 &&
-           sip_uri_parse(na.uri, &uri) == 0 && uri_leads_to(&uri, dest);
+           sip_uri_parse(na.uri, &uri) == 0 && proxy_uri_leads_to(&uri, dest);
+}
+
+/* Is the sender the end of the dialog, and not a proxy behind which that end sits? */
+static bool came_direct(const struct sip_msg *req)
+{
+    struct sip_iter it;
+    struct slice element;
+    if (sip_hdr_first(req, SIP_H_RECORD_ROUTE) != NULL)
+        return false;
+    sip_iter_init(&it, req, SIP_H_VIA);
+    return sip_iter_next(&it, &element) && !sip_iter_next(&it, &element);
 }
 
 /* RFC 3261 16.6 step 4; two values where the sides differ (RFC 5658), and where a side is reached
@@ -93,19 +109,13 @@ static void edit_record_route(struct proxy *p, struct sip_edit *e, const struct 
         return;
     size_t at = b->len;
     struct flow_dest from;
+    struct sip_uri uri;
     flow_response_dest(o->origin, &o->req->via, &from);
     from.local = o->origin->local;
-    const struct sip_uri *uri = &o->way->uri;
-    struct sip_uri target_uri;
-    if (o->target != NULL && sip_uri_parse(o->target->uri, &target_uri) == 0)
-        uri = &target_uri;
-    /* Behind another proxy the flow does not belong to the end of the dialog, and its Record-Route
-     * leads there. */
-    bool is_first_hop = sip_hdr_first(o->req, SIP_H_RECORD_ROUTE) == NULL;
-    bool is_last_hop = o->way->next_route.len == 0 &&
-                       (o->target == NULL || o->target->path.len == 0);
-    bool token_from = is_first_hop && !contact_leads_to(o->req, &from);
-    bool token_to = is_last_hop && !uri_leads_to(uri, o->dest);
+    bool token_from = came_direct(o->req) && !contact_leads_to(o->req, &from);
+    /* A registered device; what was resolved is found again by its own Contact. */
+    bool token_to = o->target != NULL && o->target->has_dest &&
+                    (sip_uri_parse(o->target->uri, &uri) < 0 || !proxy_uri_leads_to(&uri, o->dest));
     bool differ = from.transport != o->dest->transport || !addr_eq(&from.local, &out_local->addr);
     if (differ || token_from || token_to)
         draft_record_route(p, o, o->dest, &out_local->addr, token_to, b);

@@ -1,38 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Route preprocessing: RFC 3261 16.4. */
 #include "proxy/proxy_int.h"
-
-/* Our Record-Route carries "hf-mark=" with this number: it says to ourselves that the dialog (its
- * Call-ID) went through us, so that nobody else can have us relay by making up a Route. */
-uint64_t proxy_dialog_mark(struct proxy *p, const struct sip_msg *req)
-{
-    return hash_slice(p->deps.key, sip_get(req, req->call_id));
-}
-
-static bool mark_is_right(struct proxy *p, const struct sip_msg *req, const struct sip_uri *uri)
-{
-    struct slice mark;
-    char text[16];
-    struct buf b;
-    if (!sip_param_find(uri->params, SLICE("hf-mark"), &mark))
-        return false;
-    buf_init(&b, text, sizeof(text));
-    buf_hex(&b, proxy_dialog_mark(p, req), 16);
-    return slice_eq(mark, buf_get(&b));
-}
-
-/* What one Route of ours tells. */
-static void learn(struct proxy *p, const struct sip_msg *req, const struct sip_uri *uri,
-                  struct proxy_way *way)
-{
-    if (mark_is_right(p, req, uri))
-        way->is_ours_dialog = true;
-    way->has_token = route_token_parse(p->deps.route, uri->user, &way->token) == 0;
-}
 
 static bool route_element_uri(struct slice element, struct sip_uri *uri)
 {
     struct sip_name_addr na;
     return sip_name_addr_parse(element, &na) == 0 && sip_uri_parse(na.uri, uri) == 0;
+}
+
+/* A number is at home wherever it is asked for, but no Route leads to it. */
+static bool is_our_route(struct proxy *p, const struct sip_uri *uri)
+{
+    return uri->scheme != SIP_SCHEME_TEL && route_is_ours(p->deps.route, uri);
 }
 
 /* A strict router in front of us (RFC 2543) has put our Record-Route into the Request-URI and the
@@ -41,36 +20,81 @@ static int undo_strict(struct proxy *p, const struct sip_msg *req, struct proxy_
 {
     struct sip_iter it;
     struct slice element, last = SLICE_NONE;
+    if (!way->uri.lr || !route_is_ours(p->deps.route, &way->uri))
+        return 0;
     sip_iter_init(&it, req, SIP_H_ROUTE);
     while (sip_iter_next(&it, &element))
         last = element;
-    if (last.len == 0 || !way->uri.lr || !route_is_ours(p->deps.route, &way->uri))
+    if (last.len == 0)
         return 0;
     struct sip_uri uri;
     if (!route_element_uri(last, &uri))
         return ERR_PARSE;
-    learn(p, req, &way->uri, way);
+    proxy_learn(p, req, &way->uri, way);
     way->uri = uri;
     way->uri_text = uri.text;
     way->strict_popped = true;
     return 0;
 }
 
-int proxy_prepare(struct proxy *p, const struct sip_msg *req, struct proxy_way *way)
+/* maddr names us: it, the port and the transport have brought the request here and are done with.
+ */
+static int strip_maddr(struct proxy *p, struct arena *arena, struct proxy_way *way)
 {
-    *way = (struct proxy_way){0};
-    way->uri_text = sip_get(req, req->uri);
-    if (sip_uri_parse(way->uri_text, &way->uri) < 0)
-        return ERR_PARSE;
-    int err = undo_strict(p, req, way);
-    if (err < 0)
-        return err;
-    unsigned total = 0;
+    struct sip_uri here = way->uri;
+    here.host = way->uri.maddr;
+    if (here.maddr.len == 0 || !route_is_ours(p->deps.route, &here))
+        return 0;
+    size_t room = way->uri_text.len + 1;
+    char *text = arena_bytes(arena, room);
+    struct buf b;
+    buf_init(&b, text, text != NULL ? room : 0);
+    buf_slice(&b, way->uri.scheme_text);
+    buf_char(&b, ':');
+    if (way->uri.user.len != 0) {
+        buf_slice(&b, way->uri.user);
+        if (way->uri.password.len != 0) {
+            buf_char(&b, ':');
+            buf_slice(&b, way->uri.password);
+        }
+        buf_char(&b, '@');
+    }
+    buf_slice(&b, way->uri.host);
+    struct slice rest = way->uri.params, name, value;
+    while (sip_param_next(&rest, &name, &value)) {
+        if (slice_ieq(name, SLICE("maddr")) || slice_ieq(name, SLICE("transport")))
+            continue;
+        buf_char(&b, ';');
+        buf_slice(&b, name);
+        if (value.len != 0) {
+            buf_char(&b, '=');
+            buf_slice(&b, value);
+        }
+    }
+    if (b.overflow)
+        return ERR_NOMEM;
+    way->uri_text = buf_get(&b);
+    return sip_uri_parse(way->uri_text, &way->uri);
+}
+
+static unsigned count_routes(const struct sip_msg *req)
+{
     struct sip_iter it;
     struct slice element;
+    unsigned n = 0;
     sip_iter_init(&it, req, SIP_H_ROUTE);
     while (sip_iter_next(&it, &element))
-        total++;
+        n++;
+    return n;
+}
+
+/* All of the topmost Routes that are ours: both of a double Record-Route (RFC 5658), and those of
+ * each time when the request has spiralled through us. */
+static int pop_routes(struct proxy *p, const struct sip_msg *req, struct proxy_way *way)
+{
+    unsigned total = count_routes(req);
+    struct sip_iter it;
+    struct slice element;
     if (way->strict_popped)
         total--; /* the last one is the Request-URI now */
     sip_iter_init(&it, req, SIP_H_ROUTE);
@@ -78,8 +102,8 @@ int proxy_prepare(struct proxy *p, const struct sip_msg *req, struct proxy_way *
         struct sip_uri uri;
         if (!route_element_uri(element, &uri))
             return ERR_PARSE;
-        if (way->popped < PROXY_OUR_ROUTES_MAX && route_is_ours(p->deps.route, &uri)) {
-            learn(p, req, &uri, way);
+        if (way->popped < PROXY_OUR_ROUTES_MAX && is_our_route(p, &uri)) {
+            proxy_learn(p, req, &uri, way);
             way->popped++;
             continue;
         }
@@ -89,4 +113,33 @@ int proxy_prepare(struct proxy *p, const struct sip_msg *req, struct proxy_way *
         break;
     }
     return 0;
+}
+
+int proxy_prepare(struct proxy *p, const struct sip_msg *req, struct arena *arena,
+                  struct proxy_way *way)
+{
+    *way = (struct proxy_way){.uri = req->ruri, .uri_text = sip_get(req, req->uri)};
+    int err = 0;
+    if (sip_hdr_first(req, SIP_H_ROUTE) != NULL)
+        err = undo_strict(p, req, way);
+    if (err == 0)
+        err = strip_maddr(p, arena, way);
+    if (err == 0 && sip_hdr_first(req, SIP_H_ROUTE) != NULL)
+        err = pop_routes(p, req, way);
+    return err;
+}
+
+bool proxy_is_for_registrar(struct proxy *p, const struct sip_msg *req)
+{
+    struct sip_iter it;
+    struct slice element;
+    struct sip_uri uri;
+    if (req->method != SIP_REGISTER || req->ruri.scheme != SIP_SCHEME_SIP ||
+        !route_is_ours(p->deps.route, &req->ruri))
+        return false;
+    sip_iter_init(&it, req, SIP_H_ROUTE);
+    while (sip_iter_next(&it, &element))
+        if (!route_element_uri(element, &uri) || !is_our_route(p, &uri))
+            return false;
+    return true;
 }

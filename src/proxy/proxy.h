@@ -30,9 +30,10 @@ struct proxy_conf {
     bool via_address;       /* resolve-host: an address in Via instead of host_name */
     struct slice host_name; /* of this machine */
     bool authenticate_all;  /* sip-authenticate = all */
-    bool answer_only;       /* draining: new requests outside dialogs get 503 */
-    uint32_t max_breadth;   /* RFC 5393 default for requests without one: 60 */
-    uint32_t max_targets;   /* of one request */
+    bool reopens;         /* sip-enable-tcp-keep-alive: a failure means that reopening failed too */
+    bool answer_only;     /* draining: new requests outside dialogs get 503 */
+    uint32_t max_breadth; /* RFC 5393 default for requests without one: 60 */
+    uint32_t max_targets; /* of one request */
     uint32_t serial_ms; /* how long one of several targets tried in turn may ring, fork = sequential
                            or q */
 };
@@ -56,6 +57,9 @@ void proxy_free(struct proxy **p);
 void proxy_set_conf(struct proxy *p,
                     const struct proxy_conf *conf); /* borrowed until the next call */
 
+/* Is this REGISTER for a domain of ours, with no Route left but our own? Then it is the
+ * registrar's. */
+bool proxy_is_for_registrar(struct proxy *p, const struct sip_msg *req);
 /* A request that no transaction knows (TXN_NEW), but REGISTER for a domain of ours. */
 void proxy_on_request(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin);
 /* ACK without a transaction: forwarded without state (RFC 3261 16.11). */

@@ -18,9 +18,15 @@
 #define PROXY_GROUP_MAX      32   /* targets at a time */
 #define PROXY_OUR_ROUTES_MAX 8    /* of our own Record-Route values taken from one request */
 
+#define PROXY_MARK           "hf-mark" /* parameter of our Record-Route */
+#define PROXY_MARK_LEN       16        /* hex digits */
+#define PROXY_GIVE_UP_MS     32000 /* a 2xx is repeated by its sender so long (RFC 3261 13.3.1.4) */
+
 struct proxy {
     const struct proxy_conf *conf;
     struct proxy_deps deps;
+    /* Keys of their own: what peers see of one hash says nothing about another. */
+    struct hash_key mark_key, loop_key;
     struct log_limit oos_limit;
 };
 
@@ -41,8 +47,7 @@ struct proxy_way {
 enum branch_state {
     BRANCH_NEW,
     BRANCH_RESOLVING,
-    BRANCH_TRYING,  /* sent, nothing but 100 */
-    BRANCH_RINGING, /* a provisional response above 100 */
+    BRANCH_TRYING, /* sent */
     BRANCH_DONE,
 };
 
@@ -67,6 +72,7 @@ struct branch {
     uint64_t client; /* transaction */
     enum branch_state state;
     bool was_cancelled;
+    bool was_heard;        /* a provisional response came, 100 included */
     bool is_fallback;      /* sent by UDP after a stream could not be opened, or needs none */
     bool is_upgraded;      /* sent by TCP for its size */
     unsigned ndests, dest; /* of dests; dest: the one in use */
@@ -103,10 +109,10 @@ struct pctx {
     uint32_t breadth;    /* Max-Breadth we may use */
     bool is_invite;
     bool is_dialog_forming; /* Record-Route is of use */
-    unsigned unreachable;   /* targets whose every way failed */
     bool is_starting;       /* inside proxy_start_next: nothing is decided yet */
     bool has_answered;      /* a provisional response above 100 or a final one went upstream */
     bool is_final;          /* a final response went upstream */
+    bool has_success;       /* a 2xx came; without memory to forward it, it has not gone upstream */
     bool is_over;           /* no new branches: cancelled, 2xx or 6xx */
 };
 
@@ -118,12 +124,25 @@ struct refusal {
     const char *reason;
     struct slice extra; /* whole header lines, in the arena */
 };
-uint32_t proxy_loop_hash(struct proxy *p, const struct sip_msg *req, const struct proxy_way *way);
+uint32_t proxy_loop_hash(const struct proxy *p, const struct sip_msg *req);
 void proxy_check(struct pctx *c, struct refusal *out);
+/* `id`: Proxy-Require or Require. */
+void proxy_check_tags(struct pctx *c, enum sip_hdr_id id, struct refusal *out);
 void proxy_check_auth(struct pctx *c, struct refusal *out);
-/* --- prep.c: RFC 3261 16.4. 0, ERR_PARSE --- */
-int proxy_prepare(struct proxy *p, const struct sip_msg *req, struct proxy_way *way) WARN_UNUSED;
-uint64_t proxy_dialog_mark(struct proxy *p, const struct sip_msg *req);
+/* --- prep.c: RFC 3261 16.4. 0, ERR_PARSE, ERR_NOMEM --- */
+int proxy_prepare(struct proxy *p, const struct sip_msg *req, struct arena *arena,
+                  struct proxy_way *way) WARN_UNUSED;
+
+/* --- mark.c --- */
+/* The mark for a Record-Route with that user part, in a request that may begin a dialog. */
+uint64_t proxy_mark(const struct proxy *p, const struct sip_msg *req, struct slice user);
+/* What a Route of ours tells: into is_ours_dialog, has_token and token. */
+void proxy_learn(struct proxy *p, const struct sip_msg *req, const struct sip_uri *uri,
+                 struct proxy_way *way);
+/* A flow named some time ago may be gone: the device's newer registration is asked. The target, if
+ * given, learns the DN when this is the only way to it. */
+void proxy_refresh_token(struct proxy *p, struct arena *arena, const struct sip_msg *req,
+                         struct proxy_way *way, struct route_target *t);
 
 /* --- forward.c: RFC 3261 16.6 --- */
 struct outgoing {
@@ -140,15 +159,18 @@ struct outgoing {
 /* The request as it is to be sent, in the arena. 0, ERR_NOMEM, ERR_LIMIT, ERR_NO_ROUTE. */
 int proxy_write_request(struct proxy *p, struct arena *arena, const struct outgoing *o,
                         struct slice *out) WARN_UNUSED;
-/* How large it becomes is decided by the transport: which one is to be used for that many bytes
- * (18.1.1). */
+/* Does the address in this URI lead where `dest` leads? */
+bool proxy_uri_leads_to(const struct sip_uri *uri, const struct flow_dest *dest);
 
 /* --- branch.c --- */
 void branch_end(struct branch *b); /* DONE; timers stopped, look-up cancelled */
-void branch_on_provisional(struct branch *b);
-/* After a failure: the same by UDP, the next address, another flow of that device. False: nothing
- * is left. */
-bool branch_try_other(struct branch *b);
+void branch_on_provisional(struct branch *b, unsigned status);
+/* After a failure without a response: the same by UDP, the next address, another flow of that
+ * device. False: nothing is left. */
+bool branch_try_other(struct branch *b, int err);
+/* After a response that says no more than that this way is of no use: 503 leads to the next address
+ * (RFC 3263 4.3), 430 and 408 to another flow of that device (RFC 5626 7). */
+bool branch_try_after(struct branch *b, unsigned status);
 /* CANCEL for all that are under way, with `reason`: whole header lines or empty. */
 void branches_cancel(struct pctx *c, const struct branch *but, struct slice reason);
 void proxy_on_serial(struct timer *t, uint64_t now);
@@ -163,12 +185,22 @@ void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
 void proxy_on_failed(void *ctx, uint64_t client, int err);
 void proxy_on_linger(void *ctx, void *small);
 void branch_failed(struct branch *b, int err);
+/* Takes a DN out of service when no target of the request can be reached. */
+void branch_note_unreachable(struct branch *b, int err);
 /* `candidate` becomes the best response when it ranks higher (RFC 3261 16.7 step 6); copied. */
 void best_take(struct pctx *c, const struct best *candidate);
 void best_send(struct pctx *c);
 
-/* Answers the request by ourselves and counts it. */
+/* Answers the request by ourselves; where there is no memory to keep the answer, the transaction is
+ * forgotten, so that a repeated request begins anew. */
+void proxy_reply(struct pctx *c, unsigned status, struct slice reason, struct slice extra);
+/* The same with a refusal, counted. */
 void proxy_refuse(struct pctx *c, const struct refusal *why);
+/* The loop's clock: the wheel's own may have stood still while the loop slept. */
+static inline uint64_t proxy_now(const struct proxy *p)
+{
+    return flows_time(p->deps.flows);
+}
 
 static inline struct branch *branch_of(struct list *node)
 {

@@ -11,6 +11,21 @@ const struct txn_tu proxy_tu = {
     .on_linger = proxy_on_linger,
 };
 
+static struct hash_key derived_key(const struct hash_key *key, const char *purpose)
+{
+    char text[16];
+    struct buf b;
+    struct hash_key out;
+    buf_init(&b, text, sizeof(text));
+    buf_str(&b, "proxy ");
+    buf_str(&b, purpose);
+    buf_char(&b, '0');
+    out.k0 = hash_slice(key, buf_get(&b));
+    text[b.len - 1] = '1';
+    out.k1 = hash_slice(key, buf_get(&b));
+    return out;
+}
+
 int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps, struct proxy **out)
 {
     struct proxy *p = mem_zalloc(sizeof(*p));
@@ -18,6 +33,8 @@ int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps, stru
         return ERR_NOMEM;
     p->conf = conf;
     p->deps = *deps;
+    p->mark_key = derived_key(deps->key, "mark");
+    p->loop_key = derived_key(deps->key, "loop");
     *out = p;
     return 0;
 }
@@ -39,7 +56,12 @@ static void context_end(struct pctx *c)
     timer_stop(wheel, &c->trying);
     timer_stop(wheel, &c->serial);
     LIST_EACH(node, &c->branches)
-    timer_stop(wheel, &branch_of(node)->timer_c);
+    {
+        struct branch *b = branch_of(node);
+        timer_stop(wheel, &b->timer_c);
+        if (b->state == BRANCH_RESOLVING)
+            route_resolve_cancel(&b->query); /* only when everything ends */
+    }
 }
 
 static void on_end(void *ctx)
@@ -62,20 +84,27 @@ static void on_trying(struct timer *t, uint64_t now)
 {
     struct pctx *c = container_of(t, struct pctx, trying);
     (void)now;
+    if (c->has_success) {
+        /* The 2xx that could not be forwarded did not come again. */
+        proxy_refuse(c, &(struct refusal){500, NULL, SLICE_NONE});
+        return;
+    }
+    /* Without memory for it the request is repeated, and answered when there is a response. */
     (void)!txn_reply(c->proxy->deps.txns, c->server, 100, SLICE_NONE, SLICE_NONE);
 }
 
-/* The context of a new request, or NULL: then the request has been answered without one. */
+/* The context of a new request, or NULL: then the request has been answered without one, by
+ * `status`. */
 static struct pctx *context_new(struct proxy *p, const struct sip_msg *req,
-                                const struct flow_origin *origin)
+                                const struct flow_origin *origin, unsigned status)
 {
     struct txns *txns = p->deps.txns;
     uint64_t server;
     void *ctx;
     int err = txn_server_new(txns, req, origin, &proxy_tu, sizeof(struct pctx), &ctx, &server);
     if (err != 0) {
-        counter_inc(p->deps.counters, CTR_TXN_TABLE_FULL);
-        txn_reply_stateless(txns, req, origin, 503, SLICE_NONE, SLICE("Retry-After: 5\r\n"));
+        txn_reply_stateless(txns, req, origin, status, SLICE_NONE,
+                            status == 503 ? SLICE("Retry-After: 5\r\n") : SLICE_NONE);
         return NULL;
     }
     struct pctx *c = ctx;
@@ -117,41 +146,19 @@ static void answer_self(struct pctx *c)
         proxy_refuse(c, &(struct refusal){503, "Draining", SLICE_NONE});
         return;
     }
+    struct refusal why = {0};
+    proxy_check_tags(c, SIP_H_REQUIRE, &why); /* here we are the user agent: RFC 3261 8.2.2.3 */
+    if (why.status != 0) {
+        proxy_refuse(c, &why);
+        return;
+    }
     c->is_final = true;
-    (void)!txn_reply(c->proxy->deps.txns, c->server, 200, SLICE_NONE,
-                     SLICE("Allow: " OUR_METHODS
-                           "\r\nAccept: application/sdp\r\nSupported: path, outbound\r\n"));
+    proxy_reply(c, 200, SLICE_NONE,
+                SLICE("Allow: " OUR_METHODS
+                      "\r\nAccept: application/sdp\r\nSupported: path, outbound\r\n"));
 }
 
 /* --- targets --- */
-
-/* Inside a dialog the URI is the device's own address, behind which a connection of a moment ago
- * may be gone; the flow that our Route names is the way to it, or the one with which it has
- * registered anew. */
-static void refresh_token(struct pctx *c)
-{
-    struct proxy *p = c->proxy;
-    struct sip_name_addr to;
-    struct sip_uri uri;
-    struct slice name;
-    struct dn_info dn;
-    struct flow_dest *token = &c->way.token;
-    if (token->flow == 0 || flows_is_alive(p->deps.flows, token->flow))
-        return;
-    if (sip_name_addr_parse(sip_value(c->req, SIP_H_TO), &to) < 0 ||
-        sip_uri_parse(to.uri, &uri) < 0 || route_dn_of(p->deps.route, &uri, c->arena, &name) != 0 ||
-        dn_find(p->deps.dir, name, p->deps.wall(p->deps.user), c->arena, &dn) != 0)
-        return;
-    for (unsigned i = 0; i < dn.nbindings; i++) {
-        const struct dn_way *way = &dn.bindings[i].way;
-        if (way->transport != token->transport || !addr_eq_ip(&way->remote, &token->remote))
-            continue;
-        token->flow = way->flow;
-        token->remote = way->remote;
-        token->alt_port = way->alt_port;
-        return;
-    }
-}
 
 static int single_target(struct pctx *c, bool with_token)
 {
@@ -161,7 +168,7 @@ static int single_target(struct pctx *c, bool with_token)
     t->uri = c->way.uri_text;
     t->q = 1000;
     if (with_token) {
-        refresh_token(c);
+        proxy_refresh_token(c->proxy, c->arena, c->req, &c->way, t);
         t->has_dest = true;
         t->dest = c->way.token;
     }
@@ -184,8 +191,7 @@ static int find_targets(struct pctx *c)
         c->set.reason = "Relaying Denied";
         return 0;
     }
-    /* A token is a way we gave out ourselves: an edge's flow (RFC 5626 5.3), or one end of a
-     * dialog. */
+    /* A token is a way we gave out ourselves: one end of this dialog. */
     if (way->has_token)
         return single_target(c, true);
     return route_lookup(p->deps.route, &way->uri, may_relay, c->arena, &c->set);
@@ -235,41 +241,50 @@ static void route_request(struct pctx *c)
         refuse_set(c);
     } else {
         uint32_t wait = c->is_invite ? PROXY_TRYING_MS : PROXY_LATE_TRYING_MS;
-        timer_set(p->deps.wheel, &c->trying, p->deps.wheel->now + wait);
+        timer_set(p->deps.wheel, &c->trying, proxy_now(p) + wait);
         proxy_advance(c);
     }
 }
 
 void proxy_on_request(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin)
 {
-    struct pctx *c = context_new(p, req, origin);
+    struct pctx *c = context_new(p, req, origin, 503);
     if (c == NULL)
         return;
-    if (proxy_prepare(p, c->req, &c->way) < 0) {
-        proxy_refuse(c, &(struct refusal){400, "Bad Route or Request-URI", SLICE_NONE});
+    int err = proxy_prepare(p, c->req, c->arena, &c->way);
+    if (err != 0) {
+        struct refusal why = {400, "Bad Route or Request-URI", SLICE_NONE};
+        if (err == ERR_NOMEM)
+            why = (struct refusal){500, NULL, SLICE_NONE};
+        proxy_refuse(c, &why);
         return;
     }
-    c->loop = proxy_loop_hash(p, c->req, &c->way);
+    c->loop = proxy_loop_hash(p, c->req);
     route_request(c);
 }
 
-/* --- CANCEL: RFC 3261 16.10 --- */
+/* --- CANCEL: RFC 3261 9.2, 16.10 --- */
+
+/* Answered here also when it names nothing: a CANCEL forwarded without state would carry a branch
+ * that nobody downstream knows, since no INVITE is forwarded without state. */
+static void answer_cancel(struct proxy *p, const struct sip_msg *cancel,
+                          const struct flow_origin *origin, unsigned status)
+{
+    struct pctx *own = context_new(p, cancel, origin, status);
+    if (own == NULL)
+        return;
+    own->is_final = true;
+    if (status >= 300)
+        counter_inc(p->deps.counters, CTR_REQ_REJECTED);
+    proxy_reply(own, status, SLICE_NONE, SLICE_NONE);
+}
 
 void proxy_on_cancel(struct proxy *p, const struct sip_msg *cancel,
                      const struct flow_origin *origin, uint64_t invite)
 {
-    struct txns *txns = p->deps.txns;
-    struct pctx *own = context_new(p, cancel, origin);
-    if (own == NULL)
-        return;
-    struct pctx *c = invite != 0 ? txn_server_ctx(txns, invite, &proxy_tu) : NULL;
-    if (c == NULL) {
-        proxy_refuse(own, &(struct refusal){481, NULL, SLICE_NONE});
-        return;
-    }
-    own->is_final = true;
-    (void)!txn_reply(txns, own->server, 200, SLICE_NONE, SLICE_NONE);
-    if (c->is_final)
+    answer_cancel(p, cancel, origin, invite != 0 ? 200 : 481);
+    struct pctx *c = invite != 0 ? txn_server_ctx(p->deps.txns, invite, &proxy_tu) : NULL;
+    if (c == NULL || c->is_final || c->has_success)
         return;
     c->is_over = true;
     timer_stop(p->deps.wheel, &c->serial);

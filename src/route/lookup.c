@@ -104,7 +104,8 @@ int route_lookup(struct route *r, const struct sip_uri *uri, bool may_relay, str
                  struct route_set *set)
 {
     *set = (struct route_set){0};
-    if (route_is_ours(r, uri))
+    /* RFC 3261 16.5: maddr names the one and only target. */
+    if (uri->maddr.len == 0 && route_is_ours(r, uri))
         return lookup_dn(r, uri, arena, set);
     if (!may_relay) {
         refuse(set, 403, "Relaying Denied");

@@ -9,6 +9,8 @@ int route_new(const struct route_conf *conf, const struct route_deps *deps, stru
         return ERR_NOMEM;
     r->conf = conf;
     r->deps = *deps;
+    r->token_key = (struct hash_key){hash_slice(deps->key, SLICE("route token0")),
+                                     hash_slice(deps->key, SLICE("route token1"))};
     *out = r;
     return 0;
 }
@@ -48,18 +50,30 @@ bool route_is_ours(struct route *r, const struct sip_uri *uri)
         return false;
     const struct route_conf *c = r->conf;
     struct addr a;
+    bool our_port = uri->port == 0 || uri->port == c->sip_port;
+    /* An address that is listed may be that of the NAT in front of us, with others behind it. */
     if (addr_parse_ip(uri->host, uri->port, &a) == 0)
-        return flows_is_us(r->deps.flows, &a) || is_listed(c->domains, c->ndomains, uri->host);
+        return flows_is_us(r->deps.flows, &a) ||
+               (our_port && is_listed(c->domains, c->ndomains, uri->host));
     struct slice host = without_dot(uri->host);
     if (is_listed(c->domains, c->ndomains, host))
         return true;
-    bool our_port = uri->port == 0 || uri->port == c->sip_port;
     return our_port && is_listed(c->own_names, c->nown_names, host);
 }
 
 bool route_may_relay(const struct route *r, const struct addr *from)
 {
     return addr_nets_have(r->conf->relay_from, r->conf->nrelay_from, from);
+}
+
+/* RFC 3966 5.1.1: hyphens, dots and brackets of a number are for the eye only. */
+static struct slice without_separators(struct slice number, char *text)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < number.len; i++)
+        if (memchr("-.()", number.ptr[i], 4) == NULL)
+            text[n++] = number.ptr[i];
+    return slice_of(text, n);
 }
 
 int route_dn_of(struct route *r, const struct sip_uri *uri, struct arena *arena, struct slice *dn)
@@ -70,6 +84,10 @@ int route_dn_of(struct route *r, const struct sip_uri *uri, struct arena *arena,
     if (text == NULL)
         return ERR_NOMEM;
     struct buf b;
+    if (uri->scheme == SIP_SCHEME_TEL) {
+        *dn = without_separators(uri->user, text);
+        return 0;
+    }
     buf_init(&b, text, uri->user.len); /* unescaping never grows */
     if (sip_unescape(uri->user, &b) < 0)
         return ERR_NOT_FOUND;

@@ -59,7 +59,8 @@ struct route_target {
     unsigned q;        /* 0 to 1000 */
     bool has_dest;     /* `dest` is known; else it has to be resolved */
     bool is_voip_service;
-    bool is_tried;     /* the proxy's: a branch took it */
+    bool is_tried;       /* the proxy's: a branch took it */
+    bool is_unreachable; /* the proxy's: no way leads there */
     bool is_device; /* registered binding or DN with a contact: its failure says the DN is out of
                        service */
     uint32_t
@@ -83,6 +84,7 @@ struct route_set {
  * ERR_NOMEM. */
 int route_lookup(struct route *r, const struct sip_uri *uri, bool may_relay, struct arena *arena,
                  struct route_set *set) WARN_UNUSED;
+void route_dest_of_way(const struct dn_way *way, bool no_reopen, struct flow_dest *out);
 /* May `from` have requests relayed (relay-from)? */
 bool route_may_relay(const struct route *r, const struct addr *from);
 

@@ -10,10 +10,10 @@
 struct route {
     const struct route_conf *conf;
     struct route_deps deps;
+    struct hash_key token_key; /* its own: what peers see of other hashes says nothing about it */
 };
 
 /* transport parameter, else UDP; ERR_UNSUPPORTED where this proxy has no such transport. */
 int route_transport(const struct sip_uri *uri, uint8_t *out) WARN_UNUSED;
-void route_dest_of_way(const struct dn_way *way, bool no_reopen, struct flow_dest *out);
 
 #endif

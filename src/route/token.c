@@ -32,7 +32,7 @@ void route_token_write(struct route *r, const struct flow_dest *dest, struct buf
     put(raw + 10, dest->remote.port, 2);
     put(raw + 12, dest->alt_port, 2);
     memcpy(raw + HEAD, dest->remote.ip, ip);
-    put(raw + HEAD + ip, hash_bytes(r->deps.key, raw, HEAD + ip), MAC);
+    put(raw + HEAD + ip, hash_bytes(&r->token_key, raw, HEAD + ip), MAC);
     buf_lit(out, "hf");
     for (unsigned i = 0; i < HEAD + ip + MAC; i++)
         buf_hex(out, raw[i], 2);
@@ -69,7 +69,7 @@ int route_token_parse(struct route *r, struct slice user, struct flow_dest *out)
         return ERR_NOT_FOUND;
     unsigned ip = raw[9] == ADDR_IP6 ? 16 : 4;
     if (len != HEAD + ip + MAC ||
-        get(raw + HEAD + ip, MAC) != hash_bytes(r->deps.key, raw, HEAD + ip))
+        get(raw + HEAD + ip, MAC) != hash_bytes(&r->token_key, raw, HEAD + ip))
         return ERR_NOT_FOUND;
     *out = (struct flow_dest){
         .flow = get(raw, 8),

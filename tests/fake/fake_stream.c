@@ -386,7 +386,7 @@ void fake_streams_expire(struct net_loop *loop)
         struct net_stream *s = container_of(node, struct net_stream, node);
         if (death_of(s) <= loop->now) {
             s->is_told = true;
-            tell_end(s, ERR_TIMEOUT);
+            tell_end(s, -ETIMEDOUT);
             return;
         }
     }

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What our Record-Route says to ourselves: "hf-mark=" and, in the user part, the token of a flow.
+ */
+#include "proxy/proxy_int.h"
+
+/* One keyed number over Call-ID, the tag of whoever began the dialog, and the user part of the
+ * value: so neither mark nor token serves in another dialog, or with another token. */
+static uint64_t mark_of(const struct proxy *p, const struct sip_msg *req, struct slice tag,
+                        struct slice user)
+{
+    const struct hash_key *key = &p->mark_key;
+    uint64_t parts[3] = {
+        hash_slice(key, sip_get(req, req->call_id)),
+        hash_slice(key, tag),
+        hash_slice(key, user),
+    };
+    return hash_bytes(key, parts, sizeof(parts));
+}
+
+uint64_t proxy_mark(const struct proxy *p, const struct sip_msg *req, struct slice user)
+{
+    return mark_of(p, req, sip_get(req, req->from_tag), user);
+}
+
+static bool is_equal(struct slice text, uint64_t mark)
+{
+    char storage[PROXY_MARK_LEN];
+    struct buf b;
+    buf_init(&b, storage, sizeof(storage));
+    buf_hex(&b, mark, PROXY_MARK_LEN);
+    return slice_eq(text, buf_get(&b));
+}
+
+/* Only for requests inside a dialog: whoever has seen a mark may go on with that dialog and cannot
+ * begin another one with it. */
+static bool is_marked(const struct proxy *p, const struct sip_msg *req, const struct sip_uri *uri)
+{
+    struct slice mark;
+    if (!sip_in_dialog(req) || !sip_param_find(uri->params, SLICE(PROXY_MARK), &mark))
+        return false;
+    return is_equal(mark, mark_of(p, req, sip_get(req, req->from_tag), uri->user)) ||
+           is_equal(mark, mark_of(p, req, sip_get(req, req->to_tag), uri->user));
+}
+
+void proxy_learn(struct proxy *p, const struct sip_msg *req, const struct sip_uri *uri,
+                 struct proxy_way *way)
+{
+    bool is_ours = is_marked(p, req, uri);
+    way->is_ours_dialog = way->is_ours_dialog || is_ours;
+    /* The last Route of ours faces the side to which the request goes. */
+    way->has_token = is_ours && route_token_parse(p->deps.route, uri->user, &way->token) == 0;
+    /* A NAT lets pass only what comes from the address which the device has sent to: the one that
+     * this Route names. */
+    if (way->has_token)
+        (void)!addr_parse_ip(uri->host, uri->port != 0 ? uri->port : 5060, &way->token.local);
+}
+
+/* The binding of that DN which is the device in this dialog: by its Contact, or else by the address
+ * at which the dialog reached it. */
+static const struct dn_binding *binding_of(const struct dn_info *dn, const struct sip_uri *contact,
+                                           const struct flow_dest *token)
+{
+    struct sip_uri uri;
+    for (unsigned i = 0; i < dn->nbindings; i++)
+        if (sip_uri_parse(dn->bindings[i].contact, &uri) == 0 && sip_uri_eq(&uri, contact))
+            return &dn->bindings[i];
+    for (unsigned i = 0; token->flow != 0 && i < dn->nbindings; i++) {
+        const struct dn_way *way = &dn->bindings[i].way;
+        if (way->transport == token->transport && addr_eq_ip(&way->remote, &token->remote))
+            return &dn->bindings[i];
+    }
+    return NULL;
+}
+
+void proxy_refresh_token(struct proxy *p, struct arena *arena, const struct sip_msg *req,
+                         struct proxy_way *way, struct route_target *t)
+{
+    struct sip_name_addr to;
+    struct sip_uri uri;
+    struct slice name;
+    struct dn_info dn;
+    struct flow_dest *token = &way->token;
+    if (token->flow != 0 && flows_is_alive(p->deps.flows, token->flow))
+        return;
+    if (sip_name_addr_parse(sip_value(req, SIP_H_TO), &to) < 0 || sip_uri_parse(to.uri, &uri) < 0 ||
+        route_dn_of(p->deps.route, &uri, arena, &name) != 0 ||
+        dn_find(p->deps.dir, name, p->deps.wall(p->deps.user), arena, &dn) != 0)
+        return;
+    const struct dn_binding *b = binding_of(&dn, &way->uri, token);
+    if (b == NULL)
+        return;
+    if (b->path.len == 0 && (b->way.flow != 0 || b->way.remote.family != ADDR_NONE))
+        route_dest_of_way(&b->way, dn.type == DN_VOIP_SERVICE, token);
+    if (t != NULL && dn.nbindings == 1 && dn.contact.len == 0) {
+        t->dn = name;
+        t->is_device = true;
+    }
+}
