@@ -172,9 +172,6 @@ void client_run(struct txn *t, enum fsm_event ev, const struct sip_msg *res,
 
     if ((step.actions & FSM_ILLEGAL) != 0)
         return;
-    /* The final response has been told already, and nothing is told after it. */
-    if (t->state == FSM_COMPLETED)
-        step.actions &= (uint16_t)~FSM_TELL_ERROR;
     if ((step.actions & FSM_TELL_TIMEOUT) != 0 && !t->is_cancel)
         counter_inc(x->counters, CTR_TXN_TIMEOUT);
     txn_set_state(t, (enum fsm_state)step.next);

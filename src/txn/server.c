@@ -78,8 +78,6 @@ int server_run(struct txn *t, enum fsm_event ev, int err)
         sent = send_response(t, (step.actions & FSM_RESEND) != 0 ? FLOW_SEND_RESEND : 0);
     if ((step.actions & FSM_SEND) != 0 && sent == 0 && step.next != FSM_TERMINATED)
         guard_response(t);
-    if (step.next == FSM_CONFIRMED)
-        sent_unlink(&t->sent);
     if (step.next == FSM_ACCEPTED || step.next == FSM_COMPLETED || step.next == FSM_CONFIRMED)
         scope_check(t->scope);
     tell(t, step.actions, err);

@@ -142,8 +142,10 @@ static void sweep(void (*script)(struct stage *s), bool recover)
             mem_fail_at(0);
         }
     } while (failed);
-    assert_true(n > 20);
     free(s);
+#ifdef HOLDFAST_FAULTS
+    assert_true(n > 20);
+#endif
 }
 
 static void test_cancel(void **state)
