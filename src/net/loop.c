@@ -97,11 +97,7 @@ void net_loop_free(struct net_loop **loop_ptr)
     uv_close((uv_handle_t *)&loop->connect_timer, NULL);
     while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) {
     }
-    while (loop->out_cache != NULL) {
-        struct net_out *o = loop->out_cache;
-        loop->out_cache = o->next;
-        mem_free(o);
-    }
+    net_out_cache_free(loop);
     mem_free(loop->rx);
     if (uv_loop_close(&loop->uv) != 0)
         __builtin_trap(); /* a socket was left open: our bug */

@@ -15,10 +15,11 @@
 
 #define NET_BATCH        64 /* datagrams for each recvmmsg and sendmmsg */
 #define NET_DATAGRAM_MAX 65535
-#define NET_OUT_CACHE    64   /* free buffers of streams kept by a loop */
-#define NET_OUT_SIZE     4096 /* bytes of such a buffer with its head */
-#define NET_SOURCES      64   /* remembered answers of net_source_for */
-#define NET_LOCAL_IPS    256  /* addresses of this machine that are remembered */
+#define NET_OUT_SIZE     4096       /* bytes of the smallest buffer of a stream, with its head */
+#define NET_OUT_CLASSES  7          /* each twice the one before: up to 256 KiB */
+#define NET_OUT_CACHE    (1u << 20) /* bytes of free buffers kept by a loop */
+#define NET_SOURCES      64         /* remembered answers of net_source_for */
+#define NET_LOCAL_IPS    256        /* addresses of this machine that are remembered */
 
 union net_sockaddr {
     struct sockaddr sa;
@@ -53,8 +54,8 @@ struct net_loop {
     struct list connecting; /* net_stream.node: by deadline */
     struct list ended;      /* net_stream.node: on_end is to be told */
     struct net_rx *rx;      /* receive buffers, made with the first socket */
-    struct net_out *out_cache;
-    unsigned nout_cache;
+    struct net_out *out_cache[NET_OUT_CLASSES];
+    size_t out_cached; /* bytes */
     struct net_source sources[NET_SOURCES];
     struct addr local_ips[NET_LOCAL_IPS];
     unsigned nlocal_ips;
@@ -74,6 +75,7 @@ struct net_rx {
     char bytes[NET_BATCH][NET_RX_STRIDE];
 };
 
+void net_out_cache_free(struct net_loop *loop);
 /* NULL when there is no memory. */
 struct net_rx *net_rx_get(struct net_loop *loop);
 

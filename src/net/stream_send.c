@@ -5,19 +5,29 @@
 #include "base/alloc.h"
 #include "net/stream_int.h"
 
+/* The class whose buffers hold `cap` bytes; NET_OUT_CLASSES: none does. */
+static unsigned class_of(size_t cap)
+{
+    unsigned i = 0;
+    while (i < NET_OUT_CLASSES && ((size_t)NET_OUT_SIZE << i) - sizeof(struct net_out) < cap)
+        i++;
+    return i;
+}
+
+/* Buffers come and go with every turn, so those of the common sizes are kept. */
 static struct net_out *out_new(struct net_loop *loop, size_t cap)
 {
-    const size_t common = NET_OUT_SIZE - sizeof(struct net_out);
-    if (cap <= common && loop->out_cache != NULL) {
-        struct net_out *o = loop->out_cache;
-        loop->out_cache = o->next;
-        loop->nout_cache--;
+    unsigned i = class_of(cap);
+    struct net_out *o = i < NET_OUT_CLASSES ? loop->out_cache[i] : NULL;
+    if (o != NULL) {
+        loop->out_cache[i] = o->next;
+        loop->out_cached -= o->cap;
         o->off = o->len = 0;
         return o;
     }
-    if (cap < common)
-        cap = common;
-    struct net_out *o = mem_alloc(sizeof(*o) + cap);
+    if (i < NET_OUT_CLASSES)
+        cap = ((size_t)NET_OUT_SIZE << i) - sizeof(*o);
+    o = mem_alloc(sizeof(*o) + cap);
     if (o == NULL)
         return NULL;
     o->off = o->len = 0;
@@ -27,13 +37,25 @@ static struct net_out *out_new(struct net_loop *loop, size_t cap)
 
 static void out_free(struct net_loop *loop, struct net_out *o)
 {
-    if (o->cap == NET_OUT_SIZE - sizeof(*o) && loop->nout_cache < NET_OUT_CACHE) {
-        o->next = loop->out_cache;
-        loop->out_cache = o;
-        loop->nout_cache++;
+    unsigned i = class_of(o->cap);
+    if (i == NET_OUT_CLASSES || loop->out_cached + o->cap > NET_OUT_CACHE) {
+        mem_free(o);
         return;
     }
-    mem_free(o);
+    o->next = loop->out_cache[i];
+    loop->out_cache[i] = o;
+    loop->out_cached += o->cap;
+}
+
+void net_out_cache_free(struct net_loop *loop)
+{
+    for (unsigned i = 0; i < NET_OUT_CLASSES; i++) {
+        while (loop->out_cache[i] != NULL) {
+            struct net_out *o = loop->out_cache[i];
+            loop->out_cache[i] = o->next;
+            mem_free(o);
+        }
+    }
 }
 
 void net_stream_drop_out(struct net_stream *s)
