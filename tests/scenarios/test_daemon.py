@@ -88,7 +88,7 @@ def check_shows_all_errors_of_a_file(world):
 def bad_file_does_not_start(world):
     proxy = world.proxy(text="[sipproxy]\nsip-port = maybe\n", start=False)
     proxy.start(wait=False)
-    equal(proxy.process.wait(5), 2, "exit status")
+    equal(proxy.wait_exit(5), 2, "exit status")
     check(re.search(r"holdfast\.conf:2\b", proxy.process.output()), "no file and line")
 
 
@@ -141,7 +141,7 @@ def port_in_use_gives_one_clear_line(world):
         taken.listen(1)
         proxy = world.proxy(start=False)
         proxy.start(wait=False)
-        status = proxy.process.wait(5)
+        status = proxy.wait_exit(5)
         check(status not in (0, None), f"exit status {status}")
         lines = [line for _, line in proxy.process.lines if "5060" in line]
         equal(len(lines), 1, f"lines about the port: {proxy.process.output()}")
@@ -162,8 +162,7 @@ def sigterm_drains_and_exits_0(world):
     check(call.transaction.wait_status(180), "no 180")
     proxy.process.signal(signal.SIGTERM)
     check(call.wait_established(5), f"drain cut the transaction: {call.transaction.statuses()}")
-    equal(proxy.process.wait(40), 0, "exit status")
-    proxy.process = None
+    equal(proxy.wait_exit(40), 0, "exit status")
 
 
 @scenario()
@@ -171,16 +170,14 @@ def sigterm_when_idle_exits_at_once(world):
     proxy = world.proxy()
     world.registered_phone(transport="tcp")
     proxy.process.signal(signal.SIGTERM)
-    equal(proxy.process.wait(5), 0, "exit status")
-    proxy.process = None
+    equal(proxy.wait_exit(5), 0, "exit status")
 
 
 @scenario()
 def sigint_exits_0_too(world):
     proxy = world.proxy()
     proxy.process.signal(signal.SIGINT)
-    equal(proxy.process.wait(5), 0, "exit status")
-    proxy.process = None
+    equal(proxy.wait_exit(5), 0, "exit status")
 
 
 @scenario()

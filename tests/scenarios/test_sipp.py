@@ -63,12 +63,12 @@ def sipp_reject_over_tcp(world):
 
 @scenario(timeout=90)
 def sipp_no_answer_over_udp(world):
-    _pair(world, "udp", "uas_no_answer", "uac_408", 3, {"timer-c": "2"})
+    _pair(world, "udp", "uas_no_answer", "uac_no_answer", 3, {"timer-c": "2"})
 
 
 @scenario(timeout=90)
 def sipp_no_answer_over_tcp(world):
-    _pair(world, "tcp", "uas_no_answer", "uac_408", 3, {"timer-c": "2"})
+    _pair(world, "tcp", "uas_no_answer", "uac_no_answer", 3, {"timer-c": "2"})
 
 
 def _lossy(world, interface):

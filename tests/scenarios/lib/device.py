@@ -178,9 +178,10 @@ class Device(Endpoint):
         msg.body = body
         return msg
 
-    def start(self, conn, request):
+    def start(self, conn, request, call=None):
         """Begin a client transaction; over UDP the request is repeated until answered."""
         txn = ClientTransaction(self, request, conn)
+        txn.call = call     # known before the first response can arrive
         with self.cond:
             self.clients[(request.branch, request.method)] = txn
             self.send(conn, request)
@@ -259,10 +260,7 @@ class Device(Endpoint):
         with self.cond:
             call = Call(self, True, msg)
             self.calls.append(call)
-            # The call is known before the first response can arrive.
-            call.transaction = ClientTransaction(self, msg, conn)
-            txn = self.start(conn, msg)
-            txn.call, call.transaction = call, txn
+            call.transaction = self.start(conn, msg, call)
         return call
 
     def cancel(self, txn):
@@ -291,9 +289,7 @@ class Device(Endpoint):
         if method == "ACK":
             self.send(conn, msg)
             return None
-        txn = self.start(conn, msg)
-        txn.call = call
-        return txn
+        return self.start(conn, msg, call)
 
     # --- receiving -----------------------------------------------------------------------
 
@@ -333,9 +329,14 @@ class Device(Endpoint):
         self.send(txn.conn, ack)
 
     def _ack_success(self, call, request, response):
+        if request.tag("to"):
+            # A re-INVITE changes the target, never the route set (RFC 3261 12.2.1.2).
+            call.target = uri_of(response.get("contact")) or call.target
+            self.in_dialog(call, "ACK", request.cseq[0])
+            return
+        # A second 2xx from another branch of a fork has a tag and a route set of its own.
         copy = Call(self, True, request)
         copy.learn(response)
-        # A second 2xx from another branch of a fork has a tag and a route set of its own.
         copy.local, copy.call_id = call.local, call.call_id
         self.in_dialog(copy, "ACK", request.cseq[0])
 

@@ -77,6 +77,7 @@ class Holdfast:
         self.argv = [binary] + (args if args is not None else ["-c", self.conf])
         self.process = None
         self.notify = None
+        self.may_end = False    # the scenario has ended it, or waits for its end
 
     def write(self, text=None):
         """Write the configuration file from the current options."""
@@ -94,6 +95,7 @@ class Holdfast:
             else:
                 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
+        self.may_end = False
         self.process = Process(self.argv, self.ns, os.path.join(self.folder, "holdfast.log"), env,
                                limits, cwd=self.folder)
         if wait and not self.notify.wait("READY=1", timeout, self.process.running):
@@ -104,13 +106,20 @@ class Holdfast:
     def reload(self):
         self.process.signal(signal.SIGHUP)
 
+    def wait_exit(self, timeout):
+        """Exit status, or None when it still runs after `timeout`."""
+        self.may_end = True
+        return self.process.wait(timeout)
+
     def stop(self, timeout=10.0):
+        self.may_end = True
         status = self.process.stop(timeout) if self.process else None
         self._close()
         return status
 
     def kill(self):
         """As a crash would: SIGKILL."""
+        self.may_end = True
         self.process.kill()
         self._close()
 

@@ -150,9 +150,12 @@ class World:
         return phone
 
     def alive(self):
+        """At the end of a scenario: whatever should run still runs."""
         for proxy in self.proxies:
-            if proxy.process:
+            if proxy.process and not proxy.may_end:
                 proxy.check_alive()
+        for device in self.devices:
+            check(device.fault is None, f"the thread of {device.name} ended: {device.fault!r}")
 
     def report(self):
         """The record of all devices, in order of time."""

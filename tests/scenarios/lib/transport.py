@@ -2,11 +2,13 @@
 """Connections and datagram sockets of a test device, inside a namespace, with everything recorded."""
 
 import contextlib
+import fcntl
 import heapq
 import itertools
 import selectors
 import socket
 import struct
+import termios
 import threading
 import time
 
@@ -43,7 +45,7 @@ class Connection:
         self.local, self.peer = self.pair
         self.framer, self.received = Framer(), b""
         self.closed = None
-        self.opened_at = time.monotonic()
+        self.given_up = False    # by this device's own keep-alive: nothing is sent on it any more
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(5)
 
@@ -66,6 +68,11 @@ class Connection:
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.device.drop(self, "reset by us")
+
+    def unacked(self):
+        """Bytes of ours that the peer has not acknowledged (SIOCOUTQ)."""
+        answer = fcntl.ioctl(self.sock, termios.TIOCOUTQ, struct.pack("i", 0))
+        return struct.unpack("i", answer)[0]
 
     def pause(self):
         """Stop reading: the window fills."""
@@ -124,6 +131,7 @@ class Endpoint:
         self._woken.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ, (self._on_wake, None))
         self._stopping = False
+        self.fault = None       # an exception in the thread: a fault of the test, shown as one
         self._thread = threading.Thread(target=self._loop, daemon=True)
         if udp:
             self.udp = self.socket(socket.SOCK_DGRAM)
@@ -192,7 +200,7 @@ class Endpoint:
             return DatagramPath(self, self.udp, peer)
         with self.cond:
             for conn in reversed(self.connections):
-                if conn.peer == tuple(peer) and not conn.closed:
+                if conn.peer == tuple(peer) and not conn.closed and not conn.given_up:
                     return conn
         return self.connect(peer)
 
@@ -239,6 +247,13 @@ class Endpoint:
         self._poke()
 
     def _loop(self):
+        try:
+            self._turns()
+        except Exception as error:                               # noqa: BLE001
+            self.fault = error
+            raise
+
+    def _turns(self):
         while not self._stopping:
             with self.cond:
                 wait = self._timers[0][0] - time.monotonic() if self._timers else 1.0
@@ -327,6 +342,8 @@ class Endpoint:
             while True:
                 value = condition()
                 left = deadline - time.monotonic()
+                if self.fault:
+                    raise RuntimeError(f"the thread of {self.name} ended") from self.fault
                 if value or left <= 0:
                     return value
                 self.cond.wait(min(left, 0.5))
