@@ -128,6 +128,9 @@ static void learn_reopen(struct flow *f, const struct flow_dest *dest, unsigned 
         f->no_reopen = true; /* and stays: requests inside a dialog do not name the DN */
     if (f->is_opened || dest->remote.port == 0 || dest->remote.family == ADDR_NONE)
         return;
+    /* While it is being opened, what becomes of that is said of this address. */
+    if (f->work != NULL && (f->work->attempt != NULL || list_is_linked(&f->work->line)))
+        return;
     f->reopen = dest->remote;
     f->alt_port = dest->alt_port;
 }

@@ -153,6 +153,27 @@ static void test_response_falls_back_to_sent_by(void **state)
     server_done(s);
 }
 
+/* The same when both wait for one opening: what is refused is the address that was tried. */
+static void test_response_waits_for_an_opening_that_fails(void **state)
+{
+    struct stage *s = server_setup(true);
+    struct fake_conn *conn = client_asks(s, "INVITE");
+    struct flow_dest contact = stage_dest("10.0.0.9:6000", SIP_TCP);
+    (void)state;
+
+    contact.flow = txn_origin(s->txns, s->server)->flow;
+    fake_set_peer(s->loop, "10.0.0.9:6000", FAKE_REFUSE);
+    fake_forget(conn);
+    stage_client(s, SIP_MESSAGE, &contact);
+    assert_int_equal(stage_reply(s, s->server, 486), 0);
+    advance(s, 10);
+    expect_note(s, NOTE_FAILED, -ECONNREFUSED);
+    struct fake_conn *second = fake_opened(s->loop, UAC, 0);
+    expect_tcp(s, second, "SIP/2.0 486");
+    fake_send(second, stage_request(s, "ACK", "z9hG4bKask", "TCP"));
+    server_done(s);
+}
+
 /* The client has noticed first, and asks again over a new connection. */
 static void test_client_reconnects(void **state)
 {
@@ -189,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_response_is_not_resent),
         cmocka_unit_test(test_response_cannot_be_delivered),
         cmocka_unit_test(test_response_falls_back_to_sent_by),
+        cmocka_unit_test(test_response_waits_for_an_opening_that_fails),
         cmocka_unit_test(test_client_reconnects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
