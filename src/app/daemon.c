@@ -145,6 +145,7 @@ static int open_signals(struct daemon *d)
     sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a full disk to the location store */
     d->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     d->drained_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (d->signals >= 0 && d->drained_fd >= 0)
