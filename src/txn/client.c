@@ -34,8 +34,11 @@ int client_resend(struct txn *t)
 {
     int err = send_request(t, FLOW_SEND_RESEND);
 
-    if (err == 0)
+    if (err == 0) {
+        /* Also where the flow is another worker's, of which nothing is known here. */
+        t->is_fresh = true;
         counter_inc(txns_of(t)->counters, CTR_REQUEST_RESENT);
+    }
     return err;
 }
 

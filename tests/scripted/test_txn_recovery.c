@@ -289,6 +289,24 @@ static void test_second_connection_dies(void **state)
     done(c);
 }
 
+static void test_moved_connection_dies(void **state)
+{
+    struct scene *c = setup(true);
+    struct stage *s = &c->s;
+    (void)state;
+
+    fake_stall(c->conn, true);
+    stage_client(s, SIP_INVITE, &c->dest);
+    advance(s, 1300);
+    struct fake_conn *second = fake_opened(s->loop, UAS, 0);
+    expect_tcp(s, second, "INVITE ");
+    fake_reset(second);
+    advance(s, 1);
+    expect_note(s, NOTE_FAILED, -ECONNRESET);
+    assert_int_equal(fake_opens(s->loop, NULL), 1);
+    done(c);
+}
+
 /* But a connection that brought an answer was good. */
 static void test_second_connection_answers_and_dies(void **state)
 {
@@ -658,6 +676,7 @@ int main(void)
         cmocka_unit_test(test_cancel_of_answered_invite),
         cmocka_unit_test(test_fresh_connection_dies),
         cmocka_unit_test(test_second_connection_dies),
+        cmocka_unit_test(test_moved_connection_dies),
         cmocka_unit_test(test_second_connection_answers_and_dies),
         cmocka_unit_test(test_stall_heals),
         cmocka_unit_test(test_reopening_refused),
