@@ -88,6 +88,15 @@ static void finish_timers(struct txn_conf *t)
     t->timer_l = t->timer_m = all; /* RFC 6026 */
 }
 
+/* RFC 4320 4.1: T1, 2 T1, 4 T1… until the interval has reached T2. */
+static uint32_t late_trying(const struct txn_conf *t)
+{
+    uint32_t sum = 0;
+    for (uint32_t interval = t->t1; interval < t->t2; interval *= 2)
+        sum += interval;
+    return sum != 0 ? sum : t->t1;
+}
+
 static void finish_registrar(struct reader *r)
 {
     struct registrar_conf *g = &r->conf->registrar;
@@ -122,6 +131,7 @@ void conf_finish(struct reader *r)
     finish_registrar(r);
     finish_dns(r);
     c->txn.recover = c->flow.sockopt.keep_alive;
+    c->proxy.late_trying_ms = late_trying(&c->txn);
     c->proxy.reopens = c->flow.sockopt.keep_alive;
     c->proxy.authenticate_all = c->authenticate == CONF_AUTH_ALL;
     c->proxy.max_breadth = 60; /* RFC 5393 5.3.3.1 */

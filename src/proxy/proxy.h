@@ -24,6 +24,7 @@ struct proxy;
 struct proxy_conf {
     enum route_fork fork;
     uint32_t timer_c_ms;         /* timer-c */
+    uint32_t late_trying_ms;     /* RFC 4320 4.1: when Timer E of a sender has reached T2 */
     struct slice *proxy_require; /* option tags accepted */
     unsigned nproxy_require;
     bool record_route;

@@ -14,7 +14,6 @@
 #define PROXY_MAX_FORWARDS   70
 #define PROXY_MTU            1300 /* RFC 3261 18.1.1: larger requests go by a stream */
 #define PROXY_TRYING_MS      100  /* RFC 3261 17.2.1 allows 200 */
-#define PROXY_LATE_TRYING_MS 3500 /* RFC 4320: when Timer E of the sender has reached T2 */
 #define PROXY_GROUP_MAX      32   /* targets at a time */
 #define PROXY_OUR_ROUTES_MAX 8    /* of our own Record-Route values taken from one request */
 

@@ -240,7 +240,7 @@ static void route_request(struct pctx *c)
     } else if (c->set.status != 0) {
         refuse_set(c);
     } else {
-        uint32_t wait = c->is_invite ? PROXY_TRYING_MS : PROXY_LATE_TRYING_MS;
+        uint32_t wait = c->is_invite ? PROXY_TRYING_MS : p->conf->late_trying_ms;
         timer_set(p->deps.wheel, &c->trying, proxy_now(p) + wait);
         proxy_advance(c);
     }

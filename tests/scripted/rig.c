@@ -57,6 +57,7 @@ void rig_open(struct rig *r, const char *options)
     assert_int_equal(auth_new(300000, &r->shared.auth), 0);
     assert_int_equal(worker_new(r->conf, &r->shared, 0, &r->worker), 0);
     r->loop = worker_loop(r->worker);
+    fake_add_local(r->loop, RIG_SECOND);
     assert_int_equal(worker_listen(r->worker, &failed), 0);
     fake_run(r->loop);
 }

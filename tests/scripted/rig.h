@@ -10,6 +10,9 @@
 #include "fake/fake.h"
 #include "sip/msg.h"
 
+/* A second address of this machine, for sip-address. */
+#define RIG_SECOND "10.0.0.254"
+
 struct rig {
     struct shared shared;
     struct conf *conf;
