@@ -62,6 +62,7 @@ struct flow {
     bool is_opened : 1;         /* by us: `reopen` is the address it was opened to */
     bool no_reopen : 1;         /* a Voice over IP Service */
     bool alias_seen : 1;        /* the first request was looked at for RFC 5923 */
+    bool reopen_is_contact : 1; /* `reopen` came with a request */
     bool half_ping : 1;         /* struct sip_frame.crlf while no message is partial */
     bool lame : 1;              /* what still comes is thrown away */
     bool is_counted : 1;        /* in the per-address counts */

@@ -120,7 +120,8 @@ void flow_confirmed(struct flow *f, unsigned worker)
     }
 }
 
-/* Where it would be opened again follows the latest send; a flow that we opened keeps its address.
+/* Where it would be opened again: a flow that we opened keeps its address; else the one of the
+ * latest request (the Contact of the binding), and before any that of a response (the Via sent-by).
  */
 static void learn_reopen(struct flow *f, const struct flow_dest *dest, unsigned flags)
 {
@@ -130,6 +131,10 @@ static void learn_reopen(struct flow *f, const struct flow_dest *dest, unsigned 
         return;
     /* While it is being opened, what becomes of that is said of this address. */
     if (f->work != NULL && (f->work->attempt != NULL || list_is_linked(&f->work->line)))
+        return;
+    if ((flags & FLOW_SEND_REQUEST) != 0)
+        f->reopen_is_contact = true;
+    else if (f->reopen_is_contact)
         return;
     f->reopen = dest->remote;
     f->alt_port = dest->alt_port;

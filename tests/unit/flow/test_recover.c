@@ -285,6 +285,23 @@ static void test_suspect_moves_to_the_second_connection(void **state)
     end();
 }
 
+/* The Contact that a request was sent to is not displaced by the sent-by a response names. */
+static void test_a_response_does_not_move_the_reopen_address(void **state)
+{
+    (void)state;
+    conf(true);
+    r.react = resend;
+    stalled_device();
+    assert_int_equal(send_text("one,", FLOW_SEND_REQUEST), 0);
+    struct flow_dest sent_by = dest;
+    sent_by.remote.port = 1; /* where nobody listens */
+    assert_int_equal(flows_send(r.flows, &sent_by, "r", 1, 0), 0);
+    want_text = "one,two,";
+    rig_until(&r, got_text);
+    assert_int_equal(rig_counter(&r, CTR_FLOW_OPEN_FAILED), 0);
+    end();
+}
+
 static bool dropped(struct rig *x)
 {
     while (recv(peer_fd, drain, sizeof(drain), MSG_DONTWAIT) > 0) {
@@ -511,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_nothing_to_send_again_nothing_reopened),
         cmocka_unit_test(test_off_nothing_is_reopened),
         cmocka_unit_test(test_refused_then_backoff),
+        cmocka_unit_test(test_a_response_does_not_move_the_reopen_address),
         cmocka_unit_test(test_second_port),
         cmocka_unit_test(test_opening_fails),
         cmocka_unit_test(test_suspect_moves_to_the_second_connection),
