@@ -43,22 +43,23 @@ static void set_ip6(struct addr *a, const void *ip, uint16_t port, uint32_t scop
 /* Four decimal numbers without leading zeros. */
 static bool parse_ip4(struct slice s, uint8_t ip[4])
 {
-    size_t at = 0;
+    const char *p = s.ptr, *end = p + s.len;
 
     for (unsigned i = 0; i < 4; i++) {
-        unsigned value = 0;
-        size_t first = at;
-        if (i > 0 && (at == s.len || s.ptr[at] != '.'))
-            return false;
-        if (i > 0)
-            first = ++at;
-        for (; at < s.len && at < first + 3 && s.ptr[at] >= '0' && s.ptr[at] <= '9'; at++)
-            value = value * 10 + (unsigned)(s.ptr[at] - '0');
-        if (at == first || value > 255 || (at - first > 1 && s.ptr[first] == '0'))
+        const char *first = p;
+        unsigned value = 0, digit;
+        for (; p < end && (digit = (unsigned)(unsigned char)*p - '0') <= 9; p++) {
+            value = value * 10 + digit;
+            if (value > 255)
+                return false;
+        }
+        if (p == first || (p - first > 1 && *first == '0'))
             return false;
         ip[i] = (uint8_t)value;
+        if (i < 3 && (p == end || *p++ != '.'))
+            return false;
     }
-    return at == s.len;
+    return p == end;
 }
 
 static bool parse_ip6(struct slice s, uint8_t ip[16])
@@ -107,12 +108,11 @@ int addr_parse_ip(struct slice host, uint16_t port, struct addr *out)
             return ERR_PARSE;
         return parse_host6(slice_of(host.ptr + 1, host.len - 2), port, out);
     }
-    if (slice_chr(host, ':') >= 0)
-        return parse_host6(host, port, out);
-    if (!parse_ip4(host, ip))
-        return ERR_PARSE;
-    set_ip4(out, ip, port);
-    return 0;
+    if (parse_ip4(host, ip)) {
+        set_ip4(out, ip, port);
+        return 0;
+    }
+    return slice_chr(host, ':') >= 0 ? parse_host6(host, port, out) : ERR_PARSE;
 }
 
 int addr_parse(struct slice text, uint16_t default_port, struct addr *out)
@@ -137,11 +137,18 @@ int addr_parse(struct slice text, uint16_t default_port, struct addr *out)
 
 static void write_ip4(struct buf *b, const uint8_t ip[4])
 {
+    char text[16], *p = text;
+
     for (unsigned i = 0; i < 4; i++) {
-        if (i > 0)
-            buf_char(b, '.');
-        buf_u64(b, ip[i]);
+        unsigned v = ip[i];
+        if (v > 99)
+            *p++ = (char)('0' + v / 100);
+        if (v > 9)
+            *p++ = (char)('0' + v / 10 % 10);
+        *p++ = (char)('0' + v % 10);
+        *p++ = '.';
     }
+    buf_add(b, text, (size_t)(p - text) - 1);
 }
 
 /* The longest run of two or more zero groups, the first of equal ones (RFC 5952 section 4.2). */
@@ -183,7 +190,7 @@ static void write_ip6(struct buf *b, const uint8_t ip[16])
     }
 }
 
-static void write_ip(struct buf *b, const struct addr *a, bool brackets)
+void addr_put_ip(struct buf *b, const struct addr *a, bool brackets)
 {
     if (a->family == ADDR_IP4) {
         write_ip4(b, a->ip);
@@ -209,7 +216,7 @@ const char *addr_write(const struct addr *a, char *text)
     struct buf b;
 
     buf_init(&b, text, ADDR_TEXT_MAX);
-    write_ip(&b, a, true);
+    addr_put_ip(&b, a, true);
     if (a->family != ADDR_NONE) {
         buf_char(&b, ':');
         buf_u64(&b, a->port);
@@ -223,7 +230,7 @@ const char *addr_write_ip(const struct addr *a, bool brackets, char *text)
     struct buf b;
 
     buf_init(&b, text, ADDR_TEXT_MAX);
-    write_ip(&b, a, brackets);
+    addr_put_ip(&b, a, brackets);
     buf_char(&b, '\0');
     return text;
 }

@@ -39,6 +39,9 @@ int addr_parse(struct slice text, uint16_t default_port, struct addr *out) WARN_
  * IPv6 is written as RFC 5952 wants it; an address of no family as "-". */
 const char *addr_write(const struct addr *a, char *buf);
 const char *addr_write_ip(const struct addr *a, bool brackets, char *buf);
+/* The same behind what `b` holds, without NUL. */
+struct buf;
+void addr_put_ip(struct buf *b, const struct addr *a, bool brackets);
 
 /* Returns the length in bytes, 0 for ADDR_NONE; `sa` has room for at least 28 bytes (sockaddr_in6).
  */

@@ -22,15 +22,23 @@ static inline void buf_init(struct buf *b, char *storage, size_t cap)
     *b = (struct buf){storage, 0, cap, false};
 }
 
-static inline void buf_add(struct buf *b, const void *ptr, size_t len)
+/* Room for the next `len` bytes, which the caller writes; NULL when they do not fit. */
+static inline char *buf_take(struct buf *b, size_t len)
 {
     if (len > b->cap - b->len) {
         b->overflow = true;
-        return;
+        return NULL;
     }
-    if (len != 0)
-        memcpy(b->ptr + b->len, ptr, len);
+    char *p = b->ptr + b->len;
     b->len += len;
+    return p;
+}
+
+static inline void buf_add(struct buf *b, const void *ptr, size_t len)
+{
+    char *p = buf_take(b, len);
+    if (p != NULL && len != 0)
+        memcpy(p, ptr, len);
 }
 
 static inline void buf_slice(struct buf *b, struct slice s)
@@ -40,7 +48,9 @@ static inline void buf_slice(struct buf *b, struct slice s)
 
 static inline void buf_char(struct buf *b, char c)
 {
-    buf_add(b, &c, 1);
+    char *p = buf_take(b, 1);
+    if (p != NULL)
+        *p = c;
 }
 
 #define buf_lit(b, lit) buf_add((b), "" lit, sizeof(lit) - 1)

@@ -3,7 +3,7 @@
 
 #include "base/err.h"
 
-static bool ieq_bytes(const char *a, const char *b, size_t len)
+bool slice_ieq_bytes(const char *a, const char *b, size_t len)
 {
     uint64_t x, y;
 
@@ -20,19 +20,9 @@ static bool ieq_bytes(const char *a, const char *b, size_t len)
     return true;
 }
 
-bool slice_ieq(struct slice a, struct slice b)
-{
-    return a.len == b.len && ieq_bytes(a.ptr, b.ptr, a.len);
-}
-
 bool slice_starts(struct slice s, struct slice prefix)
 {
     return s.len >= prefix.len && slice_eq(slice_of(s.ptr, prefix.len), prefix);
-}
-
-bool slice_istarts(struct slice s, struct slice prefix)
-{
-    return s.len >= prefix.len && ieq_bytes(s.ptr, prefix.ptr, prefix.len);
 }
 
 static bool is_blank(char c)
@@ -40,7 +30,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-struct slice slice_trim(struct slice s)
+struct slice slice_trim_blanks(struct slice s)
 {
     while (s.len > 0 && is_blank(s.ptr[0])) {
         s.ptr++;

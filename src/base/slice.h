@@ -54,15 +54,30 @@ static inline uint64_t ascii_lower8(uint64_t x)
     return x | (upper >> 2);
 }
 
+/* Are `len` bytes equal without regard to ASCII case? */
+bool slice_ieq_bytes(const char *a, const char *b, size_t len);
+
 /* Equal without regard to ASCII case. */
-bool slice_ieq(struct slice a, struct slice b);
+static inline bool slice_ieq(struct slice a, struct slice b)
+{
+    return a.len == b.len && slice_ieq_bytes(a.ptr, b.ptr, a.len);
+}
 
 /* Does `s` begin with `prefix`, byte by byte / without regard to ASCII case? */
 bool slice_starts(struct slice s, struct slice prefix);
-bool slice_istarts(struct slice s, struct slice prefix);
+static inline bool slice_istarts(struct slice s, struct slice prefix)
+{
+    return s.len >= prefix.len && slice_ieq_bytes(s.ptr, prefix.ptr, prefix.len);
+}
 
 /* Without leading and trailing SP, HTAB, CR, LF. */
-struct slice slice_trim(struct slice s);
+struct slice slice_trim_blanks(struct slice s);
+static inline struct slice slice_trim(struct slice s)
+{
+    bool has_none = s.len == 0 ||
+                    ((unsigned char)s.ptr[0] > ' ' && (unsigned char)s.ptr[s.len - 1] > ' ');
+    return has_none ? s : slice_trim_blanks(s);
+}
 
 /* Index of the first `c`, or -1. */
 ptrdiff_t slice_chr(struct slice s, char c);

@@ -31,7 +31,7 @@ static struct slice leading_tag(struct slice params)
 {
     if (params.len < 5 || !slice_istarts(params, SLICE("tag=")))
         return SLICE_NONE;
-    size_t end = sip_run(params, 4, CH_TOKEN);
+    size_t end = sip_word_run(params, 4, CH_TOKEN);
     return end == params.len || params.ptr[end] == ';' ? sip_sub(params, 4, end) : SLICE_NONE;
 }
 
@@ -52,7 +52,7 @@ static void read_party(struct sip_parser *ps, unsigned id, struct slice value, s
     }
     if (!sip_param_find(party.params, SLICE("tag"), &text))
         return;
-    if (text.len == 0 || sip_run(text, 0, CH_TOKEN) != text.len)
+    if (text.len == 0 || sip_word_run(text, 0, CH_TOKEN) != text.len)
         bad(ps, id);
     else
         *tag = span_in(ps, text);

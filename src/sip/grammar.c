@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sip/grammar.h"
+#include "sip/scan.h"
 
 /* Sets of classes as RFC 3261 25.1 builds them. */
 enum {
@@ -69,6 +70,9 @@ size_t sip_skip_lws_there(struct slice s, size_t i)
 size_t sip_quoted_end(struct slice s, size_t i)
 {
     for (i++; i < s.len;) {
+        i = (size_t)(scan_quoted_stop(s.ptr + i, s.ptr + s.len) - s.ptr);
+        if (i == s.len)
+            return 0;
         unsigned char c = (unsigned char)s.ptr[i];
         if (c == '"')
             return i + 1;
@@ -82,27 +86,44 @@ size_t sip_quoted_end(struct slice s, size_t i)
             if (fold == 0)
                 return 0;
             i += fold;
-        } else if ((c < 0x20 && c != '\t') || c == 0x7f) {
-            return 0;
-        } else {
+        } else if (c == '\t') {
             i++;
+        } else {
+            return 0;
         }
     }
     return 0;
 }
 
-bool sip_is_escaped_run(struct slice s, unsigned classes)
+size_t sip_word_run(struct slice s, size_t i, unsigned classes)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] == '%') {
-            if (s.len - i < 3 || !sip_is(s.ptr[i + 1], CH_HEX) || !sip_is(s.ptr[i + 2], CH_HEX))
-                return false;
-            i += 2;
-        } else if (!sip_is(s.ptr[i], classes)) {
-            return false;
+#if defined(__SSE2__)
+    while (s.len >= 16 && i < s.len) {
+        /* The last block begins in front of `i`. */
+        size_t at = s.len - i >= 16 ? i : s.len - 16;
+        unsigned hits = scan_hits_not_plain(s.ptr + at) >> (i - at);
+        if (hits == 0) {
+            i = at + 16;
+            continue;
         }
+        i += (unsigned)__builtin_ctz(hits);
+        if (!sip_is(s.ptr[i], classes))
+            return i;
+        i++;
     }
-    return true;
+#endif
+    return sip_run(s, i, classes);
+}
+
+size_t sip_escaped_run(struct slice s, size_t i, unsigned classes)
+{
+    for (;;) {
+        i = sip_word_run(s, i, classes);
+        if (s.len - i < 3 || s.ptr[i] != '%' || !sip_is(s.ptr[i + 1], CH_HEX) ||
+            !sip_is(s.ptr[i + 2], CH_HEX))
+            return i;
+        i += 3;
+    }
 }
 
 unsigned sip_hex_value(char c)
@@ -115,20 +136,19 @@ unsigned sip_hex_value(char c)
 /* Behind the four numbers at `i`, or 0. */
 static size_t ip4_end(struct slice s, size_t i)
 {
-    for (unsigned part = 0; part < 4; part++) {
-        unsigned value = 0;
-        size_t start = i;
-        while (i < s.len && sip_is(s.ptr[i], CH_DIGIT) && i - start < 3)
-            value = value * 10 + (unsigned)(s.ptr[i++] - '0');
-        if (i == start || value > 255)
+    const char *p = s.ptr + i, *end = s.ptr + s.len;
+    for (unsigned part = 0;; part++) {
+        const char *first = p;
+        unsigned value = 0, digit;
+        for (; p < end && (digit = (unsigned)(unsigned char)*p - '0') <= 9 && p < first + 3; p++)
+            value = value * 10 + digit;
+        if (p == first || value > 255)
             return 0;
         if (part == 3)
-            break;
-        if (i >= s.len || s.ptr[i] != '.')
+            return (size_t)(p - s.ptr);
+        if (p == end || *p++ != '.')
             return 0;
-        i++;
     }
-    return i;
 }
 
 bool sip_is_ip4(struct slice s)

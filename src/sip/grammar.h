@@ -45,6 +45,10 @@ static inline size_t sip_run(struct slice s, size_t i, unsigned classes)
     return i;
 }
 
+/* The same for classes that hold all letters and digits, '-', '.' and '_': all of the grammar's but
+ * CH_HEX, CH_DIGIT and CH_ALPHA. */
+size_t sip_word_run(struct slice s, size_t i, unsigned classes);
+
 /* From `from` to `to`; a NULL pointer stays as it is. */
 static inline struct slice sip_sub(struct slice s, size_t from, size_t to)
 {
@@ -64,8 +68,13 @@ static inline size_t sip_skip_lws(struct slice s, size_t i)
  * is not allowed. Bytes above 0x7f pass whether or not they are UTF-8: old phones send Latin-1. */
 size_t sip_quoted_end(struct slice s, size_t i);
 
-/* Are all characters of the class, or a well-formed "%HH"? True for the empty slice. */
-bool sip_is_escaped_run(struct slice s, unsigned classes);
+/* Behind the characters of the class and well-formed "%HH" from `i` on. */
+size_t sip_escaped_run(struct slice s, size_t i, unsigned classes);
+/* Is that all of it? True for the empty slice. */
+static inline bool sip_is_escaped_run(struct slice s, unsigned classes)
+{
+    return sip_escaped_run(s, 0, classes) == s.len;
+}
 
 /* Value of one hexadecimal digit that was checked before. */
 unsigned sip_hex_value(char c);

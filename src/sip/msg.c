@@ -82,6 +82,15 @@ void sip_iter_init(struct sip_iter *it, const struct sip_msg *m, enum sip_hdr_id
     it->rest = it->hdr != NULL ? sip_hdr_value(m, it->hdr) : SLICE_NONE;
 }
 
+void sip_iter_below_via(struct sip_iter *it, const struct sip_msg *m)
+{
+    sip_iter_init(it, m, SIP_H_VIA);
+    if (m->via.text.len != 0) {
+        size_t behind = (size_t)(m->via.text.ptr + m->via.text.len - it->rest.ptr);
+        it->rest = slice_of(it->rest.ptr + behind, it->rest.len - behind);
+    }
+}
+
 bool sip_iter_next(struct sip_iter *it, struct slice *element)
 {
     while (it->hdr != NULL) {

@@ -124,6 +124,8 @@ struct sip_iter {
     enum sip_hdr_id id;
 };
 void sip_iter_init(struct sip_iter *it, const struct sip_msg *m, enum sip_hdr_id id);
+/* The elements of Via but the topmost, which is msg->via. */
+void sip_iter_below_via(struct sip_iter *it, const struct sip_msg *m);
 bool sip_iter_next(struct sip_iter *it, struct slice *element);
 
 /* Is the option tag listed in that header (Supported, Require, Proxy-Require)? Case-insensitive. */

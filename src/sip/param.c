@@ -18,7 +18,7 @@ int sip_param_step(struct slice *rest, struct slice *name, struct slice *value)
     }
     if (s.ptr[i] == ';')
         i = sip_skip_lws(s, i + 1);
-    size_t end = sip_run(s, i, NAME_CLASSES);
+    size_t end = sip_word_run(s, i, NAME_CLASSES);
     if (end == i)
         return -1;
     *name = sip_sub(s, i, end);
@@ -29,7 +29,7 @@ int sip_param_step(struct slice *rest, struct slice *name, struct slice *value)
         if (i < s.len && s.ptr[i] == '"')
             end = sip_quoted_end(s, i);
         else
-            end = sip_run(s, i, VALUE_CLASSES);
+            end = sip_word_run(s, i, VALUE_CLASSES);
         if (end <= i)
             return -1;
         *value = sip_sub(s, i, end);
@@ -61,17 +61,15 @@ bool sip_param_find(struct slice params, struct slice name, struct slice *value)
 
 bool sip_is_generic_param(struct slice name, struct slice value)
 {
-    if (sip_run(name, 0, CH_TOKEN) != name.len)
+    if (sip_word_run(name, 0, CH_TOKEN) != name.len)
         return false;
     if (value.len == 0 || value.ptr[0] == '"')
         return true;
-    for (size_t i = 0; i < value.len; i++) {
-        char c = value.ptr[i];
-        /* host: an IPv6 reference, or the bare address that RFC 5118 4.5 asks to be accepted */
-        if (!sip_is(c, CH_TOKEN) && c != '[' && c != ']' && c != ':')
-            return false;
-    }
-    return true;
+    size_t i = sip_word_run(value, 0, CH_TOKEN);
+    /* host: an IPv6 reference, or the bare address that RFC 5118 4.5 asks to be accepted */
+    while (i < value.len && (value.ptr[i] == '[' || value.ptr[i] == ']' || value.ptr[i] == ':'))
+        i = sip_word_run(value, i + 1, CH_TOKEN);
+    return i == value.len;
 }
 
 /* Behind "token=token" at the front, with or without the ';' before it, when that is one whole
@@ -79,10 +77,10 @@ bool sip_is_generic_param(struct slice name, struct slice value)
 static size_t plain_param(struct slice params)
 {
     size_t start = params.len != 0 && params.ptr[0] == ';';
-    size_t eq = sip_run(params, start, CH_TOKEN);
+    size_t eq = sip_word_run(params, start, CH_TOKEN);
     if (eq == start || eq >= params.len || params.ptr[eq] != '=')
         return 0;
-    size_t end = sip_run(params, eq + 1, CH_TOKEN);
+    size_t end = sip_word_run(params, eq + 1, CH_TOKEN);
     return end > eq + 1 && (end == params.len || params.ptr[end] == ';') ? end : 0;
 }
 

@@ -20,7 +20,6 @@ bool sip_write_received(struct buf *out, const struct sip_msg *m)
     bool add_received = via->has_rport || !is_source(m);
     if (!add_received && via->received.len == 0)
         return false;
-    char ip[ADDR_TEXT_MAX];
     struct slice rest = via->params, name, value;
     /* Everything in front of the parameters stays as it is. */
     buf_add(out, via->text.ptr,
@@ -43,7 +42,7 @@ bool sip_write_received(struct buf *out, const struct sip_msg *m)
             buf_char(out, ';');
         has_semi = false;
         buf_lit(out, "received=");
-        buf_str(out, addr_write_ip(&m->source, false, ip));
+        addr_put_ip(out, &m->source, false);
     }
     if (via->has_rport) {
         buf_lit(out, ";rport=");

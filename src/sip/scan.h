@@ -100,6 +100,29 @@ static inline unsigned scan_hits_uri_end(const char *p)
     return scan_mask(_mm_or_si128(_mm_or_si128(brackets, others), scan_low(x)));
 }
 
+static inline __m128i scan_range(__m128i x, char first, char last)
+{
+    __m128i above = _mm_sub_epi8(x, _mm_set1_epi8(first));
+    return _mm_cmpeq_epi8(_mm_min_epu8(above, _mm_set1_epi8((char)(last - first))), above);
+}
+
+/* All but letters, digits, '-', '.' and '_'. */
+static inline unsigned scan_hits_not_plain(const char *p)
+{
+    __m128i x = scan_load(p);
+    __m128i letters = scan_range(_mm_or_si128(x, _mm_set1_epi8(0x20)), 'a', 'z');
+    __m128i others = _mm_or_si128(scan_range(x, '-', '9'), scan_eq(x, '_'));
+    __m128i plain = _mm_or_si128(letters, _mm_andnot_si128(scan_eq(x, '/'), others));
+    return scan_mask(plain) ^ 0xffff;
+}
+
+static inline unsigned scan_hits_quoted_stop(const char *p)
+{
+    __m128i x = scan_load(p);
+    __m128i ends = _mm_or_si128(scan_eq(x, '"'), scan_eq(x, '\\'));
+    return scan_mask(_mm_or_si128(_mm_or_si128(ends, scan_eq(x, 0x7f)), scan_range(x, 0, 0x1f)));
+}
+
 static inline unsigned scan_hits_list_stop(const char *p)
 {
     __m128i x = scan_load(p);
@@ -159,6 +182,17 @@ static inline const char *scan_list_stop(const char *p, const char *end)
     SCAN_BLOCKS(p, end, scan_hits_list_stop);
 #endif
     while (p < end && *p != ',' && *p != '"' && *p != '<' && *p != '(')
+        p++;
+    return p;
+}
+
+/* First character at which a quoted string may end: a quote, a backslash, a control or DEL. */
+static inline const char *scan_quoted_stop(const char *p, const char *end)
+{
+#if defined(__SSE2__)
+    SCAN_BLOCKS(p, end, scan_hits_quoted_stop);
+#endif
+    while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20 && *p != 0x7f)
         p++;
     return p;
 }

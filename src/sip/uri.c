@@ -42,35 +42,40 @@ static int parse_userinfo(struct slice info, struct sip_uri *u)
     return 0;
 }
 
-/* uri-parameters, leading ';' included in `s`; remembers those a proxy asks for. */
-static int parse_params(struct slice s, struct sip_uri *u)
+/* One uri-parameter that a proxy asks for is remembered. */
+static void note_param(struct slice name, struct slice value, struct sip_uri *u)
 {
-    size_t i = 0;
-    if (s.len == 0)
-        return 0;
-    u->params = sip_sub(s, 1, s.len);
-    while (i < s.len) {
-        size_t name_at = ++i, eq = 0;
-        while (i < s.len && s.ptr[i] != ';') {
-            if (s.ptr[i] == '=' && eq == 0)
-                eq = i;
-            i++;
-        }
-        struct slice name = sip_sub(s, name_at, eq != 0 ? eq : i);
-        struct slice value = sip_sub(s, eq != 0 ? eq + 1 : i, i);
-        if (name.len == 0 || (eq != 0 && value.len == 0) || !sip_is_escaped_run(name, CH_PARAM) ||
-            !sip_is_escaped_run(value, CH_PARAM))
-            return ERR_PARSE;
-        if (slice_ieq(name, SLICE("lr"))) {
-            u->lr = true;
-        } else if (slice_ieq(name, SLICE("maddr")) && u->maddr.len == 0) {
-            u->maddr = value;
-        } else if (slice_ieq(name, SLICE("transport")) && u->transport_text.len == 0) {
-            u->transport_text = value;
-            u->transport = (uint8_t)sip_transport_of(value);
-        }
+    if (slice_ieq(name, SLICE("lr"))) {
+        u->lr = true;
+    } else if (slice_ieq(name, SLICE("maddr")) && u->maddr.len == 0) {
+        u->maddr = value;
+    } else if (slice_ieq(name, SLICE("transport")) && u->transport_text.len == 0) {
+        u->transport_text = value;
+        u->transport = (uint8_t)sip_transport_of(value);
     }
-    return 0;
+}
+
+/* uri-parameters with their leading ';' from `i` on. Behind them, or 0 when there is a fault. */
+static size_t parse_params(struct slice s, size_t i, struct sip_uri *u)
+{
+    size_t start = i;
+    while (i < s.len && s.ptr[i] == ';') {
+        size_t name = i + 1;
+        size_t end = i = sip_escaped_run(s, name, CH_PARAM);
+        struct slice value = SLICE_NONE;
+        if (i < s.len && s.ptr[i] == '=') {
+            i = sip_escaped_run(s, end + 1, CH_PARAM);
+            value = sip_sub(s, end + 1, i);
+            if (value.len == 0)
+                return 0;
+        }
+        if (end == name)
+            return 0;
+        note_param(sip_sub(s, name, end), value, u);
+    }
+    if (i != start)
+        u->params = sip_sub(s, start + 1, i);
+    return i;
 }
 
 /* header *( "&" header ), header = 1*hname "=" *hvalue */
@@ -111,18 +116,14 @@ static int parse_sip(struct slice s, struct sip_uri *u)
             return ERR_PARSE;
         i = end;
     }
-    size_t params_end = i;
-    if (i < s.len && s.ptr[i] == ';') {
-        while (params_end < s.len && s.ptr[params_end] != '?')
-            params_end++;
-    }
-    if (parse_params(sip_sub(s, i, params_end), u) != 0)
+    i = parse_params(s, i, u);
+    if (i == 0)
         return ERR_PARSE;
-    if (params_end == s.len)
+    if (i == s.len)
         return 0;
-    if (s.ptr[params_end] != '?')
+    if (s.ptr[i] != '?')
         return ERR_PARSE;
-    u->headers = sip_sub(s, params_end + 1, s.len);
+    u->headers = sip_sub(s, i + 1, s.len);
     return is_headers(u->headers) ? 0 : ERR_PARSE;
 }
 
@@ -156,7 +157,7 @@ static int parse_tel(struct slice s, struct sip_uri *u)
     while (end < s.len && s.ptr[end] != ';')
         end++;
     u->user = sip_sub(s, 0, end);
-    if (parse_params(sip_sub(s, end, s.len), u) != 0)
+    if (end != s.len && parse_params(s, end, u) != s.len)
         return ERR_PARSE;
     u->has_user = true;
     bool has_context = sip_param_find(u->params, SLICE("phone-context"), &context);

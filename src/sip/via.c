@@ -84,7 +84,7 @@ static bool take_param(struct slice name, struct slice value, struct sip_via *ou
     case 6:
         if (out->branch.len == 0 && slice_ieq(name, SLICE("branch"))) {
             out->branch = value;
-            return value.len != 0 && sip_run(value, 0, CH_TOKEN) == value.len;
+            return value.len != 0 && sip_word_run(value, 0, CH_TOKEN) == value.len;
         }
         break;
     case 8:

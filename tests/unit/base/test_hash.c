@@ -99,12 +99,86 @@ static void test_differs(void **state)
     assert_true(hash_mix(1) != hash_mix(2));
 }
 
+static uint64_t hash_two(const struct hash_key *key, struct slice a, struct slice b)
+{
+    struct hash_state h;
+    hash_begin(&h, key);
+    hash_add(&h, a);
+    hash_add(&h, b);
+    return hash_end(&h);
+}
+
+/* Where one part ends and the next begins counts, with zeros and empty parts too. */
+static void test_parts(void **state)
+{
+    const struct hash_key key = KEY1, other = KEY2;
+    static const char text[] = "z9hG4bK77\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    enum { LEN = sizeof(text) - 1 };
+    uint64_t seen[LEN + 1];
+
+    (void)state;
+    for (size_t i = 0; i <= LEN; i++) {
+        seen[i] = hash_two(&key, slice_of(text, i), slice_of(text + i, LEN - i));
+        for (size_t j = 0; j < i; j++)
+            assert_true(seen[i] != seen[j]);
+        assert_true(seen[i] != hash_two(&other, slice_of(text, i), slice_of(text + i, LEN - i)));
+    }
+    assert_true(hash_two(&key, SLICE_NONE, SLICE("a")) != hash_two(&key, SLICE("a"), SLICE_NONE));
+    assert_true(hash_two(&key, SLICE_NONE, SLICE("a")) == hash_two(&key, SLICE(""), SLICE("a")));
+}
+
+/* Every byte of every length is looked at, and case only where it is asked for. */
+static void test_parts_bytes(void **state)
+{
+    const struct hash_key key = KEY2;
+    char text[24];
+
+    (void)state;
+    for (size_t len = 1; len <= sizeof(text); len++) {
+        memset(text, 'a', sizeof(text));
+        struct slice s = slice_of(text, len);
+        uint64_t before = hash_two(&key, s, SLICE_NONE);
+        for (size_t i = 0; i < len; i++) {
+            struct hash_state plain, lower, upper;
+            hash_begin(&plain, &key);
+            hash_begin(&lower, &key);
+            hash_begin(&upper, &key);
+            hash_add_lower(&lower, s);
+            text[i] = 'A';
+            hash_add(&plain, s);
+            hash_add_lower(&upper, s);
+            assert_true(hash_end(&lower) == hash_end(&upper));
+            assert_true(before != hash_two(&key, s, SLICE_NONE));
+            text[i] = 'a';
+        }
+    }
+}
+
+static void test_128(void **state)
+{
+    const struct hash_key key = KEY1;
+    uint64_t seen[64][2];
+
+    (void)state;
+    for (unsigned i = 0; i < 64; i++) {
+        struct hash_state a, b;
+        hash_begin(&a, &key);
+        hash_add_u64(&a, i);
+        b = a;
+        hash_end128(&a, seen[i]);
+        assert_true(seen[i][0] == hash_end(&b));
+        assert_true(seen[i][0] != seen[i][1]);
+        for (unsigned j = 0; j < i; j++)
+            assert_true(seen[i][0] != seen[j][0] && seen[i][1] != seen[j][1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_lower),
-        cmocka_unit_test(test_differs),
+        cmocka_unit_test(test_parts), cmocka_unit_test(test_parts_bytes),
+        cmocka_unit_test(test_128),   cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_lower), cmocka_unit_test(test_differs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
