@@ -8,8 +8,8 @@ static bool has_second_via(const struct sip_msg *res)
 {
     struct sip_iter it;
     struct slice element;
-    sip_iter_init(&it, res, SIP_H_VIA);
-    return sip_iter_next(&it, &element) && sip_iter_next(&it, &element);
+    sip_iter_below_via(&it, res);
+    return sip_iter_next(&it, &element);
 }
 
 /* Our Via off, a length where the caller's stream needs one; into the arena. */

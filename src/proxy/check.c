@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/proxy_int.h"
 
-static void mix_header(const struct hash_key *key, const struct sip_msg *req, enum sip_hdr_id id,
-                       uint64_t *h)
+static void add_header(struct hash_state *h, const struct sip_msg *req, enum sip_hdr_id id)
 {
+    hash_add_u64(h, id);
     for (const struct sip_hdr *hdr = sip_hdr_first(req, id); hdr != NULL;
          hdr = sip_hdr_after(req, hdr))
-        *h = hash_mix(*h ^ hash_slice(key, sip_hdr_value(req, hdr)));
-    *h = hash_mix(*h + id);
+        hash_add(h, sip_hdr_value(req, hdr));
 }
 
 /* RFC 5393 4.2.1: over everything that decides where the request goes, as it was received, and
@@ -15,16 +14,24 @@ static void mix_header(const struct hash_key *key, const struct sip_msg *req, en
  * the same branch (RFC 3261 16.6 step 8). */
 uint32_t proxy_loop_hash(const struct proxy *p, const struct sip_msg *req)
 {
-    const struct hash_key *key = &p->loop_key;
-    uint64_t h = hash_slice(key, sip_get(req, req->uri));
-    h = hash_mix(h ^ hash_slice(key, sip_get(req, req->call_id)));
-    h = hash_mix(h ^ hash_slice(key, sip_get(req, req->from_tag)));
-    h = hash_mix(h ^ hash_slice(key, sip_get(req, req->to_tag)));
-    h = hash_mix(h ^ req->cseq);
-    mix_header(key, req, SIP_H_ROUTE, &h);
-    mix_header(key, req, SIP_H_PROXY_REQUIRE, &h);
-    mix_header(key, req, SIP_H_PROXY_AUTHORIZATION, &h);
-    return (uint32_t)h;
+    struct hash_state h;
+    hash_begin(&h, &p->loop_key);
+    hash_add(&h, sip_get(req, req->uri));
+    hash_add(&h, sip_get(req, req->call_id));
+    hash_add(&h, sip_get(req, req->from_tag));
+    hash_add(&h, sip_get(req, req->to_tag));
+    hash_add_u64(&h, req->cseq);
+    add_header(&h, req, SIP_H_ROUTE);
+    add_header(&h, req, SIP_H_PROXY_REQUIRE);
+    add_header(&h, req, SIP_H_PROXY_AUTHORIZATION);
+    return (uint32_t)hash_end(&h);
+}
+
+static bool is_loop(const struct pctx *c, const struct sip_via *via)
+{
+    uint64_t id;
+    uint32_t loop;
+    return sip_branch_parse(via->branch, &id, &loop) == 0 && loop == c->loop;
 }
 
 static bool has_looped(const struct pctx *c)
@@ -32,12 +39,11 @@ static bool has_looped(const struct pctx *c)
     struct sip_iter it;
     struct slice element;
     struct sip_via via;
-    uint64_t id;
-    uint32_t loop;
-    sip_iter_init(&it, c->req, SIP_H_VIA);
+    if (is_loop(c, &c->req->via))
+        return true;
+    sip_iter_below_via(&it, c->req);
     while (sip_iter_next(&it, &element)) {
-        if (sip_via_parse(element, &via) == 0 && sip_branch_parse(via.branch, &id, &loop) == 0 &&
-            loop == c->loop)
+        if (sip_via_parse(element, &via) == 0 && is_loop(c, &via))
             return true;
     }
     return false;

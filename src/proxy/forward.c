@@ -13,11 +13,10 @@ static struct slice since(const struct buf *b, size_t at)
 
 static void write_host(struct proxy *p, const struct addr *local, bool may_name, struct buf *out)
 {
-    char ip[ADDR_TEXT_MAX];
     if (may_name && !p->conf->via_address && p->conf->host_name.len != 0)
         buf_slice(out, p->conf->host_name);
     else
-        buf_str(out, addr_write_ip(local, true, ip));
+        addr_put_ip(out, local, true);
     buf_char(out, ':');
     buf_u64(out, local->port);
 }
@@ -95,8 +94,8 @@ static bool came_direct(const struct sip_msg *req)
     struct slice element;
     if (sip_hdr_first(req, SIP_H_RECORD_ROUTE) != NULL)
         return false;
-    sip_iter_init(&it, req, SIP_H_VIA);
-    return sip_iter_next(&it, &element) && !sip_iter_next(&it, &element);
+    sip_iter_below_via(&it, req);
+    return !sip_iter_next(&it, &element);
 }
 
 /* RFC 3261 16.6 step 4; two values where the sides differ (RFC 5658), and where a side is reached
@@ -163,34 +162,41 @@ static void edit_breadth(struct sip_edit *e, uint32_t breadth, struct buf *b)
     sip_edit_append(e, since(b, at));
 }
 
-/* The last Route is the Request-URI now (strict_popped), the topmost ones were ours, and towards a
- * strict router the next Route becomes the Request-URI and ours goes to the end (RFC
- * 3261 16.4, 16.6 step 6). */
-static void edit_routes(struct sip_edit *e, const struct outgoing *o, struct slice uri,
-                        struct buf *b)
+/* Takes the topmost `pop` Routes off, and the last one where it is the Request-URI now
+ * (strict_popped). */
+static void remove_routes(struct sip_edit *e, const struct outgoing *o, unsigned pop)
 {
-    unsigned pop = o->way->popped;
-    bool strict = o->way->next_route.len != 0 && o->way->next_is_strict;
-    if (strict)
-        pop++;
     unsigned total = 0;
     struct sip_iter it;
     struct slice element, last = SLICE_NONE;
     const struct sip_hdr *last_line = NULL;
+    if (!o->way->strict_popped) {
+        if (pop != 0)
+            sip_edit_pop(e, SIP_H_ROUTE, pop);
+        return;
+    }
     sip_iter_init(&it, o->req, SIP_H_ROUTE);
     while (sip_iter_next(&it, &element)) {
         total++;
         last = element;
         last_line = it.hdr;
     }
-    if (o->way->strict_popped && pop + 1 >= total) {
+    if (pop + 1 >= total) {
         sip_edit_remove(e, SIP_H_ROUTE);
-    } else {
-        if (pop != 0)
-            sip_edit_pop(e, SIP_H_ROUTE, pop);
-        if (o->way->strict_popped)
-            sip_edit_remove_element(e, last_line, last);
+        return;
     }
+    if (pop != 0)
+        sip_edit_pop(e, SIP_H_ROUTE, pop);
+    sip_edit_remove_element(e, last_line, last);
+}
+
+/* The topmost Routes were ours, and towards a strict router the next Route becomes the Request-URI
+ * and ours goes to the end (RFC 3261 16.4, 16.6 step 6). */
+static void edit_routes(struct sip_edit *e, const struct outgoing *o, struct slice uri,
+                        struct buf *b)
+{
+    bool strict = o->way->next_route.len != 0 && o->way->next_is_strict;
+    remove_routes(e, o, o->way->popped + strict);
     if (strict) {
         size_t at = b->len;
         buf_lit(b, "Route: <");

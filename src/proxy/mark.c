@@ -8,13 +8,12 @@
 static uint64_t mark_of(const struct proxy *p, const struct sip_msg *req, struct slice tag,
                         struct slice user)
 {
-    const struct hash_key *key = &p->mark_key;
-    uint64_t parts[3] = {
-        hash_slice(key, sip_get(req, req->call_id)),
-        hash_slice(key, tag),
-        hash_slice(key, user),
-    };
-    return hash_bytes(key, parts, sizeof(parts));
+    struct hash_state h;
+    hash_begin(&h, &p->mark_key);
+    hash_add(&h, sip_get(req, req->call_id));
+    hash_add(&h, tag);
+    hash_add(&h, user);
+    return hash_end(&h);
 }
 
 uint64_t proxy_mark(const struct proxy *p, const struct sip_msg *req, struct slice user)

@@ -2,6 +2,8 @@
 /* Route preprocessing: RFC 3261 16.4. */
 #include "proxy/proxy_int.h"
 
+#include <limits.h>
+
 static bool route_element_uri(struct slice element, struct sip_uri *uri)
 {
     struct sip_name_addr na;
@@ -92,11 +94,11 @@ static unsigned count_routes(const struct sip_msg *req)
  * each time when the request has spiralled through us. */
 static int pop_routes(struct proxy *p, const struct sip_msg *req, struct proxy_way *way)
 {
-    unsigned total = count_routes(req);
     struct sip_iter it;
     struct slice element;
+    unsigned total = UINT_MAX;
     if (way->strict_popped)
-        total--; /* the last one is the Request-URI now */
+        total = count_routes(req) - 1; /* the last one is the Request-URI now */
     sip_iter_init(&it, req, SIP_H_ROUTE);
     for (unsigned i = 0; i < total && sip_iter_next(&it, &element); i++) {
         struct sip_uri uri;

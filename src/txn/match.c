@@ -7,65 +7,34 @@
 
 #include "sip/write.h"
 
-#define KEY_MAX 1024u
-
-/* A part of the key with its end; a long one as its hashes. */
-static void add(const struct txns *txns, struct buf *key, struct slice part)
-{
-    uint64_t hashes[2];
-    uint32_t len = (uint32_t)part.len;
-
-    buf_add(key, &len, sizeof(len));
-    if (part.len <= KEY_MAX / 8) {
-        buf_slice(key, part);
-        return;
-    }
-    for (unsigned i = 0; i < 2; i++)
-        hashes[i] = hash_slice(&txns->keys[i], part);
-    buf_add(key, hashes, sizeof(hashes));
-}
-
-static void add_lower(const struct txns *txns, struct buf *key, struct slice part)
-{
-    char lower[KEY_MAX / 8];
-    size_t n = part.len < sizeof(lower) ? part.len : sizeof(lower);
-
-    for (size_t i = 0; i < n; i++)
-        lower[i] = ascii_lower(part.ptr[i]);
-    /* No host name is that long; what lies behind is compared as it is. */
-    add(txns, key, slice_of(lower, n));
-    add(txns, key, slice_of(part.ptr + n, part.len - n));
-}
-
 void txn_key_of(const struct txns *txns, const struct sip_msg *req, enum sip_method method,
                 struct txn_key *out)
 {
-    char storage[KEY_MAX];
-    struct buf key;
+    struct hash_state h;
+    uint64_t key[2];
 
-    buf_init(&key, storage, sizeof(storage));
-    buf_char(&key, (char)method);
+    hash_begin(&h, &txns->key);
     if (method == SIP_UNKNOWN)
-        add(txns, &key, sip_get(req, req->method_text));
+        hash_add(&h, sip_get(req, req->method_text));
     if (sip_branch_is_3261(req->via.branch)) {
-        add(txns, &key, req->via.branch);
-        add_lower(txns, &key, req->via.host);
-        buf_add(&key, &req->via.port, sizeof(req->via.port));
+        hash_add(&h, req->via.branch);
+        hash_add_lower(&h, req->via.host);
+        hash_add_u64(&h, (uint64_t)req->via.port << 8 | method);
     } else {
         /* The To tag is compared apart: that of an ACK is the response's. */
-        add(txns, &key, sip_get(req, req->uri));
-        add(txns, &key, sip_get(req, req->from_tag));
-        add(txns, &key, sip_get(req, req->call_id));
-        add(txns, &key, req->via.text);
-        buf_add(&key, &req->cseq, sizeof(req->cseq));
+        hash_add(&h, sip_get(req, req->uri));
+        hash_add(&h, sip_get(req, req->from_tag));
+        hash_add(&h, sip_get(req, req->call_id));
+        hash_add(&h, req->via.text);
+        hash_add_u64(&h, (uint64_t)req->cseq << 8 | method);
     }
-    out->hash = hash_bytes(&txns->keys[0], key.ptr, key.len);
-    out->check = hash_bytes(&txns->keys[1], key.ptr, key.len);
+    hash_end128(&h, key);
+    *out = (struct txn_key){key[0], key[1]};
 }
 
 uint64_t txn_tag_hash(const struct txns *txns, struct slice tag)
 {
-    return hash_slice(&txns->keys[0], tag);
+    return hash_slice(&txns->key, tag);
 }
 
 /* An ACK has the tag of the response, everything else that of the first request. */

@@ -95,7 +95,7 @@ struct txns {
     struct wheel *wheel;
     struct flows *flows;
     struct counters *counters;
-    struct hash_key keys[2]; /* of fingerprints */
+    struct hash_key key;     /* of fingerprints */
     struct pool pool;        /* struct txn */
     struct pool scopes;
     struct table servers; /* by fingerprint */

@@ -38,8 +38,7 @@ int txns_new(const struct txn_conf *conf, struct wheel *wheel, struct flows *flo
     x->wheel = wheel;
     x->flows = flows;
     x->counters = counters;
-    x->keys[0] = *key;
-    x->keys[1] = (struct hash_key){hash_mix(key->k0 ^ key->k1), hash_mix(key->k1 + 1)};
+    x->key = *key;
     if (table_init(&x->servers, 1024) < 0) {
         mem_free(x);
         return ERR_NOMEM;
