@@ -9,6 +9,7 @@ struct ack {
     struct flow_origin origin;
     struct proxy_way way;
     struct route_query query;
+    bool no_reopen; /* towards a Voice over IP Service */
 };
 
 /* Only when everything ends is a look-up still under way. */
@@ -25,9 +26,11 @@ static const struct txn_tu ack_tu = {.on_end = on_end};
  * of the branch it came with. Nothing answers an ACK, so it never has to find its way back. */
 static uint64_t ack_branch(struct ack *a)
 {
-    struct proxy *p = a->proxy;
-    uint64_t h = hash_slice(p->deps.key, a->msg->via.branch);
-    return hash_mix(h ^ hash_slice(p->deps.key, sip_get(a->msg, a->msg->call_id)));
+    struct hash_state h;
+    hash_begin(&h, a->proxy->deps.key);
+    hash_add(&h, a->msg->via.branch);
+    hash_add(&h, sip_get(a->msg, a->msg->call_id));
+    return hash_end(&h);
 }
 
 static void ack_send(struct ack *a, const struct route_target *target, struct flow_dest *dest)
@@ -56,6 +59,7 @@ static void on_resolved(void *user, int err, const struct flow_dest *dests, unsi
     struct ack *a = user;
     if (err == 0 && n != 0) {
         struct flow_dest dest = dests[0];
+        dest.no_reopen = a->no_reopen;
         ack_send(a, NULL, &dest);
     }
     txn_scope_unhold(a->scope);
@@ -74,8 +78,9 @@ static void ack_to_dn(struct ack *a, bool may_relay)
         return;
     }
     struct sip_uri uri;
-    if (sip_uri_parse(t->uri, &uri) < 0)
+    if (proxy_target_uri(&a->way, t, &uri) < 0)
         return;
+    a->no_reopen = t->is_voip_service;
     a->way.uri_text = t->uri;
     a->way.uri = uri;
     txn_scope_hold(a->scope);
@@ -92,7 +97,7 @@ static void ack_route(struct ack *a)
         txn_scope_hold(a->scope);
         route_resolve(p->deps.route, &a->way.next_uri, &a->query, on_resolved, a);
     } else if (a->way.has_token) {
-        proxy_refresh_token(p, txn_scope_arena(a->scope), a->msg, &a->way, NULL);
+        proxy_refresh_token(p, txn_scope_arena(a->scope), a->msg, &a->way);
         ack_send(a, NULL, &a->way.token);
     } else {
         ack_to_dn(a, may_relay);

@@ -321,7 +321,8 @@ static bool is_end_of_connection(int err)
  * transaction the next one may well open it. A slow reader is there. */
 static bool says_unreachable(const struct branch *b, int err)
 {
-    bool reopens = b->ctx->proxy->conf->reopens && !b->target->is_voip_service;
+    bool reopens = b->ctx->proxy->conf->reopens && !b->target->is_voip_service &&
+                   !b->target->dest.no_reopen;
     return is_transport(err) && err != ERR_SLOW_READER && (reopens || !is_end_of_connection(err));
 }
 
@@ -330,7 +331,11 @@ void branch_note_unreachable(struct branch *b, int err)
 {
     struct pctx *c = b->ctx;
     struct proxy *p = c->proxy;
-    if (!b->target->is_device || !says_unreachable(b, err))
+    if (!says_unreachable(b, err))
+        return;
+    if (!b->target->is_device)
+        proxy_find_only_device(c, b->target);
+    if (!b->target->is_device)
         return;
     b->target->is_unreachable = true;
     for (unsigned i = 0; i < c->set.n; i++)

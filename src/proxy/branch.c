@@ -73,7 +73,7 @@ static int next_hop_uri(const struct branch *b, struct sip_uri *uri)
         return 0;
     }
     if (b->target->path.len == 0)
-        return sip_uri_parse(b->target->uri, uri);
+        return proxy_target_uri(way, b->target, uri);
     struct slice rest = b->target->path, element;
     struct sip_name_addr na;
     if (!sip_list_next(&rest, &element) || sip_name_addr_parse(element, &na) < 0)
@@ -138,7 +138,7 @@ static void branch_send(struct branch *b)
     b->was_heard = false;
     set_timer_c(b);
     counter_inc(c->proxy->deps.counters, CTR_REQ_FORWARDED);
-    txn_client_send(txns, b->client, (enum sip_method)c->req->method, &dest, bytes);
+    txn_client_send(txns, b->client, (enum sip_method)c->req->method, &dest, c->loop, bytes);
 }
 
 static void on_resolved(void *user, int err, const struct flow_dest *dests, unsigned n)

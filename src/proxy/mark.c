@@ -71,27 +71,40 @@ static const struct dn_binding *binding_of(const struct dn_info *dn, const struc
     return NULL;
 }
 
-void proxy_refresh_token(struct proxy *p, struct arena *arena, const struct sip_msg *req,
-                         struct proxy_way *way, struct route_target *t)
+/* The device that a token names, as the directory knows it now: `name` is its DN. NULL: none. */
+static const struct dn_binding *device_of(struct proxy *p, struct arena *arena,
+                                          const struct sip_msg *req, const struct proxy_way *way,
+                                          struct slice *name, struct dn_info *dn)
 {
     struct sip_name_addr to;
     struct sip_uri uri;
+    if (sip_name_addr_parse(sip_value(req, SIP_H_TO), &to) < 0 || sip_uri_parse(to.uri, &uri) < 0 ||
+        route_dn_of(p->deps.route, &uri, arena, name) != 0 ||
+        dn_find(p->deps.dir, *name, p->deps.wall(p->deps.user), arena, dn) != 0)
+        return NULL;
+    return binding_of(dn, &way->uri, &way->token);
+}
+
+void proxy_refresh_token(struct proxy *p, struct arena *arena, const struct sip_msg *req,
+                         struct proxy_way *way)
+{
     struct slice name;
     struct dn_info dn;
-    struct flow_dest *token = &way->token;
-    if (token->flow != 0 && flows_is_alive(p->deps.flows, token->flow))
+    if (way->token.flow != 0 && flows_is_alive(p->deps.flows, way->token.flow))
         return;
-    if (sip_name_addr_parse(sip_value(req, SIP_H_TO), &to) < 0 || sip_uri_parse(to.uri, &uri) < 0 ||
-        route_dn_of(p->deps.route, &uri, arena, &name) != 0 ||
-        dn_find(p->deps.dir, name, p->deps.wall(p->deps.user), arena, &dn) != 0)
+    const struct dn_binding *b = device_of(p, arena, req, way, &name, &dn);
+    if (b != NULL && b->path.len == 0 && (b->way.flow != 0 || b->way.remote.family != ADDR_NONE))
+        route_dest_of_way(&b->way, dn.type == DN_VOIP_SERVICE, &way->token);
+}
+
+void proxy_find_only_device(struct pctx *c, struct route_target *t)
+{
+    struct slice name;
+    struct dn_info dn;
+    if (!c->way.has_token || device_of(c->proxy, c->arena, c->req, &c->way, &name, &dn) == NULL ||
+        dn.nbindings != 1 || dn.contact.len != 0)
         return;
-    const struct dn_binding *b = binding_of(&dn, &way->uri, token);
-    if (b == NULL)
-        return;
-    if (b->path.len == 0 && (b->way.flow != 0 || b->way.remote.family != ADDR_NONE))
-        route_dest_of_way(&b->way, dn.type == DN_VOIP_SERVICE, token);
-    if (t != NULL && dn.nbindings == 1 && dn.contact.len == 0) {
-        t->dn = name;
-        t->is_device = true;
-    }
+    t->dn = name;
+    t->is_device = true;
+    t->is_voip_service = dn.type == DN_VOIP_SERVICE;
 }

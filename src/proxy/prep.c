@@ -131,6 +131,14 @@ int proxy_prepare(struct proxy *p, const struct sip_msg *req, struct arena *aren
     return err;
 }
 
+int proxy_target_uri(const struct proxy_way *way, const struct route_target *t, struct sip_uri *uri)
+{
+    if (t->uri.ptr != way->uri.text.ptr || t->uri.len != way->uri.text.len)
+        return sip_uri_parse(t->uri, uri);
+    *uri = way->uri;
+    return 0;
+}
+
 bool proxy_is_for_registrar(struct proxy *p, const struct sip_msg *req)
 {
     struct sip_iter it;

@@ -131,6 +131,10 @@ void proxy_check_auth(struct pctx *c, struct refusal *out);
 /* --- prep.c: RFC 3261 16.4. 0, ERR_PARSE, ERR_NOMEM --- */
 int proxy_prepare(struct proxy *p, const struct sip_msg *req, struct arena *arena,
                   struct proxy_way *way) WARN_UNUSED;
+/* The target's URI, parsed; that of a relayed request is the Request-URI, which is so already. 0,
+ * ERR_PARSE. */
+int proxy_target_uri(const struct proxy_way *way, const struct route_target *t,
+                     struct sip_uri *uri) WARN_UNUSED;
 
 /* --- mark.c --- */
 /* The mark for a Record-Route with that user part, in a request that may begin a dialog. */
@@ -138,10 +142,11 @@ uint64_t proxy_mark(const struct proxy *p, const struct sip_msg *req, struct sli
 /* What a Route of ours tells: into is_ours_dialog, has_token and token. */
 void proxy_learn(struct proxy *p, const struct sip_msg *req, const struct sip_uri *uri,
                  struct proxy_way *way);
-/* A flow named some time ago may be gone: the device's newer registration is asked. The target, if
- * given, learns the DN when this is the only way to it. */
+/* A flow named some time ago may be gone: the device's newer registration is asked. */
 void proxy_refresh_token(struct proxy *p, struct arena *arena, const struct sip_msg *req,
-                         struct proxy_way *way, struct route_target *t);
+                         struct proxy_way *way);
+/* The target learns whose device a token leads to, when that is the only one of its DN. */
+void proxy_find_only_device(struct pctx *c, struct route_target *t);
 
 /* --- forward.c: RFC 3261 16.6 --- */
 struct outgoing {

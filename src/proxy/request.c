@@ -168,7 +168,7 @@ static int single_target(struct pctx *c, bool with_token)
     t->uri = c->way.uri_text;
     t->q = 1000;
     if (with_token) {
-        proxy_refresh_token(c->proxy, c->arena, c->req, &c->way, t);
+        proxy_refresh_token(c->proxy, c->arena, c->req, &c->way);
         t->has_dest = true;
         t->dest = c->way.token;
     }

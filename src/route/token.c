@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "route/route_int.h"
 
-/* A token is the hex of: flow (8), transport (1), family (1), remote port (2), alternative port
- * (2), address (4 or 16), then 8 bytes of keyed hash over these. "hf" in front tells it from a
- * user's name. */
-#define HEAD    14
-#define MAC     8
-#define RAW_MAX (HEAD + 16 + MAC)
+/* A token is the hex of: flow (8), transport with NO_REOPEN (1), family (1), remote port (2),
+ * alternative port (2), address (4 or 16), then 8 bytes of keyed hash over these. "hf" in front
+ * tells it from a user's name. */
+#define HEAD      14
+#define MAC       8
+#define RAW_MAX   (HEAD + 16 + MAC)
+#define NO_REOPEN 0x80 /* towards a Voice over IP Service */
 
 static void put(unsigned char *p, uint64_t v, unsigned n)
 {
@@ -27,7 +28,7 @@ void route_token_write(struct route *r, const struct flow_dest *dest, struct buf
     unsigned char raw[RAW_MAX];
     unsigned ip = dest->remote.family == ADDR_IP6 ? 16 : 4;
     put(raw, dest->flow, 8);
-    raw[8] = dest->transport;
+    raw[8] = (unsigned char)(dest->transport | (dest->no_reopen ? NO_REOPEN : 0));
     raw[9] = dest->remote.family;
     put(raw + 10, dest->remote.port, 2);
     put(raw + 12, dest->alt_port, 2);
@@ -73,7 +74,8 @@ int route_token_parse(struct route *r, struct slice user, struct flow_dest *out)
         return ERR_NOT_FOUND;
     *out = (struct flow_dest){
         .flow = get(raw, 8),
-        .transport = raw[8],
+        .transport = raw[8] & (unsigned char)~NO_REOPEN,
+        .no_reopen = (raw[8] & NO_REOPEN) != 0,
         .alt_port = (uint16_t)get(raw + 12, 2),
     };
     out->remote.family = raw[9];
