@@ -206,7 +206,8 @@ bool sip_is_ip6(struct slice s)
     return compressed ? groups <= 7 : groups == 8;
 }
 
-/* hostname: labels that neither begin nor end with '-'; the last one begins with a letter. */
+/* hostname: labels that neither begin nor end with '-'; the last one begins with a letter. '_' is
+ * in no hostname of RFC 3261, but in those of real machines. */
 static bool is_hostname(struct slice s)
 {
     size_t label = 0;
@@ -227,7 +228,7 @@ static bool is_hostname(struct slice s)
 
 static bool is_host_char(char c)
 {
-    return sip_is(c, CH_ALPHA | CH_DIGIT) || c == '-' || c == '.';
+    return sip_is(c, CH_ALPHA | CH_DIGIT) || c == '-' || c == '.' || c == '_';
 }
 
 size_t sip_host_end(struct slice s, size_t i)
@@ -252,18 +253,14 @@ size_t sip_host_end(struct slice s, size_t i)
     return is_hostname(sip_sub(s, i, end)) ? end : 0;
 }
 
-bool sip_port_read(struct slice s, uint16_t *port)
+size_t sip_port_end(struct slice s, size_t i, uint16_t *port)
 {
-    unsigned value = 0;
-    if (s.len == 0)
-        return false;
-    for (size_t i = 0; i < s.len; i++) {
-        if (!sip_is(s.ptr[i], CH_DIGIT))
-            return false;
-        value = value * 10 + (unsigned)(s.ptr[i] - '0');
+    unsigned value = 0, digit;
+    for (; i < s.len && (digit = (unsigned)(unsigned char)s.ptr[i] - '0') <= 9; i++) {
+        value = value * 10 + digit;
         if (value > UINT16_MAX)
-            return false;
+            return 0;
     }
     *port = (uint16_t)value;
-    return value != 0;
+    return value != 0 ? i : 0;
 }

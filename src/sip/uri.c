@@ -111,10 +111,9 @@ static int parse_sip(struct slice s, struct sip_uri *u)
         return ERR_PARSE;
     u->host = sip_sub(s, 0, i);
     if (i < s.len && s.ptr[i] == ':') {
-        size_t end = sip_run(s, i + 1, CH_DIGIT);
-        if (!sip_port_read(sip_sub(s, i + 1, end), &u->port))
+        i = sip_port_end(s, i + 1, &u->port);
+        if (i == 0)
             return ERR_PARSE;
-        i = end;
     }
     i = parse_params(s, i, u);
     if (i == 0)
@@ -149,7 +148,8 @@ static bool is_tel_context(struct slice s)
     return s.len != 0 && s.ptr[0] != '[' && sip_host_end(s, 0) == s.len;
 }
 
-/* RFC 3966 section 3: a local number needs phone-context. */
+/* RFC 3966 section 3: a local number needs phone-context. Phones leave it out, for emergency
+ * numbers above all: it then means what the domain that is asked takes it for. */
 static int parse_tel(struct slice s, struct sip_uri *u)
 {
     size_t end = 0;
@@ -160,12 +160,11 @@ static int parse_tel(struct slice s, struct sip_uri *u)
     if (end != s.len && parse_params(s, end, u) != s.len)
         return ERR_PARSE;
     u->has_user = true;
-    bool has_context = sip_param_find(u->params, SLICE("phone-context"), &context);
-    if (has_context && !is_tel_context(context))
+    if (sip_param_find(u->params, SLICE("phone-context"), &context) && !is_tel_context(context))
         return ERR_PARSE;
     if (u->user.len != 0 && u->user.ptr[0] == '+')
         return is_tel_number(sip_sub(u->user, 1, end), true) ? 0 : ERR_PARSE;
-    return is_tel_number(u->user, false) && has_context ? 0 : ERR_PARSE;
+    return is_tel_number(u->user, false) ? 0 : ERR_PARSE;
 }
 
 /* What we carry through unread must still be one word of printable ASCII. */

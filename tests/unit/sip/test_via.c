@@ -136,7 +136,7 @@ static void refused(void **state)
         "SIP/2.0/UDP h;received=host",
         "SIP/2.0/UDP h;received=[1.2.3.4",
         "SIP/2.0/UDP h;maddr",
-        "SIP/2.0/UDP h;maddr=a_b",
+        "SIP/2.0/UDP h;maddr=a!b",
         "SIP/2.0/UDP ::1",
         "SIP/2.0/UDP [::1",
         "SIP/2.0/UDP h (comment)",
