@@ -153,6 +153,7 @@ struct net_rx *net_rx_get(struct net_loop *loop)
                                                    .msg_iov = &rx->iov[i],
                                                    .msg_iovlen = 1,
                                                    .msg_control = rx->control[i]}};
+        net_rx_reset(rx, i);
     }
     loop->rx = rx;
     return rx;

@@ -75,6 +75,13 @@ struct net_rx {
     char bytes[NET_BATCH][NET_RX_STRIDE];
 };
 
+/* What the kernel has overwritten with lengths of its own is made the room again. */
+static inline void net_rx_reset(struct net_rx *rx, unsigned i)
+{
+    rx->msgs[i].msg_hdr.msg_namelen = sizeof(rx->from[i]);
+    rx->msgs[i].msg_hdr.msg_controllen = sizeof(rx->control[i]);
+}
+
 void net_out_cache_free(struct net_loop *loop);
 /* NULL when there is no memory. */
 struct net_rx *net_rx_get(struct net_loop *loop);

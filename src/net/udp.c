@@ -33,23 +33,26 @@ static void local_of(const struct net_udp *udp, struct msghdr *msg, struct addr 
     }
 }
 
+static void take_datagram(struct net_udp *udp, struct net_rx *rx, unsigned i)
+{
+    struct msghdr *msg = &rx->msgs[i].msg_hdr;
+    struct addr remote, local;
+    if ((msg->msg_flags & MSG_TRUNC) != 0 || addr_from_sockaddr(&rx->from[i].sa, &remote) != 0)
+        return;
+    local_of(udp, msg, &local);
+    udp->on_datagram(udp->user, rx->bytes[i], rx->msgs[i].msg_len, &remote, &local);
+}
+
 /* Returns how many came, 0 at the end. */
 static int receive_batch(struct net_udp *udp, struct net_rx *rx)
 {
-    for (unsigned i = 0; i < NET_BATCH; i++) {
-        rx->msgs[i].msg_hdr.msg_namelen = sizeof(rx->from[i]);
-        rx->msgs[i].msg_hdr.msg_controllen = udp->wildcard ? sizeof(rx->control[i]) : 0;
-    }
     int n = recvmmsg(udp->fd, rx->msgs, NET_BATCH, MSG_DONTWAIT, NULL);
     if (n <= 0)
         return 0;
-    for (int i = 0; i < n && !udp->closed; i++) {
-        struct msghdr *msg = &rx->msgs[i].msg_hdr;
-        struct addr remote, local;
-        if ((msg->msg_flags & MSG_TRUNC) != 0 || addr_from_sockaddr(&rx->from[i].sa, &remote) != 0)
-            continue;
-        local_of(udp, msg, &local);
-        udp->on_datagram(udp->user, rx->bytes[i], rx->msgs[i].msg_len, &remote, &local);
+    for (int i = 0; i < n; i++) {
+        if (!udp->closed)
+            take_datagram(udp, rx, (unsigned)i);
+        net_rx_reset(rx, (unsigned)i);
     }
     return n;
 }

@@ -43,7 +43,6 @@ static void ack_send(struct ack *a, const struct route_target *target, struct fl
         .target = target,
         .dest = dest,
         .branch_id = ack_branch(a),
-        .loop = proxy_loop_hash(p, a->msg),
     };
     struct slice bytes;
     struct arena *arena = txn_scope_arena(a->scope);

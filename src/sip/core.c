@@ -18,6 +18,8 @@ static struct sip_span span_in(const struct sip_parser *ps, struct slice s)
 static void read_via(struct sip_parser *ps, struct slice value)
 {
     struct slice element;
+    if (sip_via_parse(value, &ps->m->via) == 0)
+        return; /* a line with one element, as nearly all are */
     if (!sip_list_next(&value, &element) || sip_via_parse(element, &ps->m->via) != 0) {
         memset(&ps->m->via, 0, sizeof(ps->m->via));
         ps->m->via.transport = SIP_TRANSPORT_NONE;

@@ -87,8 +87,8 @@ bool sip_is_ip6(struct slice s);
 /* Four numbers up to 255. */
 bool sip_is_ip4(struct slice s);
 
-/* 1 to 65535, digits only. False otherwise. */
-bool sip_port_read(struct slice s, uint16_t *port);
+/* 1 to 65535 at `i`. Behind its digits; 0 when there is none. */
+size_t sip_port_end(struct slice s, size_t i, uint16_t *port);
 
 /* One parameter at the front of *rest. 1: read, *rest is at the next ';' or empty; 0: end; -1:
  * malformed. */

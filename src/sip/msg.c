@@ -2,7 +2,7 @@
 #include "sip/msg.h"
 
 /* Moves a slice from one copy of the bytes to another. */
-static void rebase(struct slice *s, const char *from, const char *to)
+static inline void rebase(struct slice *s, const char *from, const char *to)
 {
     if (s->ptr != NULL)
         s->ptr = to + (s->ptr - from);
@@ -10,18 +10,26 @@ static void rebase(struct slice *s, const char *from, const char *to)
 
 static void rebase_via(struct sip_via *v, const char *from, const char *to)
 {
-    struct slice *all[] = {&v->text,   &v->transport_text, &v->host, &v->params,
-                           &v->branch, &v->received,       &v->maddr};
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        rebase(all[i], from, to);
+    rebase(&v->text, from, to);
+    rebase(&v->transport_text, from, to);
+    rebase(&v->host, from, to);
+    rebase(&v->params, from, to);
+    rebase(&v->branch, from, to);
+    rebase(&v->received, from, to);
+    rebase(&v->maddr, from, to);
 }
 
 static void rebase_uri(struct sip_uri *u, const char *from, const char *to)
 {
-    struct slice *all[] = {&u->text,   &u->scheme_text, &u->user,           &u->password, &u->host,
-                           &u->params, &u->headers,     &u->transport_text, &u->maddr};
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        rebase(all[i], from, to);
+    rebase(&u->text, from, to);
+    rebase(&u->scheme_text, from, to);
+    rebase(&u->user, from, to);
+    rebase(&u->password, from, to);
+    rebase(&u->host, from, to);
+    rebase(&u->params, from, to);
+    rebase(&u->headers, from, to);
+    rebase(&u->transport_text, from, to);
+    rebase(&u->maddr, from, to);
 }
 
 struct sip_msg *sip_msg_copy(const struct sip_msg *m, struct arena *arena)

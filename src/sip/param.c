@@ -18,7 +18,7 @@ int sip_param_step(struct slice *rest, struct slice *name, struct slice *value)
     }
     if (s.ptr[i] == ';')
         i = sip_skip_lws(s, i + 1);
-    size_t end = sip_word_run(s, i, NAME_CLASSES);
+    size_t end = sip_run(s, i, NAME_CLASSES); /* short, mostly */
     if (end == i)
         return -1;
     *name = sip_sub(s, i, end);

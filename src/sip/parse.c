@@ -195,20 +195,24 @@ static const char *header_line(struct sip_parser *ps, const char *p, const char 
     const char *next = header_value(ps, colon + 1, end, &value);
     if (next == NULL)
         return NULL;
-    if (m->nhdrs == ps->cap) {
+    const char *base = m->base;
+    unsigned n = m->nhdrs;
+    if (n == ps->cap) {
         sip_parse_fault(ps, ERR_LIMIT, 513, "Too Many Headers");
         return NULL;
     }
-    struct sip_hdr *h = &m->hdrs[m->nhdrs++];
-    h->id = (uint8_t)id;
-    h->name_len = (uint8_t)len;
-    h->line = (uint16_t)(p - m->base);
-    h->val = (uint16_t)(value.ptr - m->base);
-    h->val_len = (uint16_t)value.len;
-    h->line_len = (uint16_t)(next - p);
+    m->hdrs[n] = (struct sip_hdr){
+        .id = (uint8_t)id,
+        .name_len = (uint8_t)len,
+        .line = (uint16_t)(p - base),
+        .val = (uint16_t)(value.ptr - base),
+        .val_len = (uint16_t)value.len,
+        .line_len = (uint16_t)(next - p),
+    };
+    m->nhdrs = (uint16_t)(n + 1);
     bool again = m->first[id] != 0;
     if (!again)
-        m->first[id] = (uint8_t)m->nhdrs;
+        m->first[id] = (uint8_t)(n + 1);
     if (id - 1 < SIP_CORE_COUNT - 1)
         sip_parse_core(ps, id, value, again);
     return next;

@@ -47,13 +47,7 @@ static size_t take_sent_by(struct slice s, size_t i, struct sip_via *out)
         return 0;
     out->host = sip_sub(s, i, end);
     i = sip_skip_lws(s, end);
-    if (i < s.len && s.ptr[i] == ':') {
-        i = sip_skip_lws(s, i + 1);
-        end = sip_run(s, i, CH_DIGIT);
-        if (!sip_port_read(sip_sub(s, i, end), &out->port))
-            return 0;
-    }
-    return end;
+    return i < s.len && s.ptr[i] == ':' ? sip_port_end(s, sip_skip_lws(s, i + 1), &out->port) : end;
 }
 
 /* The grammar has no brackets here, and implementations write them: RFC 5118 4.5 asks for both. */
@@ -72,7 +66,7 @@ static bool take_param(struct slice name, struct slice value, struct sip_via *ou
     case 5:
         if (!out->has_rport && slice_ieq(name, SLICE("rport"))) {
             out->has_rport = true;
-            return value.len == 0 || sip_port_read(value, &out->rport);
+            return value.len == 0 || sip_port_end(value, 0, &out->rport) == value.len;
         }
         if (out->maddr.len == 0 && slice_ieq(name, SLICE("maddr"))) {
             out->maddr = value;

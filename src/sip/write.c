@@ -125,19 +125,20 @@ void sip_branch_write(struct buf *out, uint64_t id, uint32_t loop)
 /* `digits` lower-case hexadecimal digits; nothing else is what we wrote. */
 static bool read_hex(const char *p, unsigned digits, uint64_t *out)
 {
+    static const uint8_t values[256] = {
+        ['0'] = 0x10, ['1'] = 0x11, ['2'] = 0x12, ['3'] = 0x13, ['4'] = 0x14, ['5'] = 0x15,
+        ['6'] = 0x16, ['7'] = 0x17, ['8'] = 0x18, ['9'] = 0x19, ['a'] = 0x1a, ['b'] = 0x1b,
+        ['c'] = 0x1c, ['d'] = 0x1d, ['e'] = 0x1e, ['f'] = 0x1f, /* 0: no digit */
+    };
     uint64_t value = 0;
+    unsigned all = 0x10;
     for (unsigned i = 0; i < digits; i++) {
-        unsigned c = (unsigned char)p[i], digit;
-        if (c - '0' <= 9)
-            digit = c - '0';
-        else if (c - 'a' <= 5)
-            digit = c - 'a' + 10;
-        else
-            return false;
-        value = value << 4 | digit;
+        unsigned digit = values[(unsigned char)p[i]];
+        all &= digit;
+        value = value << 4 | (digit & 15);
     }
     *out = value;
-    return true;
+    return all != 0;
 }
 
 int sip_branch_parse(struct slice branch, uint64_t *id, uint32_t *loop)

@@ -7,8 +7,6 @@
 #include "base/log.h"
 #include "sip/write.h"
 
-#define BRANCH_ID_LEN (SIP_BRANCH_LEN - 9) /* without "." and the loop hash */
-
 /* --- sending ---------------------------------------------------------------------------------- */
 
 bool client_is_active(const struct txn *t)
@@ -286,27 +284,8 @@ void txn_client_drop(struct txns *txns, uint64_t client)
         txn_end(t);
 }
 
-/* The loop hash that the user wrote behind our id in the topmost Via. */
-static uint32_t loop_of(uint64_t id, struct slice bytes)
-{
-    char text[SIP_BRANCH_LEN];
-    struct buf branch;
-    const char *at;
-    uint64_t same;
-    uint32_t loop = 0;
-    int err;
-
-    buf_init(&branch, text, sizeof(text));
-    sip_branch_write(&branch, id, 0);
-    at = memmem(bytes.ptr, bytes.len, text, BRANCH_ID_LEN);
-    assert(at != NULL && (size_t)(bytes.ptr + bytes.len - at) >= SIP_BRANCH_LEN);
-    err = sip_branch_parse(slice_of(at, SIP_BRANCH_LEN), &same, &loop);
-    assert(err == 0 && same == id);
-    return loop;
-}
-
 void txn_client_send(struct txns *txns, uint64_t client, enum sip_method method,
-                     const struct flow_dest *dest, struct slice bytes)
+                     const struct flow_dest *dest, uint32_t loop, struct slice bytes)
 {
     struct txn *t = txn_find_client(txns, client);
 
@@ -317,7 +296,7 @@ void txn_client_send(struct txns *txns, uint64_t client, enum sip_method method,
     t->method = (uint8_t)method;
     t->sent.dest = *dest;
     t->sent.bytes = bytes;
-    t->u.client.loop = loop_of(client, bytes);
+    t->u.client.loop = loop;
     client_run(t, FSM_START, NULL, NULL, 0);
 }
 

@@ -156,9 +156,10 @@ int txn_client_new(struct txns *txns, struct txn_scope *scope, void *ctx,
                    uint64_t *client) WARN_UNUSED;
 void txn_client_drop(struct txns *txns, uint64_t client);
 /* Starts it: `bytes` is the whole request, in the scope's arena, whose topmost Via carries the
- * branch. Errors of sending come by on_failed from the loop, never from inside this call. */
+ * branch of `client` and `loop`. Errors of sending come by on_failed from the loop, never from
+ * inside this call. */
 void txn_client_send(struct txns *txns, uint64_t client, enum sip_method method,
-                     const struct flow_dest *dest, struct slice bytes);
+                     const struct flow_dest *dest, uint32_t loop, struct slice bytes);
 /* Cancels an INVITE (RFC 3261 9.1): at once when a provisional response has come, else when it
  * comes; nothing when it has its final response. `extra`: whole header lines (Reason), in the
  * arena. Without a final response 64*T1 after the CANCEL, on_failed(ERR_TIMEOUT). */

@@ -282,7 +282,7 @@ static uint64_t start_client(struct stage *s, struct txn_scope *scope, void *ctx
         txn_client_drop(s->txns, id);
         return 0;
     }
-    txn_client_send(s->txns, id, method, dest, bytes);
+    txn_client_send(s->txns, id, method, dest, 0xabcd, bytes);
     stage_turn(s);
     return id;
 }
