@@ -37,7 +37,7 @@ def register_add_refresh_remove(world):
     final = phone.register(expires=0)
     equal((_status(final), len(_contacts(final))), (200, 0), "removal")
     caller = world.caller(transport="tcp")
-    world.alive()
+    world.proxies[0].check_alive()
     final = caller.invite("1001").transaction.wait_final(5)
     check(_status(final) in (404, 480), f"call after removal: {_status(final)}")
 

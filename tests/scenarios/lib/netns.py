@@ -177,10 +177,9 @@ class Firewall:
         """Answer every TCP packet with a reset."""
         self._mode("meta l4proto tcp reject with tcp reset")
 
-    def lose(self, percent, what="udp dport 5060"):
+    def lose(self, percent, what="meta l4proto udp"):
         """Lose this share of packets at random in both directions."""
-        self._mode(f"{what} numgen random mod 100 < {percent} goto dropped",
-                   f"udp sport 5060 numgen random mod 100 < {percent} goto dropped")
+        self._mode(f"{what} numgen random mod 100 < {percent} goto dropped")
 
     def lose_every(self, nth, interface):
         """Of the UDP datagrams that enter by this interface, the first of every `nth` is lost."""

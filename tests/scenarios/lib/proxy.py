@@ -117,6 +117,17 @@ class Holdfast:
         self._close()
         return status
 
+    def end(self, timeout=10.0):
+        """Asked to end until it does, without waiting for transactions; the exit status."""
+        self.may_end = True
+        deadline = time.monotonic() + timeout
+        while self.process.running() and time.monotonic() < deadline:
+            self.process.signal(signal.SIGTERM)
+            self.process.wait(0.05)
+        status = self.process.wait(0)
+        self.kill()
+        return status
+
     def kill(self):
         """As a crash would: SIGKILL."""
         self.may_end = True

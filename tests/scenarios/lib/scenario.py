@@ -149,13 +149,14 @@ class World:
         equal(final.status if final else None, 200, f"REGISTER of {user}")
         return phone
 
-    def alive(self):
-        """At the end of a scenario: whatever should run still runs."""
+    def finish(self):
+        """At the end of a scenario: whatever should run still runs, and ends well when told to."""
+        for device in self.devices:
+            check(device.fault is None, f"the thread of {device.name} ended: {device.fault!r}")
         for proxy in self.proxies:
             if proxy.process and not proxy.may_end:
                 proxy.check_alive()
-        for device in self.devices:
-            check(device.fault is None, f"the thread of {device.name} ended: {device.fault!r}")
+                equal(proxy.end(), 0, "exit status of the proxy")
 
     def report(self):
         """The record of all devices, in order of time."""
