@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/proxy_int.h"
+#include "sip/digest.h"
 #include "sip/received.h"
 
 /* Texts made for one outgoing request stand one behind the other in one buffer, whose storage does
@@ -213,6 +214,24 @@ static void edit_routes(struct sip_edit *e, const struct outgoing *o, struct sli
     }
 }
 
+/* Credentials for our realm, the domain of the From, have been looked at and go no further; those
+ * for another proxy do (RFC 3261 22.3). */
+static void edit_credentials(struct proxy *p, struct sip_edit *e, const struct sip_msg *req)
+{
+    const struct sip_hdr *h = sip_hdr_first(req, SIP_H_PROXY_AUTHORIZATION);
+    struct sip_name_addr from;
+    struct sip_uri uri;
+    if (h == NULL || !p->conf->authenticate_all ||
+        sip_name_addr_parse(sip_value(req, SIP_H_FROM), &from) < 0 ||
+        sip_uri_parse(from.uri, &uri) < 0 || !route_is_ours(p->deps.route, &uri))
+        return;
+    for (; h != NULL; h = sip_hdr_after(req, h)) {
+        struct sip_credentials c;
+        if (sip_credentials_parse(sip_hdr_value(req, h), &c) == 0 && slice_ieq(c.realm, uri.host))
+            sip_edit_at(e, h->line, h->line_len, SLICE_NONE);
+    }
+}
+
 static int write_edits(struct arena *arena, const struct sip_edit *e, struct slice *out)
 {
     size_t size = sip_edit_size(e);
@@ -259,5 +278,6 @@ int proxy_write_request(struct proxy *p, struct arena *arena, const struct outgo
     edit_record_route(p, &e, o, &local, &b);
     edit_breadth(&e, o->breadth, &b);
     edit_content_length(&e, o, &b);
+    edit_credentials(p, &e, o->req);
     return b.overflow ? ERR_LIMIT : write_edits(arena, &e, out);
 }

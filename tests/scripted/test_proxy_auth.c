@@ -80,6 +80,7 @@ static void challenged_then_let_through(void **state)
     w.extra = credentials(&got, "secret", 2);
     say_udp(&r, CALLER, &w);
     rig_expect_method(&r, PHONE, "INVITE", &inv);
+    assert_null(strstr(inv.text, "Proxy-Authorization")); /* RFC 3261 22.3: consumed */
     answer_udp(&r, PHONE, &inv, 200, "Contact: <sip:1001@10.0.0.3>\n");
     rig_expect_status(&r, CALLER, 200, &got);
     /* Neither the ACK nor what follows in the dialog is challenged. */
@@ -126,6 +127,33 @@ static void others_are_not_challenged(void **state)
     }
 }
 
+/* RFC 3261 22.3: another proxy's credentials pass; ours are taken out of the ACK as well. */
+static void credentials_of_others_are_passed_on(void **state)
+{
+    (void)state;
+    static const char both[] =
+        "Proxy-Authorization: Digest username=\"a\", realm=\"example.com\", nonce=\"n\", "
+        "uri=\"sip:x@example.com\", response=\"0123456789abcdef0123456789abcdef\"\n"
+        "Proxy-Authorization: Digest username=\"free\", realm=\"10.0.0.1\", nonce=\"n\", "
+        "uri=\"sip:x@example.com\", response=\"0123456789abcdef0123456789abcdef\"\n";
+    static const char *const methods[] = {"MESSAGE", "ACK"};
+    for (unsigned i = 0; i < 2; i++) {
+        say_udp(&r, CALLER,
+                &(struct say){.method = methods[i],
+                              .from = "<sip:free@10.0.0.1>;tag=a",
+                              .branch = methods[i],
+                              .call_id = methods[i],
+                              .extra = both});
+        rig_expect_method(&r, PHONE, methods[i], &got);
+        assert_non_null(strstr(got.text, "realm=\"example.com\""));
+        assert_null(strstr(got.text, "realm=\"10.0.0.1\""));
+        if (i == 0)
+            answer_udp(&r, PHONE, &got, 200, "");
+        if (i == 0)
+            rig_expect_status(&r, CALLER, 200, &inv);
+    }
+}
+
 static void escaped_name_is_the_same_user(void **state)
 {
     (void)state;
@@ -138,9 +166,8 @@ static void escaped_name_is_the_same_user(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(challenged_then_let_through),
-        T(made_up_dialog_is_challenged),
-        T(others_are_not_challenged),
+        T(challenged_then_let_through),   T(made_up_dialog_is_challenged),
+        T(others_are_not_challenged),     T(credentials_of_others_are_passed_on),
         T(escaped_name_is_the_same_user),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
