@@ -110,6 +110,12 @@ static uint64_t read_hex(const char *digits, unsigned n)
     return value;
 }
 
+/* A wall clock that was set back must not make a nonce live longer. */
+static bool is_alive(const struct nonces *n, uint64_t time, uint64_t now)
+{
+    return (now >= time ? now - time : time - now) < n->lifetime_ms;
+}
+
 bool nonce_is_good(const struct nonces *n, struct slice nonce, uint64_t now)
 {
     char expected[NONCE_LEN];
@@ -119,9 +125,7 @@ bool nonce_is_good(const struct nonces *n, struct slice nonce, uint64_t now)
     sign(n, expected);
     if (CRYPTO_memcmp(expected, nonce.ptr, NONCE_LEN) != 0)
         return false;
-    uint64_t time = read_hex(nonce.ptr, TIME_LEN);
-    /* A wall clock that was set back must not make a nonce live longer. */
-    return now >= time ? now - time < n->lifetime_ms : time - now < n->lifetime_ms;
+    return is_alive(n, read_hex(nonce.ptr, TIME_LEN), now);
 }
 
 /* --- used ones --- */
@@ -137,24 +141,26 @@ static struct used *find_used(struct stripe *s, uint64_t time, uint64_t id)
     return NULL;
 }
 
-static void forget_oldest(struct stripe *s)
+static void forget(struct stripe *s, struct used *u)
 {
-    struct list *link = list_pop(&s->order);
-    struct used *u = container_of(link, struct used, link);
-    if (u->time > s->forgotten)
-        s->forgotten = u->time;
+    list_remove(&u->link);
     table_remove(&s->table, &u->node);
     mem_free(u);
 }
 
-/* Those whose nonce has ended need not be remembered; what is too many goes as well. */
+/* Those whose nonce has ended need not be remembered, and are refused by their time; what is too
+ * many goes as well, and all as old as it are refused from then on. */
 static void make_room(const struct nonces *n, struct stripe *s, uint64_t now)
 {
     while (!list_is_empty(&s->order)) {
-        const struct used *u = container_of(s->order.next, struct used, link);
-        if (s->table.count < n->max && now - u->time < n->lifetime_ms)
-            break;
-        forget_oldest(s);
+        struct used *u = container_of(s->order.next, struct used, link);
+        if (is_alive(n, u->time, now)) {
+            if (s->table.count < n->max)
+                break;
+            if (u->time > s->forgotten)
+                s->forgotten = u->time;
+        }
+        forget(s, u);
     }
 }
 

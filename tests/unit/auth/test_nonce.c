@@ -130,6 +130,35 @@ static void test_ended(void **state)
     nonces_free(&n);
 }
 
+/* A wall clock that is set back by an hour must not keep everybody out for that hour: those used
+ * before it end, and those made after it are taken. */
+static void test_clock_set_back(void **state)
+{
+    (void)state;
+    enum { HOUR = 3600000 };
+    struct nonces *n = nonces(1600);
+    char a[NONCE_LEN];
+    for (unsigned i = 0; i < 32; i++) {
+        nonce_make(n, T0, a);
+        assert_true(nonce_take(n, text_of(a), 1, T0));
+    }
+    for (unsigned i = 0; i < 32; i++) {
+        nonce_make(n, T0 - HOUR, a);
+        assert_true(nonce_take(n, text_of(a), 1, T0 - HOUR));
+        assert_false(nonce_take(n, text_of(a), 1, T0 - HOUR));
+    }
+    /* Set back a little: what was used stays used. */
+    nonce_make(n, T0, a);
+    assert_true(nonce_take(n, text_of(a), 1, T0));
+    for (unsigned i = 0; i < 32; i++) {
+        char b[NONCE_LEN];
+        nonce_make(n, T0 - 1000, b);
+        assert_true(nonce_take(n, text_of(b), 1, T0 - 1000));
+    }
+    assert_false(nonce_take(n, text_of(a), 1, T0 - 1000));
+    nonces_free(&n);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -200,10 +229,10 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lifetime), cmocka_unit_test(test_forged),
-        cmocka_unit_test(test_counts),   cmocka_unit_test(test_full),
-        cmocka_unit_test(test_ended),    cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_lifetime),  cmocka_unit_test(test_forged),
+        cmocka_unit_test(test_counts),    cmocka_unit_test(test_full),
+        cmocka_unit_test(test_ended),     cmocka_unit_test(test_clock_set_back),
+        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
