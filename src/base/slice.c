@@ -3,6 +3,20 @@
 
 #include "base/err.h"
 
+static inline bool ieq_words(uint64_t x, uint64_t y)
+{
+    return x == y || ascii_lower8(x) == ascii_lower8(y);
+}
+
+/* The first four and the last four of four to eight bytes. */
+static inline uint64_t two_halves(const char *p, size_t len)
+{
+    uint32_t half[2];
+    memcpy(&half[0], p, 4);
+    memcpy(&half[1], p + len - 4, 4);
+    return (uint64_t)half[0] << 32 | half[1];
+}
+
 bool slice_ieq_bytes(const char *a, const char *b, size_t len)
 {
     uint64_t x, y;
@@ -10,9 +24,11 @@ bool slice_ieq_bytes(const char *a, const char *b, size_t len)
     for (; len >= sizeof(x); a += sizeof(x), b += sizeof(x), len -= sizeof(x)) {
         memcpy(&x, a, sizeof(x));
         memcpy(&y, b, sizeof(y));
-        if (x != y && ascii_lower8(x) != ascii_lower8(y))
+        if (!ieq_words(x, y))
             return false;
     }
+    if (len >= 4)
+        return ieq_words(two_halves(a, len), two_halves(b, len));
     for (; len > 0; a++, b++, len--) {
         if (*a != *b && ascii_lower(*a) != ascii_lower(*b))
             return false;

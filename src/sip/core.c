@@ -27,14 +27,13 @@ static void read_via(struct sip_parser *ps, struct slice value)
     }
 }
 
-/* The tag is the first parameter and has a value: nearly always so. Its value, or the empty slice.
- */
-static struct slice leading_tag(struct slice params)
+/* The tag is the only parameter: nearly always so. Its value, or the empty slice. */
+static struct slice lone_tag(struct slice params)
 {
-    if (params.len < 5 || !slice_istarts(params, SLICE("tag=")))
+    if (params.len < 5 || !slice_istarts(params, SLICE("tag=")) ||
+        sip_word_run(params, 4, CH_TOKEN) != params.len)
         return SLICE_NONE;
-    size_t end = sip_word_run(params, 4, CH_TOKEN);
-    return end == params.len || params.ptr[end] == ';' ? sip_sub(params, 4, end) : SLICE_NONE;
+    return sip_sub(params, 4, params.len);
 }
 
 /* From or To: a name-addr or addr-spec and its tag. */
@@ -43,21 +42,26 @@ static void read_party(struct sip_parser *ps, unsigned id, struct slice value, s
     struct sip_name_addr party;
     struct slice text;
 
-    if (sip_name_addr_parse(value, &party) != 0 || party.star) {
+    if (sip_name_addr_split(value, &party) != 0 || party.star) {
         bad(ps, id);
         return;
     }
-    text = leading_tag(party.params);
-    if (text.len != 0) {
-        *tag = span_in(ps, text);
+    if (party.params.len == 0)
         return;
+    text = lone_tag(party.params);
+    if (text.len == 0) {
+        if (sip_params_check(party.params) != 0) {
+            bad(ps, id);
+            return;
+        }
+        if (!sip_param_find(party.params, SLICE("tag"), &text))
+            return;
+        if (text.len == 0 || sip_word_run(text, 0, CH_TOKEN) != text.len) {
+            bad(ps, id);
+            return;
+        }
     }
-    if (!sip_param_find(party.params, SLICE("tag"), &text))
-        return;
-    if (text.len == 0 || sip_word_run(text, 0, CH_TOKEN) != text.len)
-        bad(ps, id);
-    else
-        *tag = span_in(ps, text);
+    *tag = span_in(ps, text);
 }
 
 /* A word without blanks and controls. The grammar allows fewer characters; peers use more, and to

@@ -8,31 +8,29 @@ void sip_edit_init(struct sip_edit *e, const struct sip_msg *m)
     e->overflow = false;
 }
 
-/* Would a deletion of `del` bytes at `off` (0: an insertion) cut into the deletion of `c`, or be
- * cut? */
-static bool overlaps(const struct sip_change *c, size_t off, size_t del)
+/* Would a deletion of `del` bytes at `off` (0: an insertion) before the change `at` cut into
+ * another deletion, or be cut? What begins earlier is in front of `at`. */
+static bool overlaps(const struct sip_edit *e, unsigned at, size_t off, size_t del)
 {
-    if (del == 0)
-        return off > c->off && off < (size_t)c->off + c->del;
-    if (c->del == 0)
-        return c->off > off && c->off < off + del;
-    return off < (size_t)c->off + c->del && c->off < off + del;
+    if (at < e->n && e->changes[at].off < off + del)
+        return true;
+    while (at > 0 && e->changes[at - 1].del == 0)
+        at--;
+    if (at == 0)
+        return false;
+    const struct sip_change *c = &e->changes[at - 1];
+    return off < (size_t)c->off + c->del && (del != 0 || off != c->off);
 }
 
 void sip_edit_at(struct sip_edit *e, size_t off, size_t del, struct slice ins)
 {
-    if (e->n == SIP_EDIT_MAX || off > e->msg->len || del > e->msg->len - off) {
-        e->overflow = true;
-        return;
-    }
     unsigned at = e->n;
     while (at > 0 && e->changes[at - 1].off > off)
         at--;
-    for (unsigned i = 0; i < e->n; i++) {
-        if (overlaps(&e->changes[i], off, del)) {
-            e->overflow = true;
-            return;
-        }
+    if (e->n == SIP_EDIT_MAX || off > e->msg->len || del > e->msg->len - off ||
+        overlaps(e, at, off, del)) {
+        e->overflow = true;
+        return;
     }
     memmove(&e->changes[at + 1], &e->changes[at], (e->n - at) * sizeof(e->changes[0]));
     e->changes[at] = (struct sip_change){(uint16_t)off, (uint16_t)del, ins};
@@ -120,11 +118,23 @@ void sip_edit_remove_element(struct sip_edit *e, const struct sip_hdr *line, str
     sip_edit_at(e, offset_of(e, from), (size_t)(to - from), SLICE_NONE);
 }
 
+/* Is the topmost Via, which is parsed, all of its line? */
+static bool is_whole_via(const struct sip_msg *m, const struct sip_hdr *h)
+{
+    return h->id == SIP_H_VIA && m->via.text.ptr == m->base + h->val &&
+           m->via.text.len == h->val_len;
+}
+
 void sip_edit_pop(struct sip_edit *e, enum sip_hdr_id id, unsigned count)
 {
     for (const struct sip_hdr *h = sip_hdr_first(e->msg, id); h != NULL && count > 0;
          h = sip_hdr_after(e->msg, h)) {
         struct slice rest = sip_hdr_value(e->msg, h), it;
+        if (is_whole_via(e->msg, h)) {
+            count--;
+            remove_line(e, h);
+            continue;
+        }
         bool stays = sip_list_next(&rest, &it);
         while (stays && count > 0) {
             count--;

@@ -93,6 +93,9 @@ size_t sip_port_end(struct slice s, size_t i, uint16_t *port);
 /* One parameter at the front of *rest. 1: read, *rest is at the next ';' or empty; 0: end; -1:
  * malformed. */
 int sip_param_step(struct slice *rest, struct slice *name, struct slice *value);
+/* sip_name_addr_parse whose parameters are still to be checked by sip_params_check. */
+struct sip_name_addr;
+int sip_name_addr_split(struct slice value, struct sip_name_addr *out);
 /* Is the parameter a generic-param with token name, and token, host or quoted value? */
 bool sip_is_generic_param(struct slice name, struct slice value);
 

@@ -3,7 +3,7 @@
 #include "sip/scan.h"
 #include "sip/uri.h"
 
-/* Header parameters from `i` on. */
+/* Header parameters from `i` on, not looked into. */
 static int take_params(struct slice s, size_t i, struct sip_name_addr *out)
 {
     i = sip_skip_lws(s, i);
@@ -14,7 +14,7 @@ static int take_params(struct slice s, size_t i, struct sip_name_addr *out)
     out->params = slice_trim(sip_sub(s, i + 1, s.len));
     if (out->params.len == 0 || out->params.ptr[0] == ';')
         return ERR_PARSE;
-    return sip_params_check(out->params);
+    return 0;
 }
 
 /* LAQUOT addr-spec RAQUOT at `i`. */
@@ -44,7 +44,7 @@ static int take_addr_spec(struct slice s, struct sip_name_addr *out)
     return take_params(s, i, out);
 }
 
-int sip_name_addr_parse(struct slice value, struct sip_name_addr *out)
+int sip_name_addr_split(struct slice value, struct sip_name_addr *out)
 {
     struct slice s = slice_trim(value);
     size_t i = 0;
@@ -75,4 +75,10 @@ int sip_name_addr_parse(struct slice value, struct sip_name_addr *out)
         return take_brackets(s, i, out);
     }
     return take_addr_spec(s, out);
+}
+
+int sip_name_addr_parse(struct slice value, struct sip_name_addr *out)
+{
+    int err = sip_name_addr_split(value, out);
+    return err == 0 && out->params.len != 0 ? sip_params_check(out->params) : err;
 }
