@@ -33,9 +33,18 @@ static struct txn_kept *kept_of(struct txn_sent *s)
 
 void kept_free(struct txns *txns, struct txn_kept *k)
 {
+    size_t size = sizeof(*k) + k->sent.bytes.len;
+
     sent_unlink(&k->sent);
     list_remove(&k->fifo);
-    cell_free(&txns->cells, k, sizeof(*k) + k->sent.bytes.len);
+    txns->kept_bytes -= size;
+    cell_free(&txns->cells, k, size);
+}
+
+static void make_room(struct txns *x, size_t size)
+{
+    while (x->kept_bytes + size > TXN_KEPT_MAX && !list_is_empty(&x->kept))
+        kept_free(x, container_of(x->kept.next, struct txn_kept, fifo));
 }
 
 void kept_on_expire(struct timer *timer, uint64_t now)
@@ -55,10 +64,14 @@ void kept_on_expire(struct timer *timer, uint64_t now)
 /* Without memory it is not kept: it was sent. */
 static void keep(struct txns *x, const struct flow_dest *dest, struct slice bytes)
 {
-    struct txn_kept *k = cell_new(&x->cells, sizeof(*k) + bytes.len);
+    size_t size = sizeof(struct txn_kept) + bytes.len;
+    struct txn_kept *k;
 
+    make_room(x, size);
+    k = cell_new(&x->cells, size);
     if (k == NULL)
         return;
+    x->kept_bytes += size;
     memcpy(k + 1, bytes.ptr, bytes.len);
     k->sent = (struct txn_sent){
         .dest = *dest,

@@ -19,6 +19,8 @@
  * the same time takes the place of the timers J and D of zero while recovery is on, so that a
  * request or response resent over a replaced connection finds its transaction. */
 #define TXN_KEEP_MS 5000u
+/* Bytes of stateless ACKs that are kept; above it the oldest go first. */
+#define TXN_KEPT_MAX (32u << 20)
 /* Bytes sent longer ago than this before the peer reset the connection were delivered. */
 #define TXN_RESET_MS 1000u
 /* Ended scopes are looked at no later than this. */
@@ -95,8 +97,8 @@ struct txns {
     struct wheel *wheel;
     struct flows *flows;
     struct counters *counters;
-    struct hash_key key;     /* of fingerprints */
-    struct pool pool;        /* struct txn */
+    struct hash_key key; /* of fingerprints */
+    struct pool pool;    /* struct txn */
     struct pool scopes;
     struct table servers; /* by fingerprint */
     struct arena_cache blocks;
@@ -105,6 +107,7 @@ struct txns {
     struct list check; /* scopes */
     struct timer reap;
     struct list kept; /* struct txn_kept, the oldest first */
+    size_t kept_bytes;
     struct timer expire;
     struct list flows_sent[TXN_FLOW_BUCKETS]; /* struct txn_sent.by_flow */
     char scratch[TXN_SCRATCH];                /* messages that we write */

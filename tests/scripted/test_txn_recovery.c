@@ -575,6 +575,33 @@ static void test_stateless_ack_is_forgotten(void **state)
     done(c);
 }
 
+/* Nobody can make us keep more than 32 MiB of them: the newest are kept. */
+static void test_stateless_acks_have_a_maximum(void **state)
+{
+    enum { LEN = 60000, SENT = 1000 };
+    static char big[LEN];
+    struct scene *c = setup(true);
+    struct stage *s = &c->s;
+    struct txn_usage u;
+    (void)state;
+
+    int head =
+        snprintf(big, sizeof(big), "ACK sip:x SIP/2.0\r\nContent-Length: %05d\r\n\r\n", LEN - 44);
+    assert_int_equal(head, 44);
+    memset(big + head, 'x', LEN - 44);
+    for (unsigned i = 0; i < SENT; i++) {
+        assert_int_equal(txn_send_stateless(s->txns, &c->dest, slice_of(big, LEN)), 0);
+        stage_turn(s);
+        expect_tcp(s, c->conn, "ACK ");
+    }
+    txns_usage(s->txns, &u);
+    assert_in_range(u.kept, 32 * 1024 * 1024 / LEN - 2, 32 * 1024 * 1024 / LEN);
+    advance(s, 5000);
+    txns_usage(s->txns, &u);
+    assert_int_equal(u.kept, 0);
+    done(c);
+}
+
 /* --- renamed ---------------------------------------------------------------------------------- */
 
 static void test_renamed(void **state)
@@ -689,6 +716,7 @@ int main(void)
         cmocka_unit_test(test_answer_by_another_connection),
         cmocka_unit_test(test_stateless_ack),
         cmocka_unit_test(test_stateless_ack_is_forgotten),
+        cmocka_unit_test(test_stateless_acks_have_a_maximum),
         cmocka_unit_test(test_renamed),
         cmocka_unit_test(test_many_die_together),
     };

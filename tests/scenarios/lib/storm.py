@@ -282,7 +282,7 @@ class Storm:
         if self.chance(5):
             text = text[:self.random.randrange(len(text))]
         data = bytearray(text.encode("latin-1", "replace"))
-        if self.chance(8):
+        if data and self.chance(8):
             for _ in range(self.random.randrange(1, 6)):
                 data[self.random.randrange(len(data))] = self.random.randrange(256)
         return bytes(data)
@@ -327,6 +327,8 @@ class Storm:
         if self.chance(30) or len(self.seen) < 20:
             self.seen.append(data)
             del self.seen[:-200]
+        if data[:4] == b"SIP/":
+            self._count(data[8:11].decode("latin-1"))
         if data[:4] == b"SIP/" or len(data) < 40 or data[:3] == b"ACK":
             return
         head = data.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
@@ -451,7 +453,7 @@ class Storm:
             sock = self.stream()
             data = b"".join(self.message(sock) for _ in range(self.pick([1, 1, 1, 2, 8])))
             if self.chance(25):
-                for at in sorted(self.random.randrange(len(data)) for _ in range(4)):
+                for at in sorted(self.random.randrange(len(data) or 1) for _ in range(4)):
                     self._write(sock, data[:at])
                     data = data[at:] or b"\r"
             self._write(sock, data)
