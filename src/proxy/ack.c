@@ -95,7 +95,9 @@ static void ack_route(struct ack *a)
             return;
         txn_scope_hold(a->scope);
         route_resolve(p->deps.route, &a->way.next_uri, &a->query, on_resolved, a);
-    } else if (a->way.has_token) {
+    } else if (a->way.has_token ||
+               (!may_relay &&
+                proxy_find_registered(p, txn_scope_arena(a->scope), a->msg, &a->way))) {
         proxy_refresh_token(p, txn_scope_arena(a->scope), a->msg, &a->way);
         ack_send(a, NULL, &a->way.token);
     } else {

@@ -105,9 +105,7 @@ void proxy_reply(struct pctx *c, unsigned status, struct slice reason, struct sl
         err = txn_reply(txns, c->server, status, reason, SLICE_NONE);
     if (err != ERR_NOMEM)
         return;
-    const struct flow_origin *origin = txn_origin(txns, c->server);
-    if (origin != NULL)
-        txn_reply_stateless(txns, c->req, origin, status, reason, extra);
+    txn_reply_stateless(txns, c->req, c->origin, status, reason, extra);
     txn_server_forget(txns, c->server);
 }
 

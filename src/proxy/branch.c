@@ -99,7 +99,7 @@ static int branch_write(struct branch *b, struct flow_dest *dest, struct slice *
     struct pctx *c = b->ctx;
     struct outgoing o = {
         .req = c->req,
-        .origin = txn_origin(c->proxy->deps.txns, c->server),
+        .origin = c->origin,
         .way = &c->way,
         .target = b->target,
         .dest = dest,

@@ -143,6 +143,41 @@ static bool is_inside_dialog(const struct pctx *c)
     return sip_in_dialog(c->req) && (c->way.is_ours_dialog || !c->proxy->conf->record_route);
 }
 
+static void challenge(struct pctx *c, struct slice realm, const struct dn_info *dn, bool is_stale,
+                      uint64_t now, struct refusal *out)
+{
+    size_t room = 1024 + 4 * realm.len;
+    char *text = arena_bytes(c->arena, room);
+    struct buf b;
+    buf_init(&b, text, text != NULL ? room : 0);
+    auth_challenge(c->proxy->deps.auth, &b, true, realm, dn, is_stale, now);
+    *out = (struct refusal){500, NULL, SLICE_NONE};
+    if (!b.overflow)
+        *out = (struct refusal){407, NULL, buf_get(&b)};
+}
+
+static void authenticate(struct pctx *c, struct slice name, struct slice realm,
+                         const struct dn_info *dn, uint64_t now, struct refusal *out)
+{
+    struct proxy *p = c->proxy;
+    enum auth_result r = auth_check(p->deps.auth, c->req, true, name, realm, dn, now);
+    if (r == AUTH_OK)
+        return;
+    if (r == AUTH_BAD) {
+        *out = (struct refusal){400, "Bad Proxy-Authorization", SLICE_NONE};
+        return;
+    }
+    counter_inc(p->deps.counters,
+                r == AUTH_WRONG || r == AUTH_OTHER ? CTR_AUTH_FAILED : CTR_AUTH_CHALLENGED);
+    challenge(c, realm, dn, r == AUTH_STALE, now, out);
+}
+
+/* The domain of the From; a number alone (tel) has none. */
+struct slice proxy_realm(const struct proxy *p, const struct sip_uri *from)
+{
+    return from->host.len != 0 ? from->host : p->conf->host_name;
+}
+
 /* sip-authenticate = all: a request outside a dialog whose From is a DN of ours with a password. */
 void proxy_check_auth(struct pctx *c, struct refusal *out)
 {
@@ -164,19 +199,5 @@ void proxy_check_auth(struct pctx *c, struct refusal *out)
         *out = (struct refusal){500, NULL, SLICE_NONE};
     if (err != 0 || (dn.password.len == 0 && dn.password_ha1.len == 0))
         return;
-    enum auth_result r = auth_check(p->deps.auth, c->req, true, name, uri.host, &dn, now);
-    if (r == AUTH_OK)
-        return;
-    if (r == AUTH_BAD) {
-        *out = (struct refusal){400, "Bad Proxy-Authorization", SLICE_NONE};
-        return;
-    }
-    counter_inc(p->deps.counters,
-                r == AUTH_WRONG || r == AUTH_OTHER ? CTR_AUTH_FAILED : CTR_AUTH_CHALLENGED);
-    size_t room = 1024 + 2 * uri.host.len;
-    char *text = arena_bytes(c->arena, room);
-    struct buf b;
-    buf_init(&b, text, text != NULL ? room : 0);
-    auth_challenge(p->deps.auth, &b, true, uri.host, &dn, r == AUTH_STALE, now);
-    *out = (struct refusal){b.overflow ? 500 : 407, NULL, b.overflow ? SLICE_NONE : buf_get(&b)};
+    authenticate(c, name, proxy_realm(p, &uri), &dn, now, out);
 }

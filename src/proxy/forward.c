@@ -227,7 +227,8 @@ static void edit_credentials(struct proxy *p, struct sip_edit *e, const struct s
         return;
     for (; h != NULL; h = sip_hdr_after(req, h)) {
         struct sip_credentials c;
-        if (sip_credentials_parse(sip_hdr_value(req, h), &c) == 0 && slice_ieq(c.realm, uri.host))
+        if (sip_credentials_parse(sip_hdr_value(req, h), &c) == 0 &&
+            slice_ieq(c.realm, proxy_realm(p, &uri)))
             sip_edit_at(e, h->line, h->line_len, SLICE_NONE);
     }
 }

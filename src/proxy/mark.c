@@ -97,6 +97,22 @@ void proxy_refresh_token(struct proxy *p, struct arena *arena, const struct sip_
         route_dest_of_way(&b->way, dn.type == DN_VOIP_SERVICE, &way->token);
 }
 
+bool proxy_find_registered(struct proxy *p, struct arena *arena, const struct sip_msg *req,
+                           struct proxy_way *way)
+{
+    struct slice name;
+    struct dn_info dn;
+    if (!sip_in_dialog(req) || way->has_token)
+        return false;
+    /* Without a token only an equal Contact tells the device. */
+    const struct dn_binding *b = device_of(p, arena, req, way, &name, &dn);
+    if (b == NULL || b->path.len != 0 || (b->way.flow == 0 && b->way.remote.family == ADDR_NONE))
+        return false;
+    route_dest_of_way(&b->way, dn.type == DN_VOIP_SERVICE, &way->token);
+    way->has_token = true;
+    return true;
+}
+
 void proxy_find_only_device(struct pctx *c, struct route_target *t)
 {
     struct slice name;

@@ -96,7 +96,8 @@ struct pctx {
     uint64_t server;
     struct txn_scope *scope;
     struct arena *arena;
-    const struct sip_msg *req;
+    const struct sip_msg *req; /* this and origin live in the arena */
+    const struct flow_origin *origin;
     struct proxy_way way;
     struct route_set set;
     struct list branches;
@@ -128,6 +129,7 @@ void proxy_check(struct pctx *c, struct refusal *out);
 /* `id`: Proxy-Require or Require. */
 void proxy_check_tags(struct pctx *c, enum sip_hdr_id id, struct refusal *out);
 void proxy_check_auth(struct pctx *c, struct refusal *out);
+struct slice proxy_realm(const struct proxy *p, const struct sip_uri *from);
 /* --- prep.c: RFC 3261 16.4. 0, ERR_PARSE, ERR_NOMEM --- */
 int proxy_prepare(struct proxy *p, const struct sip_msg *req, struct arena *arena,
                   struct proxy_way *way) WARN_UNUSED;
@@ -145,6 +147,10 @@ void proxy_learn(struct proxy *p, const struct sip_msg *req, const struct sip_ur
 /* A flow named some time ago may be gone: the device's newer registration is asked. */
 void proxy_refresh_token(struct proxy *p, struct arena *arena, const struct sip_msg *req,
                          struct proxy_way *way);
+/* A request inside a dialog that brings no mark (made before we were started anew, or by a device
+ * that has lost it) may still go to where its user has registered. True: `token` is that way. */
+bool proxy_find_registered(struct proxy *p, struct arena *arena, const struct sip_msg *req,
+                           struct proxy_way *way);
 /* The target learns whose device a token leads to, when that is the only one of its DN. */
 void proxy_find_only_device(struct pctx *c, struct route_target *t);
 

@@ -114,6 +114,7 @@ static struct pctx *context_new(struct proxy *p, const struct sip_msg *req,
     c->scope = txn_scope_of(txns, server);
     c->arena = txn_scope_arena(c->scope);
     c->req = txn_request(txns, server);
+    c->origin = txn_origin(txns, server);
     c->is_invite = req->method == SIP_INVITE;
     c->is_dialog_forming = !sip_in_dialog(req) &&
                            (req->method == SIP_INVITE || req->method == SIP_SUBSCRIBE ||
@@ -181,9 +182,8 @@ static int single_target(struct pctx *c, bool with_token)
 static int find_targets(struct pctx *c)
 {
     struct proxy *p = c->proxy;
-    const struct flow_origin *origin = txn_origin(p->deps.txns, c->server);
     struct proxy_way *way = &c->way;
-    bool may_relay = way->is_ours_dialog || route_may_relay(p->deps.route, &origin->remote);
+    bool may_relay = way->is_ours_dialog || route_may_relay(p->deps.route, &c->origin->remote);
     if (way->next_route.len != 0) {
         if (may_relay)
             return single_target(c, false);
@@ -192,7 +192,7 @@ static int find_targets(struct pctx *c)
         return 0;
     }
     /* A token is a way we gave out ourselves: one end of this dialog. */
-    if (way->has_token)
+    if (way->has_token || (!may_relay && proxy_find_registered(p, c->arena, c->req, way)))
         return single_target(c, true);
     return route_lookup(p->deps.route, &way->uri, may_relay, c->arena, &c->set);
 }

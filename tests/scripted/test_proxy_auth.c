@@ -17,6 +17,7 @@ static int setup(void **state)
     (void)state;
     rig_open(&r, "sip-authenticate = all\nrelay-from = 10.0.0.0/8\n"
                  "[dn alice]\ntype = extension\npassword = secret\n"
+                 "[dn +15550100]\ntype = extension\npassword = secret\n"
                  "[dn free]\ntype = extension\n"
                  "[dn 1001]\ntype = extension\ncontact = sip:1001@10.0.0.3\n");
     return 0;
@@ -161,6 +162,15 @@ static void escaped_name_is_the_same_user(void **state)
     rig_expect_status(&r, CALLER, 407, &got);
 }
 
+/* tel: has no domain to be the realm. */
+static void number_alone(void **state)
+{
+    (void)state;
+    say_udp(&r, CALLER, &(struct say){.method = "MESSAGE", .from = "<tel:+1-555-0100>;tag=a"});
+    rig_expect_status(&r, CALLER, 407, &got);
+    assert_null(strstr(got.text, "realm=\"\""));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -168,7 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(challenged_then_let_through),   T(made_up_dialog_is_challenged),
         T(others_are_not_challenged),     T(credentials_of_others_are_passed_on),
-        T(escaped_name_is_the_same_user),
+        T(escaped_name_is_the_same_user), T(number_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -300,6 +300,43 @@ static void mark_of_another_dialog_relays_nothing(void **state)
     rig_expect_status(&r, STRANGER, 403, &got);
 }
 
+/* Without any mark (we have been started anew since the call began) a dialog still reaches a device
+ * of ours at its registered Contact, and nobody else. */
+static void dialog_without_a_mark(void **state)
+{
+    (void)state;
+    begin("registrar-open-to = 10.0.0.0/8\nrelay-from = 10.0.0.0/8\n");
+    register_udp(&r, "1001", PHONE, "");
+    struct say bye = {.method = "BYE",
+                      .uri = "sip:1001@10.0.0.3:5060",
+                      .sent_by = STRANGER,
+                      .to = "<sip:1001@10.0.0.1>;tag=t"};
+    say_udp(&r, STRANGER, &bye);
+    rig_expect_method(&r, PHONE, "BYE", &got);
+    answer_udp(&r, PHONE, &got, 200, "");
+    rig_expect_status(&r, STRANGER, 200, &got);
+    struct say ack = bye;
+    ack.method = "ACK";
+    say_udp(&r, STRANGER, &ack);
+    rig_expect_method(&r, PHONE, "ACK", &got);
+    static const char *const others[] = {"sip:1001@10.0.0.4:5060", "sip:1002@10.0.0.3:5060"};
+    for (unsigned i = 0; i < 2; i++) {
+        bye.uri = others[i];
+        bye.branch = i == 0 ? "o0" : "o1";
+        say_udp(&r, STRANGER, &bye);
+        rig_expect_status(&r, STRANGER, 403, &got);
+        ack.uri = others[i];
+        say_udp(&r, STRANGER, &ack);
+    }
+    bye.uri = "sip:1001@10.0.0.3:5060"; /* a new call is for the directory to send */
+    bye.method = "INVITE";
+    bye.branch = "new";
+    bye.to = "<sip:1001@10.0.0.1>";
+    say_udp(&r, STRANGER, &bye);
+    rig_expect_status(&r, STRANGER, 403, &got);
+    rig_expect_none(&r, NULL);
+}
+
 /* A token alone, or one put beside another mark, names no flow. */
 static void token_of_another_dialog_leads_nowhere(void **state)
 {
@@ -350,6 +387,7 @@ int main(void)
         T(next_hops_are_resolved),
         T(relaying),
         T(mark_of_another_dialog_relays_nothing),
+        T(dialog_without_a_mark),
         T(token_of_another_dialog_leads_nowhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
