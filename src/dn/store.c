@@ -102,6 +102,11 @@ int dn_store_put(struct dn_store *s, struct slice name, const struct dn_binding 
     pthread_mutex_lock(&s->lock);
     bool was_empty = list_is_empty(&s->queue);
     struct store_item *old = find_item(s, hash, name);
+    if (old == NULL && s->names.count >= DN_STORE_QUEUE_MAX) {
+        pthread_mutex_unlock(&s->lock);
+        mem_free(item);
+        return ERR_FULL;
+    }
     if (old != NULL) {
         /* In its place, so that a name that changes all the time is written all the same. */
         list_insert_before(&old->link, &item->link);

@@ -11,6 +11,9 @@
 #include "base/counter.h"
 #include "dn/dn.h"
 
+/* Names that may wait for a disk that is slow or broken. */
+#define DN_STORE_QUEUE_MAX 262144
+
 /* Opens or makes the file. 0; ERR_NOMEM; -errno; ERR_UNSUPPORTED (not a database of ours); a text
  * of what is wrong in `why`. */
 int dn_store_open(const char *file, struct dn_store **out, char *why, size_t cap) WARN_UNUSED;
@@ -18,7 +21,7 @@ int dn_store_open(const char *file, struct dn_store **out, char *why, size_t cap
 void dn_store_close(struct dn_store **store);
 
 /* The present bindings of one name, all of them (replaces what was stored). Never blocks on the
- * disk. 0, or ERR_NOMEM: nothing was queued, the caller tries again later. */
+ * disk. 0; ERR_NOMEM, ERR_FULL: nothing was queued, the caller tries again later. */
 int dn_store_put(struct dn_store *store, struct slice name, const struct dn_binding *bindings,
                  unsigned n) WARN_UNUSED;
 

@@ -32,13 +32,13 @@ static void peer_free(struct flow_peer *p)
     mem_free(p);
 }
 
-/* NULL when there is no memory. */
+/* NULL when there is no memory, or too many are remembered: then there is no protection. */
 static struct flow_peer *peer_get(struct flows *fs, const struct addr *a, timer_fn *fn)
 {
     struct flow_peer *p = peer_find(fs, a);
     if (p != NULL)
         return p;
-    p = mem_zalloc(sizeof(*p));
+    p = fs->peers.count < FLOW_PEERS_MAX ? mem_zalloc(sizeof(*p)) : NULL;
     if (p == NULL)
         return NULL;
     p->owner = fs;

@@ -33,6 +33,7 @@
 
 #define FLOW_WORK_CACHE     256   /* free struct flow_work kept */
 #define FLOW_OUTBOX_MAX     10000 /* events that wait for room in a mailbox */
+#define FLOW_PEERS_MAX      65536 /* destinations with a backoff or a limit of openings */
 #define FLOW_ANSWER_MAX     8192  /* bytes of an answer to a malformed request */
 
 enum flow_state {

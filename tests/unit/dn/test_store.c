@@ -416,6 +416,27 @@ static void test_close_while_broken(void **state)
     assert_int_equal(logged(p, "never written"), 1);
 }
 
+/* Names that come and go while the disk is broken must not fill the memory; a name that waits
+ * already has its place. */
+static void test_queue_has_a_maximum(void **state)
+{
+    struct place *p = *state;
+    char name[16];
+    unsigned i, refused = 0;
+    write_file(p->file, "this is a text and no database, and long enough to be sure", 58);
+    struct dn_store *s = store_open(p);
+    /* 5000 may be with the thread at any time. */
+    for (i = 0; i < DN_STORE_QUEUE_MAX + 10000; i++) {
+        snprintf(name, sizeof(name), "%u", i);
+        int err = dn_store_put(s, slice_str(name), NULL, 0);
+        assert_true(err == 0 || err == ERR_FULL);
+        refused += err != 0;
+    }
+    assert_in_range(refused, 5000, 10000);
+    assert_int_equal(dn_store_put(s, SLICE("100000"), NULL, 0), 0);
+    dn_store_close(&s);
+}
+
 static void make_database(const char *file, const char *sql)
 {
     sqlite3 *db = NULL;
@@ -506,8 +527,9 @@ int main(void)
         TEST(test_round_trip),         TEST(test_removal),
         TEST(test_newest_state),       TEST(test_kill),
         TEST(test_full_disk),          TEST(test_broken_file),
-        TEST(test_close_while_broken), TEST(test_not_ours),
-        TEST(test_odd_rows),           TEST(test_no_memory),
+        TEST(test_close_while_broken), TEST(test_queue_has_a_maximum),
+        TEST(test_not_ours),           TEST(test_odd_rows),
+        TEST(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

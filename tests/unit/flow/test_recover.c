@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "net/stream.h"
+#include "flow/flow_int.h"
 #include "rig.h"
 
 static struct rig r;
@@ -200,6 +200,22 @@ static void test_refused_then_backoff(void **state)
     dest.flow = 0;
     assert_int_equal(send_text("x", FLOW_SEND_REQUEST), ERR_UNREACHABLE);
     peer = peer_listen(&peer_at);
+    end();
+}
+
+/* Whoever has us open connections to ever new addresses does not fill the memory with them. */
+static void test_destinations_have_a_maximum(void **state)
+{
+    (void)state;
+    conf(true);
+    rig_start(&r, "127.0.0.1");
+    for (unsigned i = 0; i < FLOW_PEERS_MAX + 1000; i++) {
+        struct addr a = {.family = ADDR_IP4, .port = 5060};
+        memcpy(a.ip, &(uint32_t){i}, 4);
+        flow_peer_failed(r.flows, &a);
+        flow_peer_failed(r.flows, &a);
+    }
+    assert_int_equal(r.flows->peers.count, FLOW_PEERS_MAX);
     end();
 }
 
@@ -528,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_nothing_to_send_again_nothing_reopened),
         cmocka_unit_test(test_off_nothing_is_reopened),
         cmocka_unit_test(test_refused_then_backoff),
+        cmocka_unit_test(test_destinations_have_a_maximum),
         cmocka_unit_test(test_a_response_does_not_move_the_reopen_address),
         cmocka_unit_test(test_second_port),
         cmocka_unit_test(test_opening_fails),
