@@ -2,6 +2,7 @@
 #include "app/worker.h"
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "base/pool.h"
 #include "base/random.h"
 #include "base/wheel.h"
@@ -13,6 +14,7 @@
 #define MAILS_PER_TURN 4096  /* so that sockets have their turn too */
 #define EXPIRE_MS      1000
 #define DRAIN_LOOK_MS  20
+#define LOG_FULL_MS    10000
 
 struct worker {
     struct shared *shared;
@@ -33,6 +35,8 @@ struct worker {
     struct proxy *proxy;
     struct registrar *registrar;
     struct timer expire, drain;
+    struct proxy_conf draining; /* the proxy's settings while it takes no new calls */
+    struct log_limit full;
 };
 
 /* A SIP message on its way to its home: this, then its bytes. It is parsed anew there, which is
@@ -70,7 +74,11 @@ static int hand_over(struct worker *w, unsigned home, const struct sip_msg *m,
     memcpy(mail->payload + sizeof(head), m->base, m->len);
     if (mailbox_post(w->shared->mailboxes[home], mail) == 0)
         return 0;
+    uint32_t left_out;
     counter_inc(&w->counters, CTR_MAILBOX_FULL);
+    if (log_limit_ok(&w->full, net_now(w->loop), 1, LOG_FULL_MS, &left_out))
+        LOG(LOG_WARN, "app", "a worker's mailbox is full", LF_INT("worker", home),
+            LF_INT("left_out", left_out));
     mail_free(&mail);
     return ERR_FULL;
 }
@@ -130,6 +138,14 @@ static void on_sip_mail(struct worker *w, struct mail *mail)
 
 /* --- turns of the loop --- */
 
+/* A drain goes on over a reload. */
+static void use_proxy_conf(struct worker *w)
+{
+    w->draining = w->conf->proxy;
+    w->draining.answer_only = w->has_stopped_accepting;
+    proxy_set_conf(w->proxy, &w->draining);
+}
+
 static void take_conf(struct worker *w)
 {
     const struct conf *conf = atomic_exchange(&w->next_conf, NULL);
@@ -137,12 +153,11 @@ static void take_conf(struct worker *w)
         return;
     w->conf = conf;
     struct flow_conf flow = conf->flow;
-    flow.max_connections = conf->flow.max_connections / w->shared->nworkers + 1;
     flow.counts = w->shared->flow_counts;
     flows_set_conf(w->flows, &flow);
     txns_set_conf(w->txns, &conf->txn);
     route_set_conf(w->route, &conf->route);
-    proxy_set_conf(w->proxy, &conf->proxy);
+    use_proxy_conf(w);
     registrar_set_conf(w->registrar, &conf->registrar);
     atomic_store(&w->seen_conf, conf);
 }
@@ -154,6 +169,7 @@ static void look_at_drain(struct worker *w)
     if (!w->has_stopped_accepting) {
         flows_stop_accepting(w->flows);
         w->has_stopped_accepting = true;
+        use_proxy_conf(w);
     }
     if (txns_pending(w->txns) != 0) {
         timer_set(&w->wheel, &w->drain, w->wheel.now + DRAIN_LOOK_MS);
@@ -288,7 +304,6 @@ int worker_listen(struct worker *w, struct addr *failed)
     struct flow_conf flow = w->conf->flow;
     struct flow_events events = {on_message, on_flow_event, w};
     *failed = (struct addr){0};
-    flow.max_connections = flow.max_connections / w->shared->nworkers + 1;
     flow.counts = w->shared->flow_counts;
     int err = flows_new(w->loop, &w->wheel, &flow, w->index, w->shared->nworkers,
                         w->shared->mailboxes, &w->shared->key, &w->counters, &events, &w->flows,

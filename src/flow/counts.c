@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connections of each address, of all workers together. Touched once for each connection accepted
- * and ended, and only while there is a limit, so one lock is enough. */
+/* Connections in all, and those of each address, of all workers together. The latter are touched
+ * once for each connection accepted and ended, and only while there is a limit, so one lock is
+ * enough. */
 #include "flow/counts.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/alloc.h"
 #include "base/hash.h"
@@ -12,6 +14,7 @@
 #include "base/table.h"
 
 struct flow_counts {
+    _Atomic uint32_t all;
     pthread_mutex_t lock;
     struct hash_key key;
     struct table table; /* struct count */
@@ -105,4 +108,18 @@ void flow_counts_give(struct flow_counts *c, const struct addr *addr)
         mem_free(x);
     }
     pthread_mutex_unlock(&c->lock);
+}
+
+bool flow_counts_enter(struct flow_counts *c, uint32_t max)
+{
+    uint32_t before = atomic_fetch_add_explicit(&c->all, 1, memory_order_relaxed);
+    if (max == 0 || before < max)
+        return true;
+    flow_counts_leave(c);
+    return false;
+}
+
+void flow_counts_leave(struct flow_counts *c)
+{
+    atomic_fetch_sub_explicit(&c->all, 1, memory_order_relaxed);
 }

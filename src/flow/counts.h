@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connections accepted from each address, counted over all workers.
+/* Connections in all, and those accepted from each address, counted over all workers.
  *
  * owns: the counts. thread: any. */
 #ifndef FLOW_COUNTS_H
@@ -22,5 +22,10 @@ void flow_counts_free(struct flow_counts **counts);
 bool flow_counts_take(struct flow_counts *c, const struct addr *addr, uint32_t max);
 /* One less. */
 void flow_counts_give(struct flow_counts *c, const struct addr *addr);
+
+/* One connection more, accepted or opened: false when there are `max` already (0: no limit). One
+ * less. */
+bool flow_counts_enter(struct flow_counts *c, uint32_t max);
+void flow_counts_leave(struct flow_counts *c);
 
 #endif

@@ -62,10 +62,9 @@ struct flow_conf {
     uint32_t unacked_timeout_ms; /* tcp-unacked-timeout; 0: off */
     uint32_t reopen_delay_ms;    /* tcp-reopen-delay; 0: off */
     uint32_t connect_timeout_ms; /* tcp-connect-timeout */
-    uint32_t max_connections;   /* tcp-max-connections, of all workers together; here: share of this
-                                   worker */
-    uint32_t max_per_address;   /* tcp-max-connections-per-address; 0: no limit */
-    struct flow_counts *counts; /* flow/counts.h: one for all workers; NULL: each counts alone */
+    uint32_t max_connections;    /* tcp-max-connections; 0: no limit */
+    uint32_t max_per_address;    /* tcp-max-connections-per-address; 0: no limit */
+    struct flow_counts *counts;  /* flow/counts.h: one for all workers; NULL: each counts alone */
     uint32_t max_queue; /* bytes queued for a connection before it is cut as a slow reader */
     uint32_t partial_timeout_ms; /* a message begun and not completed in that time: the connection
                                     is closed */

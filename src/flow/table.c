@@ -12,11 +12,13 @@ int flow_new(struct flows *fs, enum sip_transport t, const struct addr *remote,
              const struct addr *local, struct flow **out)
 {
     uint64_t id;
-    if (fs->conf.max_connections != 0 && fs->pool.live >= fs->conf.max_connections)
+    if (!flow_counts_enter(fs->counts, fs->conf.max_connections))
         return ERR_LIMIT;
     struct flow *f = pool_new(&fs->pool, &id);
-    if (f == NULL)
+    if (f == NULL) {
+        flow_counts_leave(fs->counts);
         return ERR_NOMEM;
+    }
     f->owner = fs;
     f->id = id;
     f->state = FLOW_OPENING;
@@ -128,6 +130,7 @@ void flow_free(struct flow *f, bool abort)
         mem_free(f->key);
     }
     flow_count_out(f);
+    flow_counts_leave(fs->counts);
     list_remove(&f->doomed);
     pool_free(&fs->pool, f->id);
 }

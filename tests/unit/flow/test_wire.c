@@ -397,6 +397,29 @@ static void test_limit_over_workers(void **state)
     flow_counts_free(&r.conf.counts);
 }
 
+static void test_limit_of_all(void **state)
+{
+    struct rig r;
+    int fds[12];
+    (void)state;
+    rig_conf(&r);
+    r.nworkers = 2;
+    r.conf.max_connections = 5;
+    assert_int_equal(flow_counts_new(&r.conf.counts), 0);
+    rig_start(&r, "127.0.0.1");
+    for (unsigned i = 0; i < 12; i++)
+        fds[i] = peer_connect(&r.listen);
+    rig_until(&r, all_refused_or_up);
+    assert_int_equal(rig_counter(&r, CTR_FLOW_ACCEPTED), 5);
+    for (unsigned i = 0; i < 12; i++)
+        close(fds[i]);
+    rig_until(&r, all_gone);
+    assert_true(flow_counts_enter(r.conf.counts, 1));
+    assert_false(flow_counts_enter(r.conf.counts, 1));
+    rig_stop(&r);
+    flow_counts_free(&r.conf.counts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,6 +436,7 @@ int main(void)
         cmocka_unit_test(test_slow_reader_is_cut),
         cmocka_unit_test(test_connections_for_each_address),
         cmocka_unit_test(test_limit_over_workers),
+        cmocka_unit_test(test_limit_of_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
