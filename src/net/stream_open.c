@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Accepting and opening of streams. */
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "net/stream_int.h"
 
 #define ACCEPTS_PER_TURN 64
 #define ACCEPT_PAUSE_MS  100
+#define LOG_PAUSE_MS     10000
+#define FILES_KEPT       32   /* descriptors that accepting leaves for what we open ourselves */
 #define BACKLOG          4096 /* the kernel cuts it to net.core.somaxconn */
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
@@ -22,6 +26,8 @@ struct net_listener {
     void *user;
     struct addr local;
     int fd;
+    int fd_end; /* an accepted descriptor from here on is too many */
+    struct log_limit paused;
     bool wildcard, closed;
     uint8_t handles; /* of libuv, still open */
 };
@@ -36,7 +42,11 @@ static void accept_again(uv_timer_t *timer)
 
 static void accept_pause(struct net_listener *l)
 {
+    uint32_t left_out;
     counter_inc(l->counters, CTR_ACCEPT_PAUSED);
+    if (log_limit_ok(&l->paused, net_now(l->loop), 1, LOG_PAUSE_MS, &left_out))
+        LOG(LOG_WARN, "net", "out of descriptors or memory: accepting pauses",
+            LF_ADDR("address", &l->local), LF_INT("left_out", left_out));
     uv_poll_stop(&l->poll);
     uv_timer_start(&l->pause, accept_again, ACCEPT_PAUSE_MS, 0);
 }
@@ -68,6 +78,11 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
         union net_sockaddr from;
         socklen_t len = sizeof(from);
         int fd = accept4(l->fd, &from.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= l->fd_end) {
+            close(fd);
+            accept_pause(l);
+            return;
+        }
         if (fd >= 0) {
             accepted(l, fd, &from);
             continue;
@@ -77,6 +92,18 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
         if (errno != EINTR && errno != ECONNABORTED)
             return;
     }
+}
+
+/* The lowest free number is what accept4 returns, so a high one tells that few are left. They are
+ * for connections that we open, for look-ups and files: a flood of callers must not keep us from
+ * reaching our phones. */
+static int first_kept_descriptor(void)
+{
+    struct rlimit lim;
+    if (getrlimit(RLIMIT_NOFILE, &lim) != 0 || lim.rlim_cur > INT_MAX)
+        return INT_MAX;
+    rlim_t kept = lim.rlim_cur / 8 < FILES_KEPT ? lim.rlim_cur / 8 : FILES_KEPT;
+    return (int)(lim.rlim_cur - kept);
 }
 
 static int listen_socket(struct net_listener *l, const struct addr *local,
@@ -98,6 +125,7 @@ static int listen_socket(struct net_listener *l, const struct addr *local,
         return rc;
     }
     l->fd = fd;
+    l->fd_end = first_kept_descriptor();
     return 0;
 }
 

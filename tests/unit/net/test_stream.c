@@ -286,6 +286,11 @@ static bool paused(void)
     return counter_get(&t.counters, CTR_ACCEPT_PAUSED) >= 2;
 }
 
+static bool paused_once(void)
+{
+    return counter_get(&t.counters, CTR_ACCEPT_PAUSED) >= 1;
+}
+
 static bool accepted_one(void)
 {
     return accepted == 1;
@@ -311,6 +316,42 @@ static void test_out_of_descriptors(void **state)
     turn_until(&t, accepted_one);
     close(fd);
     end();
+}
+
+/* Accepting leaves some descriptors for what we open ourselves. */
+static void test_last_descriptors_are_kept(void **state)
+{
+    struct rlimit old, low;
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int held[64], n = 0, fd;
+    char byte;
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    low = (struct rlimit){64, old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    begin();
+    sa.sin_port = htons(at.port);
+    int refused = socket(AF_INET, SOCK_STREAM, 0), good = socket(AF_INET, SOCK_STREAM, 0);
+    do {
+        fd = dup(refused);
+        assert_true(fd >= 0 && n < 64);
+        held[n++] = fd;
+    } while (fd < 64 - 64 / 8 - 1);
+    assert_int_equal(connect(refused, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    turn_until(&t, paused_once);
+    assert_int_equal(accepted, 0);
+    assert_true(recv(refused, &byte, 1, 0) <= 0); /* told so, and not left to wait */
+    fd = dup(refused);                            /* there are some left */
+    assert_true(fd >= 0);
+    close(fd);
+    while (n > 0)
+        close(held[--n]);
+    assert_int_equal(connect(good, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    turn_until(&t, accepted_one);
+    close(refused);
+    close(good);
+    end();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 }
 
 static void test_taken_port(void **state)
@@ -387,6 +428,7 @@ int main(void)
         cmocka_unit_test(test_connect_timeout),
         cmocka_unit_test(test_close_inside_data),
         cmocka_unit_test(test_out_of_descriptors),
+        cmocka_unit_test(test_last_descriptors_are_kept),
         cmocka_unit_test(test_taken_port),
         cmocka_unit_test(test_accepted_sockets_inherit),
     };
