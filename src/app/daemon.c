@@ -21,8 +21,10 @@
 #include "flow/counts.h"
 #include "holdfast_version.h"
 
-#define NONCE_MS       300000
-#define RELOAD_WAIT_MS 10000 /* workers take a configuration at their next turn */
+#define NONCE_MS        300000
+#define RELOAD_WAIT_MS  10000 /* workers take a configuration at their next turn */
+#define COUNTERS_A_LINE 12
+#define SAID_MAX        65536 /* bytes about the errors of a file */
 
 struct daemon {
     struct conf *conf;
@@ -51,11 +53,16 @@ static void *thread_main(void *worker)
     return NULL;
 }
 
-static uint64_t now_ms(void)
+static uint64_t now_us(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static uint64_t now_ms(void)
+{
+    return now_us() / 1000;
 }
 
 static uint64_t wall_ms(void *user)
@@ -172,24 +179,61 @@ static bool all_have_seen(struct daemon *d, const struct conf *conf)
     return true;
 }
 
+/* What was said about the file, in the format of the log. */
+static void log_lines(enum log_level level, const char *text)
+{
+    struct slice rest = slice_str(text);
+    while (rest.len != 0) {
+        ptrdiff_t end = slice_chr(rest, '\n');
+        size_t len = end >= 0 ? (size_t)end : rest.len;
+        LOG(level, "app", "configuration", LF_SLICE("line", slice_of(rest.ptr, len)));
+        rest = slice_of(rest.ptr + len, rest.len - len);
+        if (rest.len != 0)
+            rest = slice_of(rest.ptr + 1, rest.len - 1);
+    }
+}
+
+static int read_again(struct daemon *d, FILE *said, struct conf **next, unsigned *later)
+{
+    int err = conf_load(d->conf->file, said, next);
+    if (err != 0)
+        return err;
+    *later = conf_needs_restart(d->conf, *next, said);
+    err = conf_keep_running(d->conf, *next);
+    return err == 0 ? dn_dir_configure(d->shared.dir, (*next)->dns, (*next)->ndns) : err;
+}
+
+/* Reads the file again; 0 with a configuration that can take the place of the running one. */
+static int load_next(struct daemon *d, struct conf **next, unsigned *later)
+{
+    char *text = mem_zalloc(SAID_MAX + 1);
+    FILE *said = text != NULL ? fmemopen(text, SAID_MAX, "w") : NULL;
+    int err = said != NULL ? read_again(d, said, next, later) : ERR_NOMEM;
+    if (said != NULL)
+        fclose(said);
+    if (text != NULL)
+        log_lines(err == 0 ? LOG_WARN : LOG_ERROR, text);
+    mem_free(text);
+    return err;
+}
+
 /* The old configuration goes on whenever the new one cannot be had whole. */
 static void reload(struct daemon *d)
 {
     struct conf *next = NULL;
+    unsigned later = 0;
     char text[64];
-    snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
-             (unsigned long long)now_ms() * 1000);
+    /* Not rounded: systemd takes a time before that of its signal for an answer to an earlier one.
+     */
+    snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)now_us());
     notify_send(text);
-    int err = conf_load(d->conf->file, stderr, &next);
-    if (err == 0)
-        err = dn_dir_configure(d->shared.dir, next->dns, next->ndns);
+    int err = load_next(d, &next, &later);
     if (err != 0) {
         LOG(LOG_ERROR, "app", "reload failed, the old configuration stays", LF_ERR("error", err));
         conf_free(&next);
         notify_send("READY=1");
         return;
     }
-    unsigned later = conf_needs_restart(d->conf, next, stderr);
     log_setup(next->log_level, next->log_format);
     for (unsigned i = 0; i < d->nworkers; i++)
         worker_reload(d->workers[i], next);
@@ -210,11 +254,12 @@ static void reload(struct daemon *d)
 static void drain(struct daemon *d)
 {
     uint64_t until = now_ms() + d->conf->drain_ms;
+    bool is_hurried = false;
     notify_send("STOPPING=1");
     LOG(LOG_INFO, "app", "draining", LF_INT("at_most_ms", d->conf->drain_ms));
     for (unsigned i = 0; i < d->nworkers; i++)
         worker_drain(d->workers[i]);
-    while (atomic_load(&d->drained) < d->nworkers) {
+    while (atomic_load(&d->drained) < d->nworkers && !is_hurried) {
         uint64_t now = now_ms();
         struct signalfd_siginfo info;
         struct pollfd fds[2] = {{.fd = d->drained_fd, .events = POLLIN},
@@ -224,11 +269,32 @@ static void drain(struct daemon *d)
         uint64_t n;
         (void)!read(d->drained_fd, &n, sizeof(n));
         if (read(d->signals, &info, sizeof(info)) == sizeof(info) && info.ssi_signo != SIGHUP)
-            break; /* asked twice: at once */
+            is_hurried = true;
     }
     bool is_all = atomic_load(&d->drained) == d->nworkers;
-    LOG(LOG_INFO, "app", is_all ? "drained" : "ended with transactions pending",
+    LOG(LOG_INFO, "app",
+        is_all       ? "drained"
+        : is_hurried ? "asked to end a second time: ended at once"
+                     : "ended with transactions pending",
         LF_INT("workers_drained", atomic_load(&d->drained)));
+}
+
+/* The non-zero counters of all workers, some to a line. Nothing runs any more. */
+static void log_counters(const struct daemon *d)
+{
+    struct log_field f[COUNTERS_A_LINE];
+    unsigned n = 0;
+    for (unsigned id = 0; id < COUNTER_MAX; id++) {
+        uint64_t sum = 0;
+        for (unsigned i = 0; i < d->nworkers; i++)
+            sum += counter_get(worker_counters(d->workers[i]), (enum counter)id);
+        if (sum != 0 && !counter_is_gauge((enum counter)id))
+            f[n++] = LF_INT(counter_name((enum counter)id), sum);
+        if (n == COUNTERS_A_LINE || (n != 0 && id + 1 == COUNTER_MAX)) {
+            log_fields(LOG_INFO, "app", "counters", n, f);
+            n = 0;
+        }
+    }
 }
 
 static void run(struct daemon *d)
@@ -252,6 +318,8 @@ static void close_all(struct daemon *d)
         worker_stop(d->workers[i]);
     for (unsigned i = 0; i < d->nthreads; i++)
         pthread_join(d->threads[i], NULL);
+    if (d->nthreads != 0)
+        log_counters(d);
     for (unsigned i = 0; i < d->nworkers; i++)
         worker_free(&d->workers[i]);
     flow_counts_free(&d->shared.flow_counts);

@@ -53,6 +53,9 @@ void conf_free(struct conf **conf);
 /* What a reload cannot change: writes one line for each option that differs and needs a restart;
  * returns how many. */
 unsigned conf_needs_restart(const struct conf *now, const struct conf *next, FILE *out);
+/* Gives `next` the running values of those, so that no part of the program takes a new one before
+ * the restart. 0 or ERR_NOMEM. */
+int conf_keep_running(const struct conf *now, struct conf *next) WARN_UNUSED;
 
 /* `holdfast --options`: every option with section, default, valid values, when a change takes
  * effect, and its text. */

@@ -71,6 +71,8 @@ bool conf_value_set(struct reader *r, const struct option *o, void *base, struct
                     bool append);
 /* What depends on several options. Errors are reported to r. */
 void conf_finish(struct reader *r);
+/* The default as it is printed. */
+const char *conf_default_text(const struct option *o);
 /* Copies into the configuration, terminated by NUL; NULL with r->no_memory set. */
 char *conf_str(struct reader *r, struct slice s);
 

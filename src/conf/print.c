@@ -11,7 +11,7 @@ static const char *effect_text(enum option_effect e)
     return "";
 }
 
-static const char *default_text(const struct option *o)
+const char *conf_default_text(const struct option *o)
 {
     return o->shown != NULL ? o->shown : o->fallback;
 }
@@ -51,8 +51,8 @@ void conf_print_options(FILE *out)
             fprintf(out, "%s%s\n\n", i == 0 ? "" : "\n", section_text(o));
         fprintf(out, "%s\n", o->name);
         print_wrapped(out, o->help);
-        fprintf(out, "    default: %s\n    allowed: %s\n    takes effect: %s\n", default_text(o),
-                o->valid, effect_text(o->effect));
+        fprintf(out, "    default: %s\n    allowed: %s\n    takes effect: %s\n",
+                conf_default_text(o), o->valid, effect_text(o->effect));
     }
 }
 
@@ -70,7 +70,7 @@ void conf_print_markdown(FILE *out)
                     "\n## %s\n\n| option | default | allowed | takes effect | meaning |\n"
                     "|---|---|---|---|---|\n",
                     section_text(o));
-        fprintf(out, "| `%s` | %s | %s | %s | %s |\n", o->name, default_text(o), o->valid,
+        fprintf(out, "| `%s` | %s | %s | %s | %s |\n", o->name, conf_default_text(o), o->valid,
                 effect_text(o->effect), o->help);
     }
 }
@@ -101,26 +101,9 @@ void conf_print_man(FILE *out)
         fputc('\n', out);
         print_troff(out, o->help);
         fputs("\nDefault: ", out);
-        print_troff(out, default_text(o));
+        print_troff(out, conf_default_text(o));
         fputs(". Allowed: ", out);
         print_troff(out, o->valid);
         fprintf(out, ". Takes effect: %s.\n", effect_text(o->effect));
     }
-}
-
-unsigned conf_needs_restart(const struct conf *now, const struct conf *next, FILE *out)
-{
-    unsigned n = 0;
-    for (unsigned i = 0; i < conf_noptions; i++) {
-        const struct option *o = &conf_options[i];
-        const char *a = now->values[i] != NULL ? now->values[i] : o->fallback;
-        const char *b = next->values[i] != NULL ? next->values[i] : o->fallback;
-        if (o->effect != EFFECT_RESTART || strcmp(a, b) == 0)
-            continue;
-        n++;
-        fprintf(out, "%s: %s = %s needs a restart; %s stays\n",
-                next->file != NULL ? next->file : "", o->name, b,
-                a[0] != '\0' ? a : default_text(o));
-    }
-    return n;
 }

@@ -262,6 +262,35 @@ static void test_needs_restart(void **state)
     done(&b);
 }
 
+/* What needs a restart stays as it runs in every part, and is told again at the next reload. */
+static void test_keep_running(void **state)
+{
+    (void)state;
+    struct loaded a = load("[sipproxy]\nsip-port = 5070\nsip-address = 127.0.0.1, ::1\n"
+                           "location = sqlite:/a/b\nworkers = 2\nsip-ip-tos = 8\n"),
+                  b = load("[sipproxy]\ntimer-c = 9\n"), c = load("[sipproxy]\ntimer-c = 9\n");
+    assert_int_equal(conf_keep_running(a.conf, b.conf), 0);
+    assert_int_equal(b.conf->route.sip_port, 5070);
+    assert_int_equal(b.conf->flow.nlisten, 2);
+    assert_int_equal(b.conf->flow.listen[1].port, 5070);
+    assert_int_equal(b.conf->flow.sockopt.tos, 8);
+    assert_int_equal(b.conf->workers, 2);
+    assert_string_equal(b.conf->location, "sqlite:/a/b");
+    assert_string_equal(b.conf->location_file, "/a/b");
+    assert_int_equal(b.conf->proxy.timer_c_ms, 9000);
+    done(&a); /* nothing of it is borrowed */
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    assert_int_equal(conf_needs_restart(b.conf, c.conf, out), 5);
+    fclose(out);
+    assert_non_null(strstr(text, "location = memory needs a restart; sqlite:/a/b stays"));
+    assert_non_null(strstr(text, "sip-address = all interfaces"));
+    free(text);
+    done(&b);
+    done(&c);
+}
+
 static char *printed(void (*print)(FILE *))
 {
     char *text = NULL;
@@ -348,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_odd_files),
         cmocka_unit_test(test_many_dns),
         cmocka_unit_test(test_needs_restart),
+        cmocka_unit_test(test_keep_running),
         cmocka_unit_test(test_pages_follow_the_table),
         cmocka_unit_test(test_quickstart),
         cmocka_unit_test(test_allocation_failures),
