@@ -101,6 +101,8 @@ static void finish_registrar(struct reader *r)
 {
     struct registrar_conf *g = &r->conf->registrar;
     g->authenticate = r->conf->authenticate != CONF_AUTH_NONE;
+    g->relay_from = r->conf->route.relay_from;
+    g->nrelay_from = r->conf->route.nrelay_from;
     if (g->min_expires > g->max_expires)
         conf_error(r, "registrar-min-expires = %u: above registrar-max-expires = %u",
                    g->min_expires, g->max_expires);

@@ -59,6 +59,8 @@ void reg_read_path(struct reg *g, struct reg_refusal *out)
     struct slice element;
     struct buf b;
     g->has_hops = hops(g->req) > 1;
+    g->is_trusted =
+        addr_nets_have(g->r->conf->relay_from, g->r->conf->nrelay_from, &g->origin->remote);
     g->wants_outbound = supports(g, SLICE("outbound"));
     if (sip_hdr_first(g->req, SIP_H_PATH) == NULL)
         return;
@@ -80,6 +82,10 @@ void reg_read_path(struct reg *g, struct reg_refusal *out)
         if (sip_name_addr_parse(element, &na) < 0 || !na.brackets ||
             sip_uri_parse(na.uri, &uri) < 0) {
             reg_refuse(out, 400, "Bad Path");
+            return;
+        }
+        if (b.len == 0 && !g->is_trusted && !reg_is_at_source(g, &uri)) {
+            reg_refuse(out, 403, "Path Not Accepted From This Address");
             return;
         }
         if (b.len != 0)

@@ -19,6 +19,8 @@ struct registrar_conf {
     bool authenticate;        /* sip-authenticate is not `none` */
     struct addr_net *open_to; /* registrar-open-to */
     unsigned nopen_to;
+    struct addr_net *relay_from; /* of these a Path, or a Contact behind them, may lead anywhere */
+    unsigned nrelay_from;
     uint32_t min_expires, max_expires, default_expires; /* s */
     unsigned max_bindings;                              /* for each DN */
     uint32_t flow_timer;                                /* s, Flow-Timer of RFC 5626; 0: none */

@@ -29,6 +29,7 @@ struct reg {
     bool is_known;     /* dn is valid */
     struct slice path; /* of this request, for Route; empty: none */
     bool has_hops;     /* came through another proxy */
+    bool is_trusted;   /* that proxy is in relay-from */
     bool wants_outbound;
     bool is_outbound; /* a binding by reg-id was made or asked for */
     bool is_star;
@@ -49,6 +50,8 @@ void reg_read_contacts(struct reg *g, struct reg_refusal *out);
 bool reg_same_contact(struct slice a, struct slice b);
 
 /* --- way.c --- */
+/* A host that can only be the sender itself. */
+bool reg_is_at_source(const struct reg *g, const struct sip_uri *uri);
 /* How the device behind this contact is reached. */
 void reg_way(const struct reg *g, const struct sip_uri *contact, bool is_outbound,
              struct dn_way *out);

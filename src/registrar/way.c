@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "registrar/registrar_int.h"
 
-static bool is_at_source(const struct reg *g, const struct sip_uri *contact)
+bool reg_is_at_source(const struct reg *g, const struct sip_uri *uri)
 {
     struct addr host;
-    return addr_parse_ip(contact->host, 0, &host) == 0 && addr_eq_ip(&host, &g->origin->remote);
+    return uri->maddr.len == 0 && addr_parse_ip(uri->host, 0, &host) == 0 &&
+           addr_eq_ip(&host, &g->origin->remote);
 }
 
 static uint16_t port_of(uint16_t port, uint8_t transport)
@@ -19,10 +20,11 @@ static uint8_t transport_of(const struct reg *g, const struct sip_uri *contact, 
     return is_known && !is_outbound ? contact->transport : g->origin->transport;
 }
 
-/* Behind another proxy the source is that proxy: such a binding is reached by its Path, or by
- * resolving its Contact. A device of our own is reached by the connection it registered on; its own
- * source address is the only one at which a connection to it is ever opened, so that nobody can
- * have us open connections to others. */
+/* Behind another proxy the source is that proxy: such a binding is reached by its Path, or, where
+ * that proxy may have requests relayed, by resolving its Contact. Everybody else is reached by the
+ * connection it registered on; its own source address is the only one at which a connection to it
+ * is ever opened, so that nobody can have us send to others, or call through our own number what
+ * relay-from forbids. */
 void reg_way(const struct reg *g, const struct sip_uri *contact, bool is_outbound,
              struct dn_way *out)
 {
@@ -30,14 +32,14 @@ void reg_way(const struct reg *g, const struct sip_uri *contact, bool is_outboun
     uint8_t transport = transport_of(g, contact, is_outbound);
     bool is_same = transport == from->transport;
     *out = (struct dn_way){.transport = transport};
-    if (g->path.len != 0 || g->has_hops)
+    if (g->path.len != 0 || (g->has_hops && g->is_trusted))
         return;
     out->local = from->local;
     out->remote = from->remote;
     if (transport == SIP_UDP) {
         /* RFC 3581: rport asks for answers where the request came from; a Contact that is not the
          * source address says that there is a NAT between. */
-        bool is_nat = g->req->via.has_rport || !is_at_source(g, contact) || is_outbound;
+        bool is_nat = g->req->via.has_rport || !reg_is_at_source(g, contact) || is_outbound;
         if (!is_same || !is_nat)
             out->remote.port = port_of(contact->port, transport);
         return;

@@ -496,6 +496,35 @@ static void test_hops_without_path(void **state)
     rig_close(&r);
 }
 
+#define NO_RELAY "registrar-open-to = 10.0.0.0/8\nsip-domains = example.com, 10.0.0.1\n"
+
+/* Whoever may register, and not relay, must not have a call to its own number relayed: it is
+ * reached where the REGISTER came from, whatever Vias, Contact and Path say. */
+static void test_binding_leads_to_its_source(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r, NO_RELAY);
+    ask(&r, &(struct ask){.contact = "<sip:1001@10.9.9.9:5060>", .via_end = TWO_HOPS}, 200);
+    call(&r, PHONE);
+    assert_string_equal(rig_uri(&got), "sip:1001@10.9.9.9:5060");
+    ask(&r, &(struct ask){.more = "Path: <sip:10.9.9.9;lr>, <sip:10.0.0.7;lr>\nSupported: path\n"},
+        403);
+    expect_reason("Path Not Accepted From This Address");
+    ask(&r, &(struct ask){.more = "Path: <sip:relay.example;lr>\nSupported: path\n"}, 403);
+    ask(&r, &(struct ask){.more = "Path: <sip:10.0.0.7;maddr=10.9.9.9;lr>\nSupported: path\n"},
+        403);
+    call(&r, PHONE);
+    ask(&r,
+        &(struct ask){.contact = "<sip:1001@10.9.9.9:5060>",
+                      .via_end = TWO_HOPS,
+                      .more = "Path: <sip:e@10.0.0.7;lr>, <sip:10.9.9.9;lr>\nSupported: path\n"},
+        200);
+    call(&r, PHONE);
+    assert_string_equal(rig_value(&got, SIP_H_ROUTE, 0), "<sip:e@10.0.0.7;lr>");
+    rig_close(&r);
+}
+
 /* --- RFC 5626 section 6 --- */
 
 #define FLOW(contact, reg_id) contact INSTANCE ";reg-id=" reg_id
@@ -623,6 +652,7 @@ int main(void)
         cmocka_unit_test(test_back_in_service),
         cmocka_unit_test(test_path),
         cmocka_unit_test(test_hops_without_path),
+        cmocka_unit_test(test_binding_leads_to_its_source),
         cmocka_unit_test(test_outbound),
         cmocka_unit_test(test_outbound_ignored),
         cmocka_unit_test(test_outbound_by_edge),
