@@ -83,7 +83,14 @@ static bool read_aor(struct reg *g, struct reg_refusal *out)
     return true;
 }
 
-/* Step 4: who may register, and from where. */
+static bool needs_password(const struct reg *g)
+{
+    bool has_password = g->dn.password.len != 0 || g->dn.password_ha1.len != 0;
+    return g->r->conf->authenticate && g->dn.configured && has_password;
+}
+
+/* Step 4: who may register, and from where: without a password only from registrar-open-to, also
+ * for a DN that has a section, or anybody could take the calls of a trunk. */
 static bool check_who(struct reg *g, struct reg_refusal *out)
 {
     const struct registrar *r = g->r;
@@ -91,9 +98,10 @@ static bool check_who(struct reg *g, struct reg_refusal *out)
     if (err == ERR_NOMEM)
         return reg_refuse(out, 500, NULL);
     g->is_known = err == 0;
-    if (g->is_known && g->dn.configured)
+    bool is_configured = g->is_known && g->dn.configured;
+    if (is_configured && needs_password(g))
         return true;
-    if (dn_dir_is_configured(r->deps.dir))
+    if (!is_configured && dn_dir_is_configured(r->deps.dir))
         return reg_refuse(out, 404, "Unknown User");
     if (!addr_nets_have(r->conf->open_to, r->conf->nopen_to, &g->origin->remote))
         return reg_refuse(out, 403, "Registration Not Open To This Address");
@@ -117,8 +125,7 @@ static void challenge(struct reg *g, bool stale, struct reg_refusal *out)
 static void check_auth(struct reg *g, struct reg_refusal *out)
 {
     const struct registrar *r = g->r;
-    bool has_password = g->dn.password.len != 0 || g->dn.password_ha1.len != 0;
-    if (!r->conf->authenticate || !g->dn.configured || !has_password)
+    if (!needs_password(g))
         return;
     switch (auth_check(r->deps.auth, g->req, false, g->name, g->realm, &g->dn, g->now)) {
     case AUTH_OK: break;

@@ -284,6 +284,27 @@ static void test_malformed(void **state)
 
 /* --- who may --- */
 
+/* A section alone lets nobody in from elsewhere: else the calls of a trunk could be taken by
+ * anybody. */
+static void test_section_without_password(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r, "sip-domains = example.com\n[dn 1001]\n[dn 1002]\npassword = secret\n");
+    ask(&r, &(struct ask){0}, 403);
+    expect_reason("Registration Not Open To This Address");
+    ask(&r, &(struct ask){.user = "1002"}, 401);
+    ask(&r, &(struct ask){.user = "1003"}, 404);
+    rig_close(&r);
+    rig_open(&r, "sip-domains = example.com\nsip-authenticate = none\n[dn 1002]\n"
+                 "password = secret\n");
+    ask(&r, &(struct ask){.user = "1002"}, 403);
+    rig_close(&r);
+    rig_open(&r, OPEN "[dn 1001]\n");
+    ask(&r, &(struct ask){0}, 200);
+    rig_close(&r);
+}
+
 static void test_open_to(void **state)
 {
     (void)state;
@@ -645,6 +666,7 @@ int main(void)
         cmocka_unit_test(test_cseq),
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_open_to),
+        cmocka_unit_test(test_section_without_password),
         cmocka_unit_test(test_with_sections),
         cmocka_unit_test(test_digest),
         cmocka_unit_test(test_way_udp),
