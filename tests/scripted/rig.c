@@ -74,11 +74,33 @@ void rig_close(struct rig *r)
     assert_int_equal(u.kept, 0);
     assert_int_equal(worker_timers(r->worker), 1); /* the directory's expiry */
     assert_int_equal(fake_queries(r->loop), 0);
+    rig_abandon(r);
+}
+
+void rig_abandon(struct rig *r)
+{
     worker_free(&r->worker);
     r->loop = NULL;
     auth_free(&r->shared.auth);
     dn_dir_free(&r->shared.dir);
     conf_free(&r->conf);
+}
+
+void rig_reload(struct rig *r, const char *options)
+{
+    struct conf *old = r->conf;
+    load_conf(r, options);
+    assert_int_equal(dn_dir_configure(r->shared.dir, r->conf->dns, r->conf->ndns), 0);
+    worker_reload(r->worker, r->conf);
+    fake_run(r->loop);
+    assert_ptr_equal(worker_conf_seen(r->worker), r->conf);
+    conf_free(&old);
+}
+
+void rig_drain(struct rig *r)
+{
+    worker_drain(r->worker);
+    fake_run(r->loop);
 }
 
 uint64_t rig_counter(const struct rig *r, enum counter id)

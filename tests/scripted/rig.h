@@ -28,6 +28,11 @@ void rig_open(struct rig *r, const char *options);
 /* Lets everything run out (400 s), then asserts that no transaction, scope, arena block, timer but
  * the directory's, or connection under way is left. */
 void rig_close(struct rig *r);
+/* Frees everything as it is, in the middle of calls. */
+void rig_abandon(struct rig *r);
+/* Another configuration for the running worker. */
+void rig_reload(struct rig *r, const char *options);
+void rig_drain(struct rig *r);
 uint64_t rig_counter(const struct rig *r, enum counter id);
 
 /* A SIP message as a peer got it. */

@@ -314,6 +314,181 @@ static void relayed_call(void **state)
     sweep(OPEN, relayed, 200);
 }
 
+/* --- single requests --- */
+
+struct asked {
+    const char *options;
+    struct say what;
+    void (*prepare)(void);
+    unsigned good;  /* what it is answered with when nothing fails */
+    unsigned phone; /* how every phone answers */
+    const char *extra;
+};
+
+static unsigned answered_with(const struct asked *a)
+{
+    static struct got m;
+    static const char *const phones[] = {PHONE, OTHER, THIRD};
+    struct fake_datagram d;
+    unsigned status = 0;
+    for (unsigned i = 0; i < 3; i++)
+        while (fake_take_datagram(b.r.loop, phones[i], &d))
+            if (parse(d.bytes, false, &m) && m.msg.is_request && m.msg.method != SIP_ACK)
+                answer_udp(&b.r, phones[i], &m, a->phone, a->extra);
+    while (fake_take_datagram(b.r.loop, CALLER, &d))
+        if (parse(d.bytes, false, &m) && m.msg.status >= 200)
+            status = m.msg.status;
+    return status;
+}
+
+/* Sent again every half second until it is answered. */
+static unsigned ask(const struct asked *a)
+{
+    unsigned status = 0;
+    for (unsigned i = 0; status == 0 && i < 1200; i++) {
+        if (i % 10 == 0)
+            say_udp(&b.r, CALLER, &a->what);
+        status = answered_with(a);
+        fake_advance(b.r.loop, STEP_MS);
+    }
+    return status;
+}
+
+static void sweep_request(const struct asked *a)
+{
+    bool has_failed = true;
+    for (unsigned n = 1; has_failed; n++) {
+        memset(&b, 0, sizeof(b));
+        rig_open(&b.r, a->options);
+        if (a->prepare != NULL)
+            a->prepare();
+        mem_fail_at(n);
+        unsigned status = ask(a);
+        has_failed = mem_failed();
+        mem_fail_at(0);
+        if (status == 0)
+            fail_msg("allocation %u fails: no answer to %s", n, a->what.uri);
+        if (!has_failed)
+            assert_int_equal(status, a->good);
+        if (a->what.method == NULL)
+            ack_udp(&b.r, CALLER, &a->what);
+        rig_close(&b.r);
+    }
+}
+
+static void three_phones(void)
+{
+    register_udp(&b.r, "1001", PHONE, "");
+    register_udp(&b.r, "1001", OTHER, "");
+    register_udp(&b.r, "1001", THIRD, "");
+}
+
+static void far(void)
+{
+    fake_set_host(b.r.loop, "far.invalid", "10.0.0.3,10.0.0.4", 0);
+}
+
+static void refused_requests(void **state)
+{
+    (void)state;
+    const struct asked rows[] = {
+        {OPEN, {.uri = "gopher:x"}, NULL, 416, 0, ""},
+        {OPEN, {.uri = "sip:x@10.0.0.3", .extra = "Proxy-Require: a, b\n"}, NULL, 420, 0, ""},
+        {OPEN, {.uri = "sip:10.0.0.1", .method = "OPTIONS"}, NULL, 200, 0, ""},
+        {OPEN,
+         {.uri = "sip:10.0.0.1", .method = "OPTIONS", .extra = "Require: x\n"},
+         NULL,
+         420,
+         0,
+         ""},
+        {"", {.uri = "sip:x@10.0.0.3"}, NULL, 403, 0, ""},
+        {OPEN, {.uri = "sip:nobody@10.0.0.1"}, NULL, 404, 0, ""},
+        {OPEN "sip-authenticate = all\n[dn alice]\ntype = extension\npassword = x\n",
+         {.uri = "sip:x@10.0.0.3"},
+         NULL,
+         407,
+         0,
+         ""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        sweep_request(&rows[i]);
+}
+
+static void forked_requests(void **state)
+{
+    (void)state;
+    const struct asked rows[] = {
+        {OPEN, {.branch = "f"}, three_phones, 486, 486, ""},
+        {OPEN,
+         {.branch = "f"},
+         three_phones,
+         401,
+         401,
+         "WWW-Authenticate: Digest realm=\"a\", nonce=\"n\"\n"},
+        {OPEN "fork = sequential\n", {.branch = "f"}, three_phones, 404, 404, ""},
+        {OPEN, {.branch = "f", .method = "MESSAGE"}, three_phones, 200, 200, ""},
+        {OPEN, {.branch = "f"}, three_phones, 603, 603, ""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        sweep_request(&rows[i]);
+}
+
+static void routed_requests(void **state)
+{
+    (void)state;
+    static char large[2001];
+    memset(large, 'x', sizeof(large) - 1);
+    const struct asked rows[] = {
+        {OPEN, {.uri = "sip:x@far.invalid;maddr=10.0.0.1"}, far, 486, 486, ""},
+        {OPEN, {.uri = "sip:x@far.invalid", .method = "MESSAGE"}, far, 500, 503, ""},
+        {OPEN,
+         {.uri = "sip:10.0.0.1;lr", .extra = "Route: <sip:10.0.0.4>,<sip:x@10.0.0.3>\n"},
+         NULL,
+         486,
+         486,
+         ""},
+        {OPEN, {.uri = "sip:x@10.0.0.3;transport=udp", .body = large}, NULL, 486, 486, ""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        sweep_request(&rows[i]);
+}
+
+/* The 2xx comes once, and there is no memory for it: then it is a 500 after 32 s and no ghost. */
+static void only_copy_of_the_2xx(void **state)
+{
+    (void)state;
+    const struct asked row = {OPEN, {.uri = "sip:x@10.0.0.3"}, NULL, 200, 200, ""};
+    static struct got m;
+    struct fake_datagram d;
+    bool has_failed = true;
+    unsigned given_up = 0;
+    for (unsigned n = 1; has_failed; n++) {
+        memset(&b, 0, sizeof(b));
+        rig_open(&b.r, row.options);
+        say_udp(&b.r, CALLER, &row.what);
+        assert_true(fake_take_datagram(b.r.loop, PHONE, &d) && parse(d.bytes, false, &m));
+        mem_fail_at(n);
+        answer_udp(&b.r, PHONE, &m, 200, "");
+        has_failed = mem_failed();
+        mem_fail_at(0);
+        unsigned status = answered_with(&row);
+        if (status == 0) {
+            fake_advance(b.r.loop, 31999);
+            assert_int_equal(answered_with(&row), 0);
+            fake_advance(b.r.loop, 1);
+            status = answered_with(&row);
+            given_up += status == 500;
+        }
+        /* 0: the datagram that was to go upstream is lost, as any may be. */
+        assert_true(status == 200 || status == 500 || status == 0);
+        ack_udp(&b.r, CALLER, &row.what);
+        rig_close(&b.r);
+        if (n == 1 && !has_failed)
+            return; /* no injection in this build */
+    }
+    assert_int_equal(given_up, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +498,10 @@ int main(void)
         cmocka_unit_test(call_onto_a_reset_connection),
         cmocka_unit_test(cancelled_call),
         cmocka_unit_test(relayed_call),
+        cmocka_unit_test(refused_requests),
+        cmocka_unit_test(forked_requests),
+        cmocka_unit_test(routed_requests),
+        cmocka_unit_test(only_copy_of_the_2xx),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

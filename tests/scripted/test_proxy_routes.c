@@ -107,6 +107,28 @@ static void strict_router_before_us(void **state)
     finish(THIRD);
 }
 
+/* The same for what has no transaction. */
+static void ack_by_routes(void **state)
+{
+    (void)state;
+    struct say ack = {.method = "ACK",
+                      .uri = "sip:bob@10.0.0.3",
+                      .to = "<sip:b@x>;tag=b",
+                      .extra = "Route: <sip:10.0.0.1;lr>, <sip:10.0.0.5;lr>\n"};
+    say_udp(&r, CALLER, &ack);
+    rig_expect_method(&r, THIRD, "ACK", &got);
+    expect_routes(&got, "<sip:10.0.0.5;lr>", "");
+    ack.extra = "Route: <sip:10.0.0.5>\n";
+    say_udp(&r, CALLER, &ack);
+    rig_expect_method(&r, THIRD, "ACK", &got);
+    assert_string_equal(rig_uri(&got), "sip:10.0.0.5");
+    ack.sent_by = "192.0.2.9:5060"; /* a stranger */
+    say_udp(&r, "192.0.2.9:5060", &ack);
+    ack.extra = "Route: <sip:bob@>\n";
+    say_udp(&r, CALLER, &ack);
+    rig_expect_none(&r, NULL);
+}
+
 static void bad_routes_are_400(void **state)
 {
     (void)state;
@@ -389,6 +411,7 @@ int main(void)
         T(loose_routes),
         T(strict_next_hop),
         T(strict_router_before_us),
+        T(ack_by_routes),
         T(bad_routes_are_400),
         T(record_route_where_it_is_of_use),
         T(no_record_route_when_it_is_off),
