@@ -47,15 +47,8 @@ static bool parse_ip4(struct slice s, uint8_t ip[4])
 
     for (unsigned i = 0; i < 4; i++) {
         const char *first = p;
-        unsigned value = 0, digit;
-        for (; p < end && (digit = (unsigned)(unsigned char)*p - '0') <= 9; p++) {
-            value = value * 10 + digit;
-            if (value > 255)
-                return false;
-        }
-        if (p == first || (p - first > 1 && *first == '0'))
+        if (!addr_octet(&p, end, &ip[i]) || (p - first > 1 && *first == '0'))
             return false;
-        ip[i] = (uint8_t)value;
         if (i < 3 && (p == end || *p++ != '.'))
             return false;
     }

@@ -25,6 +25,27 @@ struct addr {
     uint8_t ip[16]; /* network byte order; IPv4 in the first 4, the rest 0 */
 };
 
+/* Value of the decimal digit at p; more than 9 when there is none. */
+static inline unsigned addr_digit(const char *p, const char *end)
+{
+    return p < end ? (unsigned)(unsigned char)*p - '0' : 10;
+}
+
+/* One to three digits at *p that are a number up to 255: one of the four of an IPv4 address. Moves
+ * *p behind them; false when there is none. */
+static inline bool addr_octet(const char **p, const char *end, uint8_t *out)
+{
+    const char *at = *p;
+    unsigned value = addr_digit(at++, end), digit;
+    if (value > 9)
+        return false;
+    for (unsigned n = 1; n < 3 && (digit = addr_digit(at, end)) <= 9; n++, at++)
+        value = value * 10 + digit;
+    *p = at;
+    *out = (uint8_t)value;
+    return value <= 255;
+}
+
 #define ADDR_TEXT_MAX 64 /* "[ffff:…%scope]:65535" with NUL */
 
 /* Numeric host without port: "10.0.0.1", "2001:db8::1", "[2001:db8::1]". Port is set to `port`.

@@ -68,7 +68,7 @@ static void grow(struct table *t)
 
 void table_insert(struct table *t, struct table_node *node, uint64_t hash)
 {
-    if (t->count > t->mask)
+    if (t->count << t->sparse > t->mask)
         grow(t);
     node->hash = hash;
     link_node(t, node);

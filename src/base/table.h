@@ -20,6 +20,8 @@ struct table {
     struct table_node **buckets;
     size_t mask; /* number of buckets - 1 */
     size_t count;
+    unsigned sparse; /* grows when count << sparse reaches the buckets: 0, or more for a table in
+                        which most look-ups find nothing and nodes are far from the cache */
 };
 
 /* `initial` buckets, rounded up to a power of two, at least 16. 0 or ERR_NOMEM. */

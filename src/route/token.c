@@ -35,8 +35,10 @@ void route_token_write(struct route *r, const struct flow_dest *dest, struct buf
     memcpy(raw + HEAD, dest->remote.ip, ip);
     put(raw + HEAD + ip, hash_bytes(&r->token_key, raw, HEAD + ip), MAC);
     buf_lit(out, "hf");
-    for (unsigned i = 0; i < HEAD + ip + MAC; i++)
-        buf_hex(out, raw[i], 2);
+    for (unsigned i = 0, n; i < HEAD + ip + MAC; i += n) {
+        n = HEAD + ip + MAC - i < 8 ? HEAD + ip + MAC - i : 8;
+        buf_hex(out, get(raw + i, n), 2 * n);
+    }
 }
 
 static int unhex(struct slice text, unsigned char *raw, size_t cap, size_t *len)

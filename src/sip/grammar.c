@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sip/grammar.h"
+
+#include "base/addr.h"
 #include "sip/scan.h"
 
 /* Sets of classes as RFC 3261 25.1 builds them. */
@@ -137,18 +139,14 @@ unsigned sip_hex_value(char c)
 static size_t ip4_end(struct slice s, size_t i)
 {
     const char *p = s.ptr + i, *end = s.ptr + s.len;
-    for (unsigned part = 0;; part++) {
-        const char *first = p;
-        unsigned value = 0, digit;
-        for (; p < end && (digit = (unsigned)(unsigned char)*p - '0') <= 9 && p < first + 3; p++)
-            value = value * 10 + digit;
-        if (p == first || value > 255)
-            return 0;
+    uint8_t number;
+    for (unsigned part = 0; addr_octet(&p, end, &number); part++) {
         if (part == 3)
             return (size_t)(p - s.ptr);
         if (p == end || *p++ != '.')
             return 0;
     }
+    return 0;
 }
 
 bool sip_is_ip4(struct slice s)

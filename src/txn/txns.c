@@ -43,6 +43,7 @@ int txns_new(const struct txn_conf *conf, struct wheel *wheel, struct flows *flo
         mem_free(x);
         return ERR_NOMEM;
     }
+    x->servers.sparse = 2; /* a new request is in no chain */
     random_bytes(generations, sizeof(generations));
     pool_init(&x->pool, sizeof(struct txn), worker, 0, (uint32_t)generations[0]);
     pool_init(&x->scopes, sizeof(struct txn_scope), worker, 0, (uint32_t)generations[1]);
