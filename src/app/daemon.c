@@ -365,6 +365,7 @@ int daemon_run(struct conf *conf)
     d->shared.on_drained = on_drained;
     d->shared.user = d;
     random_bytes(&d->shared.key, sizeof(d->shared.key));
+    lasting_key_read(conf, &d->shared.lasting_key);
     log_setup(conf->log_level, conf->log_format);
     raise_descriptors(conf);
     bool is_up = open_signals(d) == 0 && open_directory(d) == 0 && open_workers(d) == 0 &&

@@ -13,6 +13,10 @@
  * 1 when it could not start (one line was logged). */
 int daemon_run(struct conf *conf);
 
+/* A key that is the same after a restart on this machine with the same first address, so that the
+ * dialogs of before are still known by our Record-Route; random where the machine has no id. */
+void lasting_key_read(const struct conf *conf, struct hash_key *out);
+
 /* One datagram to $NOTIFY_SOCKET, when systemd has set it: "READY=1", "STOPPING=1",
  * "RELOADING=1\nMONOTONIC_USEC=…". */
 void notify_send(const char *text);

@@ -258,12 +258,12 @@ static bool is_ours(void *user, const struct sip_uri *uri)
 static int make_users(struct worker *w)
 {
     struct shared *s = w->shared;
-    struct route_deps route = {s->dir, w->flows, w->resolver, &s->key, s->wall, s->user};
+    struct route_deps route = {s->dir, w->flows, w->resolver, &s->lasting_key, s->wall, s->user};
     int err = route_new(&w->conf->route, &route, &w->route);
     if (err != 0)
         return err;
-    struct proxy_deps proxy = {w->txns,   w->flows,     w->route, s->dir,  s->auth,
-                               &w->wheel, &w->counters, &s->key,  s->wall, s->user};
+    struct proxy_deps proxy = {w->txns,      w->flows, w->route,        s->dir,  s->auth, &w->wheel,
+                               &w->counters, &s->key,  &s->lasting_key, s->wall, s->user};
     err = proxy_new(&w->conf->proxy, &proxy, &w->proxy);
     if (err != 0)
         return err;

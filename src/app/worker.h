@@ -22,7 +22,8 @@ struct shared {
     unsigned nworkers;
     struct flow_counts *flow_counts; /* NULL: each worker counts alone */
     struct mailbox *mailboxes[WORKERS_MAX];
-    struct hash_key key; /* home of a call, branches, tokens */
+    struct hash_key key;         /* of hash tables, home of a call, loops: random */
+    struct hash_key lasting_key; /* of what stands in our Record-Route: the same after a restart */
     struct dn_dir *dir;
     struct auth *auth;
     uint64_t (*wall)(void *user); /* wall-clock ms; any thread */

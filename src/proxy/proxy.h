@@ -47,8 +47,9 @@ struct proxy_deps {
     struct auth *auth;
     struct wheel *wheel;
     struct counters *counters;
-    const struct hash_key *key;
-    uint64_t (*wall)(void *user); /* wall-clock ms */
+    const struct hash_key *key;         /* of loops: no other proxy has it */
+    const struct hash_key *lasting_key; /* of dialog marks: the same after a restart */
+    uint64_t (*wall)(void *user);       /* wall-clock ms */
     void *user;
 };
 

@@ -33,7 +33,7 @@ int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps, stru
         return ERR_NOMEM;
     p->conf = conf;
     p->deps = *deps;
-    p->mark_key = derived_key(deps->key, "mark");
+    p->mark_key = derived_key(deps->lasting_key, "mark");
     p->loop_key = derived_key(deps->key, "loop");
     *out = p;
     return 0;

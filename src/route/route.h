@@ -36,7 +36,7 @@ struct route_deps {
     struct dn_dir *dir;
     struct flows *flows;
     struct net_resolver *resolver;
-    const struct hash_key *key;   /* of flow tokens: the same for all workers and across a reload */
+    const struct hash_key *key;   /* of flow tokens: the same for all workers and after a restart */
     uint64_t (*wall)(void *user); /* wall-clock ms */
     void *user;
 };

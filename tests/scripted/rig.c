@@ -48,7 +48,9 @@ void rig_open(struct rig *r, const char *options)
     load_conf(r, options);
     log_setup(getenv("RIG_LOG") != NULL ? LOG_DEBUG : LOG_ERROR, LOG_TEXT);
     r->shared.nworkers = 1;
-    r->shared.key = (struct hash_key){1, 2};
+    static uint64_t runs;
+    r->shared.key = (struct hash_key){1, ++runs}; /* as after a restart: another one each time */
+    r->shared.lasting_key = (struct hash_key){3, 4};
     r->shared.wall = virtual_wall;
     r->shared.on_drained = on_drained;
     r->shared.user = r;
