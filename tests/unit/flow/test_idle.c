@@ -44,8 +44,10 @@ static void test_bytes_of_an_idle_connection(void **state)
     skip(); /* their allocators do not account */
 #endif
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
-    if (files.rlim_cur < 2 * CONNECTIONS + 64)
+    if (files.rlim_cur < 2 * CONNECTIONS + 64) {
+        print_message("the limit of open files is below %d\n", 2 * CONNECTIONS + 64);
         skip();
+    }
     rig_conf(&r);
     r.conf.sockopt.keep_alive = true;
     rig_start(&r, "127.0.0.1");
