@@ -151,21 +151,26 @@ static bool is_list(const struct option *o)
     return o->kind == OPT_WORDS || o->kind == OPT_NETS || o->kind == OPT_ADDRS;
 }
 
+/* What a message may show of a value; "passwd" and "pasword" were meant to be one, too. */
+static struct slice shown(const char *name, struct slice value)
+{
+    return strncmp(name, "pass", 4) == 0 || strncmp(name, "pasw", 4) == 0 ? SLICE("***") : value;
+}
+
 static void set_option(struct reader *r, const struct option *o, unsigned i, struct slice value)
 {
     unsigned *lines = r->section == 0 ? r->lines : r->dn_lines;
     bool append = r->is_continued && lines[i] != 0 && is_list(o);
     void *base = r->section == 0 ? (void *)r->conf : (void *)r->dn;
     if (lines[i] != 0 && !append) {
-        conf_error(r, "%s = %.*s: given already in line %u", o->name, SLICE_ARG(value), lines[i]);
+        conf_error(r, "%s = %.*s: given already in line %u", o->name,
+                   SLICE_ARG(shown(o->name, value)), lines[i]);
         return;
     }
     lines[i] = r->line;
-    if (!conf_value_set(r, o, base, value, append)) {
-        bool is_secret = strncmp(o->name, "password", 8) == 0;
+    if (!conf_value_set(r, o, base, value, append))
         conf_error(r, "%s = %.*s: not allowed; allowed: %s", o->name,
-                   SLICE_ARG(is_secret ? SLICE("***") : value), o->valid);
-    }
+                   SLICE_ARG(shown(o->name, value)), o->valid);
     if (r->section == 0 && !append)
         r->conf->values[i] = conf_str(r, value);
 }
@@ -177,13 +182,15 @@ static int on_value(void *user, const char *section, const char *name, const cha
     (void)section;
     if (r->section < 0) {
         if (r->conf->ndns == 0 && r->errors == 0)
-            conf_error(r, "%s = %s: stands before any section; begin with [sipproxy]", name, value);
+            conf_error(r, "%s = %.*s: stands before any section; begin with [sipproxy]", name,
+                       SLICE_ARG(shown(name, slice_str(value))));
         return 1;
     }
     const char *in = r->section == 0 ? "sipproxy" : "dn";
     const struct option *o = find_option(in, name, &i);
     if (o == NULL)
-        conf_error(r, "%s = %s: unknown option in [%s]; see holdfast --options", name, value, in);
+        conf_error(r, "%s = %.*s: unknown option in [%s]; see holdfast --options", name,
+                   SLICE_ARG(shown(name, slice_str(value))), in);
     else
         set_option(r, o, i, slice_trim(slice_str(value)));
     return 1;

@@ -182,6 +182,9 @@ static void test_single_errors(void **state)
         {"[dn 1]\npassword-ha1 = SHA-256:0123456789abcdef0123456789abcdef\n",
          ":2: password-ha1 = ***: not allowed"},
         {"[dn ]\n", ":1: [dn]: unknown section"},
+        {"[dn 1]\npassword = a\npassword = b\n", ":3: password = ***: given already in line 2"},
+        {"[dn 1]\npasswd = a\n", ":2: passwd = ***: unknown option"},
+        {"password = a\n", ":1: password = ***: stands before any section"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct loaded l = load(cases[i].text);
