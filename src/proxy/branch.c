@@ -284,9 +284,8 @@ static bool is_waiting(const struct pctx *c, unsigned i)
     const struct route_target *t = &c->set.targets[i];
     if (t->is_tried)
         return false;
-    for (unsigned k = 0; t->instance.len != 0 && k < c->set.n; k++)
-        if (k != i && slice_eq(c->set.targets[k].instance, t->instance) &&
-            (k < i || c->set.targets[k].is_tried))
+    for (unsigned k = 0; t->instance.len != 0 && k < i; k++)
+        if (slice_eq(c->set.targets[k].instance, t->instance))
             return false;
     return true;
 }

@@ -254,6 +254,11 @@ static void non_invite_that_times_out_gets_nothing(void **state)
     rig_expect_none(&r, CALLER);
     assert_int_equal(rig_counter(&r, CTR_TXN_TIMEOUT), 1);
     assert_int_equal(rig_counter(&r, CTR_TXN_SERVER), 0);
+    fake_set_host(r.loop, "two.invalid", "10.0.0.3,10.0.0.4", 0);
+    say_udp(&r, CALLER,
+            &(struct say){.uri = "sip:b@two.invalid", .method = "MESSAGE", .branch = "a2"});
+    fake_advance(r.loop, 60000);
+    rig_expect_none(&r, OTHER);
 }
 
 static void received_408_is_passed_on_inside_a_dialog_only(void **state)

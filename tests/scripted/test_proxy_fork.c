@@ -396,6 +396,22 @@ static void timer_c_without_any_response_is_a_408(void **state)
     rig_expect_none(&r, CALLER);
 }
 
+/* What the first address has said says nothing about the second. */
+static void timer_c_of_the_next_address(void **state)
+{
+    (void)state;
+    rig_open(&r, OPEN "timer-c = 10\n");
+    fake_set_host(r.loop, "two.invalid", "10.0.0.3,10.0.0.4", 0);
+    say_udp(&r, CALLER, &(struct say){.uri = "sip:bob@two.invalid"});
+    rig_expect_method(&r, PHONE, "INVITE", &one);
+    answer_udp(&r, PHONE, &one, 180, "");
+    rig_expect_status(&r, CALLER, 180, &got);
+    fail_udp(PHONE, &one, 503);
+    rig_expect_method(&r, OTHER, "INVITE", &two);
+    fake_advance(r.loop, 10000);
+    rig_expect_status(&r, CALLER, 408, &got);
+}
+
 #define T(f) cmocka_unit_test_teardown(f, teardown)
 
 int main(void)
@@ -418,6 +434,7 @@ int main(void)
         T(timer_c_cancels_what_rings),
         T(timer_c_after_100_alone),
         T(timer_c_without_any_response_is_a_408),
+        T(timer_c_of_the_next_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

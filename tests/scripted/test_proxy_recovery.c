@@ -325,6 +325,33 @@ static void case_8_only_target(void **state)
     rig_expect_status(&r, CALLER, 200, &got);
 }
 
+/* The same with a fixed contact. */
+static void case_8_configured_contact(void **state)
+{
+    (void)state;
+    rig_open(&r, ON "[dn gw]\ntype = voip-service\ncontact = sip:10.0.0.3;transport=tcp\n");
+    struct say w = {.uri = "sip:gw@10.0.0.1"};
+    say_udp(&r, CALLER, &w);
+    conn = opened(0);
+    expect_tcp_method(conn, "INVITE", &inv);
+    answer_tcp(conn, &inv, 486, "");
+    rig_expect_status(&r, CALLER, 486, &got);
+    ack_udp(&r, CALLER, &w);
+    fake_advance(r.loop, 40000);
+    fake_forget(conn);
+    w.branch = "a2";
+    say_udp(&r, CALLER, &w);
+    fake_advance(r.loop, 10);
+    rig_expect_status(&r, CALLER, 480, &got);
+    ack_udp(&r, CALLER, &w);
+    assert_int_equal(fake_opens(r.loop, NULL), 1);
+    assert_int_equal(rig_counter(&r, CTR_DN_OOS), 0);
+    w.branch = "a3";
+    say_udp(&r, CALLER, &w);
+    expect_tcp_method(opened(1), "INVITE", &inv);
+    answer_tcp(opened(1), &inv, 486, "");
+}
+
 /* Case 9: the phone does not accept. The final response within tcp-reopen-delay and
  * tcp-connect-timeout; out of service, answered for at once, until it registers. */
 static void not_accepted(enum fake_policy policy, unsigned ms)
@@ -516,6 +543,7 @@ int main(void)
         T(case_7_response_over_a_new_connection),
         T(case_8_voip_service),
         T(case_8_only_target),
+        T(case_8_configured_contact),
         T(case_9_refused),
         T(case_9_unreachable),
         T(case_9_reset_and_refused),

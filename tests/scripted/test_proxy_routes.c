@@ -352,6 +352,36 @@ static void caller_behind_a_nat(void **state)
     rig_expect_status(&r, PHONE, 200, &got);
 }
 
+/* A phone behind a NAT, both sides by UDP: what follows goes to the port its registration came
+ * from.
+ */
+static void phone_behind_a_nat(void **state)
+{
+    (void)state;
+    struct say reg = {.method = "REGISTER",
+                      .uri = "sip:10.0.0.1",
+                      .branch = "r",
+                      .sent_by = "192.168.1.9:5060;rport",
+                      .from = "<sip:1001@10.0.0.1>;tag=r",
+                      .contact = "<sip:1001@192.168.1.9>"};
+    say_udp(&r, "10.0.0.4:61000", &reg);
+    rig_expect_status(&r, "10.0.0.4:61000", 200, &got);
+    say_udp(&r, CALLER, &(struct say){0});
+    rig_expect_method(&r, "10.0.0.4:61000", "INVITE", &inv);
+    assert_string_equal(rig_uri(&inv), "sip:1001@192.168.1.9");
+    answer_udp(&r, "10.0.0.4:61000", &inv, 200, "Contact: <sip:1001@192.168.1.9>\n");
+    rig_expect_status(&r, CALLER, 200, &ok);
+    struct say bye = {.method = "BYE",
+                      .uri = "sip:1001@192.168.1.9",
+                      .branch = "bye",
+                      .to = "<sip:1001@10.0.0.1>;tag=t",
+                      .extra = route_set(&ok, true)};
+    say_udp(&r, CALLER, &bye);
+    rig_expect_method(&r, "10.0.0.4:61000", "BYE", &got);
+    answer_udp(&r, "10.0.0.4:61000", &got, 200, "");
+    rig_expect_status(&r, CALLER, 200, &got);
+}
+
 /* The device has registered anew over another connection: the dialog follows it. */
 static void dialog_follows_a_new_registration(void **state)
 {
@@ -421,6 +451,7 @@ int main(void)
         T(path_of_a_binding),
         T(ipv4_to_ipv6),
         T(caller_behind_a_nat),
+        T(phone_behind_a_nat),
         T(dialog_follows_a_new_registration),
         T(register_with_a_route_of_ours),
     };
