@@ -150,6 +150,7 @@ static int open_signals(struct daemon *d)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a full disk to the location store */
@@ -268,7 +269,8 @@ static void drain(struct daemon *d)
             break;
         uint64_t n;
         (void)!read(d->drained_fd, &n, sizeof(n));
-        if (read(d->signals, &info, sizeof(info)) == sizeof(info) && info.ssi_signo != SIGHUP)
+        if (read(d->signals, &info, sizeof(info)) == sizeof(info) &&
+            (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT))
             is_hurried = true;
     }
     bool is_all = atomic_load(&d->drained) == d->nworkers;
@@ -279,8 +281,9 @@ static void drain(struct daemon *d)
         LF_INT("workers_drained", atomic_load(&d->drained)));
 }
 
-/* The non-zero counters of all workers, some to a line. Nothing runs any more. */
-static void log_counters(const struct daemon *d)
+/* The non-zero counters of all workers, some to a line; what counts up and down only when asked to
+ * show it. */
+static void log_counters(const struct daemon *d, bool with_gauges)
 {
     struct log_field f[COUNTERS_A_LINE];
     unsigned n = 0;
@@ -288,13 +291,26 @@ static void log_counters(const struct daemon *d)
         uint64_t sum = 0;
         for (unsigned i = 0; i < d->nworkers; i++)
             sum += counter_get(worker_counters(d->workers[i]), (enum counter)id);
-        if (sum != 0 && !counter_is_gauge((enum counter)id))
+        if (sum != 0 && (with_gauges || !counter_is_gauge((enum counter)id)))
             f[n++] = LF_INT(counter_name((enum counter)id), sum);
         if (n == COUNTERS_A_LINE || (n != 0 && id + 1 == COUNTER_MAX)) {
             log_fields(LOG_INFO, "app", "counters", n, f);
             n = 0;
         }
     }
+}
+
+static void log_dn(void *user, const char *text)
+{
+    (void)user;
+    LOG(LOG_INFO, "app", "directory", LF_STR("dn", text));
+}
+
+/* SIGUSR1: what an operator may want to see of a running daemon. */
+static void log_state(struct daemon *d)
+{
+    log_counters(d, true);
+    dn_dump(d->shared.dir, wall_ms(NULL), log_dn, NULL);
 }
 
 static void run(struct daemon *d)
@@ -305,9 +321,12 @@ static void run(struct daemon *d)
         if (poll(&fd, 1, -1) < 0 && errno != EINTR)
             return;
         while (read(d->signals, &info, sizeof(info)) == sizeof(info)) {
-            if (info.ssi_signo != SIGHUP)
+            if (info.ssi_signo == SIGHUP)
+                reload(d);
+            else if (info.ssi_signo == SIGUSR1)
+                log_state(d);
+            else
                 return;
-            reload(d);
         }
     }
 }
@@ -319,7 +338,7 @@ static void close_all(struct daemon *d)
     for (unsigned i = 0; i < d->nthreads; i++)
         pthread_join(d->threads[i], NULL);
     if (d->nthreads != 0)
-        log_counters(d);
+        log_counters(d, false);
     for (unsigned i = 0; i < d->nworkers; i++)
         worker_free(&d->workers[i]);
     flow_counts_free(&d->shared.flow_counts);

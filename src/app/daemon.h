@@ -2,7 +2,7 @@
 /* The running daemon: workers and their threads, signals, reload, drain, readiness.
  *
  * owns: workers, shared tables, configuration snapshots. thread: main. sd_notify(3) protocol;
- * signals SIGTERM, SIGINT, SIGHUP. */
+ * signals SIGTERM, SIGINT, SIGHUP, SIGUSR1. */
 #ifndef APP_DAEMON_H
 #define APP_DAEMON_H
 

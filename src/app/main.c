@@ -22,8 +22,8 @@ static void print_help(void)
          "  -h, --help          this text\n"
          "\n"
          "It runs in the foreground and logs to stderr. SIGHUP reads the configuration anew,\n"
-         "SIGTERM lets transactions end and stops. Exit status: 0 ended as asked, 1 could not\n"
-         "start, 2 wrong usage or configuration.");
+         "SIGUSR1 logs counters and DNs, SIGTERM lets transactions end and stops. Exit status:\n"
+         "0 ended as asked, 1 could not start, 2 wrong usage or configuration.");
 }
 
 enum { OPT_CHECK = 256, OPT_OPTIONS, OPT_VERSION, OPT_MARKDOWN, OPT_MAN };

@@ -202,7 +202,7 @@ const struct option conf_options[] = {
      "voip-service: a dead connection is not reopened inside a transaction; the next target is tried.",
      NULL},
     {"dn", "service-type", OPT_TEXT, DN_AT(service_type), 0, 0, "", "none", "text", EFFECT_RELOAD,
-     "What a voip-service does (softswitch, sip-outbound-proxy, msml, recorder); shown in logs and lists.",
+     "What a voip-service does (softswitch, sip-outbound-proxy, msml, recorder); shown in lists.",
      NULL},
     {"dn", "contact", OPT_OWN, 0, 0, 0, "", "none: the DN must register",
      "a sip: URI, transport udp or tcp", EFFECT_RELOAD, "Fixed address of the DN.", parse_contact},

@@ -64,6 +64,8 @@ static void dump_entry(struct table_node *node, void *user)
     buf_slice(&out, dn_name(e));
     buf_printf(&out, " %s bindings=%u", e->settings != NULL ? type_text(e->settings->type) : "-",
                e->nkept);
+    if (e->settings != NULL && e->settings->service_type.len != 0)
+        buf_printf(&out, " service-type=%.*s", SLICE_ARG(e->settings->service_type));
     if (e->is_out && d->now < e->oos_until)
         buf_printf(&out, " out-of-service for=%llus cause=\"%s\"",
                    (unsigned long long)(e->oos_until - d->now + 999) / 1000,

@@ -382,6 +382,19 @@ def passwords_are_not_logged(world):
 
 
 @scenario()
+def sigusr1_shows_counters_and_dns(world):
+    proxy = world.proxy(dns={"1001": {"type": "extension"},
+                             "9000": {"type": "voip-service", "service-type": "recorder",
+                                      "contact": "sip:9000@10.77.1.99;transport=tcp"}})
+    world.registered_phone(transport="tcp")
+    proxy.process.signal(signal.SIGUSR1)
+    check(proxy.log_matches(r"counters .*registrations=1", 5), "no counters")
+    check(proxy.log_matches(r"directory .*1001 extension bindings=1 in-service", 5), "no DN")
+    check(proxy.log_matches(r"10\.77\.1\.2:5060", 5), "no binding")
+    check(proxy.log_matches(r"9000 voip-service .*service-type=recorder", 5), "no service-type")
+
+
+@scenario()
 def counters_stand_in_the_log_at_the_end(world):
     proxy = world.proxy()
     phone = world.registered_phone(transport="tcp")
