@@ -55,6 +55,25 @@ static void test_init(void **state)
     table_fini(&t);
 }
 
+/* A sparse table keeps more buckets than nodes. */
+static void test_sparse(void **state)
+{
+    struct item items[40] = {0};
+    struct table t;
+
+    (void)state;
+    assert_int_equal(table_init(&t, 16), 0);
+    t.sparse = 2;
+    for (uint64_t i = 0; i < 40; i++) {
+        items[i].key = i;
+        table_insert(&t, &items[i].node, hash_of(i));
+        assert_true(t.mask + 1 >= 4 * i);
+    }
+    for (uint64_t i = 0; i < 40; i++)
+        assert_ptr_equal(find(&t, i), &items[i]);
+    table_fini(&t);
+}
+
 static void test_model(void **state)
 {
     enum { ITEMS = 3000, STEPS = 200000 };
@@ -174,9 +193,9 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_init),      cmocka_unit_test(test_model),
-        cmocka_unit_test(test_each),      cmocka_unit_test(test_same_hash),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_init),      cmocka_unit_test(test_sparse),
+        cmocka_unit_test(test_model),     cmocka_unit_test(test_each),
+        cmocka_unit_test(test_same_hash), cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
