@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon in a storm of hostile SIP: it goes on, and ends with nothing lost and nothing left."""
+
+import os
+import re
+
+from lib import netns
+from lib.proxy import options_ping
+from lib.scenario import check, equal, scenario
+from lib.storm import Storm
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SECONDS = 12
+OPTIONS = {"sip-domains": "example.org", "relay-from": "127.0.0.0/8, 10.77.0.0/16",
+           "registrar-open-to": "127.0.0.0/8, 10.77.0.0/16",
+           "tcp-keep-alive-idle": 2, "tcp-keep-alive-interval": 1, "tcp-keep-alive-probes": 2,
+           "tcp-unacked-timeout": 2, "tcp-reopen-delay": "300ms", "tcp-connect-timeout": 1,
+           "tcp-message-timeout": 3, "timer-t1": "100ms", "timer-t2": "400ms",
+           "timer-t4": "500ms", "timer-d": 2, "timer-c": 4, "fork-ring-time": 1,
+           "drain-timeout": 60, "max-transactions": 20000}
+
+
+def _storm(world, seed, **options):
+    """The build with the sanitizers where there is one: they end the daemon at the first fault."""
+    with_sanitizers = os.path.join(ROOT, "build", "asan", "holdfast")
+    if os.access(with_sanitizers, os.X_OK):
+        world.binary = with_sanitizers
+    proxy = world.proxy({**OPTIONS, **options, "location": "sqlite:" + world.path("location.db")},
+                        env={"ASAN_OPTIONS": "detect_leaks=1",
+                             "UBSAN_OPTIONS": "print_stacktrace=1"})
+    with world.net.proxy.inside():
+        storm = Storm(("127.0.0.1", 5060), seed, domain="example.org", rate=300)
+        try:
+            counts = storm.run(SECONDS)
+            storm.forget_all()
+        finally:
+            storm.close()
+    check(counts.get("answered", 0) > 100, f"the storm reached nobody: {counts}")
+    proxy.check_alive()
+    ping = options_ping(world.net.caller, (netns.PROXY_NEAR_CALLER, 5060), "tcp", netns.CALLER, 5)
+    equal(ping and ping.status, 200, "OPTIONS after the storm")
+    # Calls that lead through the proxy again and again end one after the other.
+    status = proxy.stop(65)
+    said = proxy.process.output()
+    fault = re.search(r"(ERROR: \w+Sanitizer|runtime error:|SUMMARY: ).*", said)
+    check(fault is None, f"the daemon: {fault and fault.group(0)}")
+    equal(status, 0, "exit status after the storm")
+    check(re.search(r"\bdrained\b", said), "transactions are left after the storm")
+
+
+@scenario(timeout=150)
+def storm_with_recovery(world):
+    _storm(world, 1, **{"sip-enable-tcp-keep-alive": "true"})
+
+
+@scenario(timeout=150)
+def storm_without_recovery(world):
+    _storm(world, 2, **{"sip-enable-tcp-keep-alive": "false"})
