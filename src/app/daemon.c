@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "dn/store.h"
+#include "flow/aliases.h"
 #include "flow/counts.h"
 #include "holdfast_version.h"
 
@@ -115,6 +116,8 @@ static int open_workers(struct daemon *d)
 {
     struct addr failed = {0};
     int err = flow_counts_new(&d->shared.flow_counts);
+    if (err == 0 && d->shared.nworkers > 1)
+        err = flow_aliases_new(&d->shared.flow_aliases);
     for (unsigned i = 0; i < d->shared.nworkers && err == 0; i++) {
         err = worker_new(d->conf, &d->shared, i, &d->workers[i]);
         if (err == 0)
@@ -341,6 +344,7 @@ static void close_all(struct daemon *d)
         log_counters(d, false);
     for (unsigned i = 0; i < d->nworkers; i++)
         worker_free(&d->workers[i]);
+    flow_aliases_free(&d->shared.flow_aliases);
     flow_counts_free(&d->shared.flow_counts);
     if (d->shared.auth != NULL)
         auth_free(&d->shared.auth);

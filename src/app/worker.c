@@ -154,6 +154,7 @@ static void take_conf(struct worker *w)
     w->conf = conf;
     struct flow_conf flow = conf->flow;
     flow.counts = w->shared->flow_counts;
+    flow.aliases = w->shared->flow_aliases;
     flows_set_conf(w->flows, &flow);
     txns_set_conf(w->txns, &conf->txn);
     route_set_conf(w->route, &conf->route);
@@ -305,6 +306,7 @@ int worker_listen(struct worker *w, struct addr *failed)
     struct flow_events events = {on_message, on_flow_event, w};
     *failed = (struct addr){0};
     flow.counts = w->shared->flow_counts;
+    flow.aliases = w->shared->flow_aliases;
     int err = flows_new(w->loop, &w->wheel, &flow, w->index, w->shared->nworkers,
                         w->shared->mailboxes, &w->shared->key, &w->counters, &events, &w->flows,
                         failed);

@@ -20,7 +20,8 @@
 /* What all workers share. */
 struct shared {
     unsigned nworkers;
-    struct flow_counts *flow_counts; /* NULL: each worker counts alone */
+    struct flow_aliases *flow_aliases; /* NULL: one worker */
+    struct flow_counts *flow_counts;   /* NULL: each worker counts alone */
     struct mailbox *mailboxes[WORKERS_MAX];
     struct hash_key key;         /* of hash tables, home of a call, loops: random */
     struct hash_key lasting_key; /* of what stands in our Record-Route: the same after a restart */

@@ -16,6 +16,7 @@ void mailbox_init(struct mailbox *m, uint32_t max, void (*wake)(void *user), voi
     atomic_init(&m->stub.next, NULL);
     atomic_init(&m->tail, &m->stub);
     atomic_init(&m->count, 0);
+    atomic_init(&m->bytes, 0);
     atomic_init(&m->awake, false);
     m->head = &m->stub;
     m->max = max;
@@ -91,12 +92,17 @@ static struct mail_link *pop(struct mailbox *m)
 int mailbox_post(struct mailbox *m, struct mail *mail)
 {
     uint32_t count = atomic_load_explicit(&m->count, memory_order_relaxed);
+    uint64_t size = mail->size;
 
+    /* Several at once may each find room and together go above it by their own sizes. */
+    if (atomic_load_explicit(&m->bytes, memory_order_relaxed) >= MAILBOX_MAX_BYTES)
+        return ERR_FULL;
     do {
         if (count >= m->max)
             return ERR_FULL;
     } while (!atomic_compare_exchange_weak_explicit(&m->count, &count, count + 1,
                                                     memory_order_relaxed, memory_order_relaxed));
+    atomic_fetch_add_explicit(&m->bytes, size, memory_order_relaxed);
     push(m, &mail->link);
     if (!atomic_load(&m->awake) && !atomic_exchange(&m->awake, true) && m->wake != NULL)
         m->wake(m->wake_user);
@@ -114,5 +120,7 @@ struct mail *mailbox_take(struct mailbox *m)
             return NULL;
     }
     atomic_fetch_sub_explicit(&m->count, 1, memory_order_relaxed);
-    return container_of(link, struct mail, link);
+    struct mail *mail = container_of(link, struct mail, link);
+    atomic_fetch_sub_explicit(&m->bytes, mail->size, memory_order_relaxed);
+    return mail;
 }

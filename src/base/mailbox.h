@@ -32,18 +32,24 @@ enum mail_kind {
     MAIL_APP = 3,  /* app: reload, drain */
 };
 
-/* What senders write and what the reader writes lie on cache lines of their own. */
+/* What senders write and what the reader writes lie on cache lines of their own. By padding:
+ * objects that hold a mailbox are aligned as malloc does it. */
 struct mailbox {
-    _Alignas(64) _Atomic(struct mail_link *) tail; /* senders */
-    _Atomic uint32_t count;                        /* mails taken over and not yet taken out */
-    _Atomic bool awake; /* the reader was woken and has not yet found the box empty */
+    _Atomic(struct mail_link *) tail; /* senders */
+    _Atomic uint32_t count;           /* mails taken over and not yet taken out */
+    _Atomic bool awake;               /* the reader was woken and has not yet found the box empty */
+    _Atomic uint64_t bytes;           /* of payloads */
     uint32_t max;
     /* Called by the sender's thread once after the reader found the box empty; thread-safe. */
     void (*wake)(void *user);
     void *wake_user;
-    _Alignas(64) struct mail_link *head; /* reader */
+    char apart[64];
+    struct mail_link *head; /* reader */
     struct mail_link stub;
 };
+
+/* Payloads in one box; more is refused as by `max`. */
+#define MAILBOX_MAX_BYTES (64u << 20)
 
 /* `wake` may be NULL: the reader looks by itself. */
 void mailbox_init(struct mailbox *m, uint32_t max, void (*wake)(void *user), void *wake_user);

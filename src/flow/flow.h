@@ -53,18 +53,20 @@ struct flow_local {
     struct addr addr; /* with port; never a wildcard */
 };
 
+struct flow_aliases;
 struct flow_counts;
 
 struct flow_conf {
     struct addr *listen; /* from sip-address and sip-port; each for UDP and TCP */
     unsigned nlisten;
-    struct net_sockopt sockopt;  /* keep-alive timing and tos; user_timeout is set by flow */
-    uint32_t unacked_timeout_ms; /* tcp-unacked-timeout; 0: off */
-    uint32_t reopen_delay_ms;    /* tcp-reopen-delay; 0: off */
-    uint32_t connect_timeout_ms; /* tcp-connect-timeout */
-    uint32_t max_connections;    /* tcp-max-connections; 0: no limit */
-    uint32_t max_per_address;    /* tcp-max-connections-per-address; 0: no limit */
-    struct flow_counts *counts;  /* flow/counts.h: one for all workers; NULL: each counts alone */
+    struct net_sockopt sockopt;   /* keep-alive timing and tos; user_timeout is set by flow */
+    uint32_t unacked_timeout_ms;  /* tcp-unacked-timeout; 0: off */
+    uint32_t reopen_delay_ms;     /* tcp-reopen-delay; 0: off */
+    uint32_t connect_timeout_ms;  /* tcp-connect-timeout */
+    uint32_t max_connections;     /* tcp-max-connections; 0: no limit */
+    uint32_t max_per_address;     /* tcp-max-connections-per-address; 0: no limit */
+    struct flow_counts *counts;   /* flow/counts.h: one for all workers; NULL: each counts alone */
+    struct flow_aliases *aliases; /* flow/aliases.h: of all workers; NULL: each knows its own */
     uint32_t max_queue; /* bytes queued for a connection before it is cut as a slow reader */
     uint32_t partial_timeout_ms; /* a message begun and not completed in that time: the connection
                                     is closed */

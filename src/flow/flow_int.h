@@ -16,6 +16,7 @@
 #include "base/pool.h"
 #include "base/random.h"
 #include "base/table.h"
+#include "flow/aliases.h"
 #include "flow/counts.h"
 #include "flow/flow.h"
 #include "net/stream.h"
@@ -31,10 +32,14 @@
 #define FLOW_BACKOFF_MIN_MS 1000
 #define FLOW_BACKOFF_MAX_MS 30000
 
-#define FLOW_WORK_CACHE     256   /* free struct flow_work kept */
-#define FLOW_OUTBOX_MAX     10000 /* events that wait for room in a mailbox */
-#define FLOW_PEERS_MAX      65536 /* destinations with a backoff or a limit of openings */
-#define FLOW_ANSWER_MAX     8192  /* bytes of an answer to a malformed request */
+/* Above tcp-max-connections this part of it, and so many more, can be opened by us. */
+#define FLOW_OPEN_SHARE 8
+#define FLOW_OPEN_MIN   64
+
+#define FLOW_WORK_CACHE 256   /* free struct flow_work kept */
+#define FLOW_OUTBOX_MAX 10000 /* events that wait for room in a mailbox */
+#define FLOW_PEERS_MAX  65536 /* destinations with a backoff or a limit of openings */
+#define FLOW_ANSWER_MAX 8192  /* bytes of an answer to a malformed request */
 
 enum flow_state {
     FLOW_OPENING, /* sends wait in work->queue; work->attempt is the connection, or NULL while the
@@ -160,6 +165,7 @@ struct flows {
     unsigned nlisteners;
     struct list doomed;
     struct flow_counts *counts;
+    struct flow_aliases *aliases; /* NULL: one worker */
     bool owns_counts;
     struct list outbox; /* struct flow_letter */
     unsigned noutbox;
@@ -200,7 +206,7 @@ static inline uint64_t flow_bit(unsigned worker)
 
 /* A flow in state FLOW_OPENING, counted. ERR_LIMIT, ERR_NOMEM. */
 int flow_new(struct flows *fs, enum sip_transport t, const struct addr *remote,
-             const struct addr *local, struct flow **out) WARN_UNUSED;
+             const struct addr *local, bool is_opened, struct flow **out) WARN_UNUSED;
 /* Closes what is open and gives the slot back; tells nobody. `abort`: no orphan in the kernel. */
 void flow_free(struct flow *f, bool abort);
 /* NULL when stale or doomed. */

@@ -54,6 +54,7 @@ int flows_new(struct net_loop *loop, struct wheel *wheel, const struct flow_conf
     fs->counters = counters;
     fs->ev = *events;
     fs->counts = conf->counts;
+    fs->aliases = conf->aliases;
     fs->start = net_now(loop);
     rng_init(&fs->rng);
     random_bytes(&generation, sizeof(generation));

@@ -19,7 +19,7 @@ void flow_on_accept(void *user, struct net_stream *s, const struct addr *remote,
 {
     struct flows *fs = ((struct flow_listener *)user)->owner;
     struct flow *f;
-    int rc = flow_new(fs, SIP_TCP, remote, local, &f);
+    int rc = flow_new(fs, SIP_TCP, remote, local, false, &f);
     if (rc != 0) {
         refuse(fs, s, remote, rc == ERR_LIMIT ? "tcp-max-connections" : "no memory");
         return;
@@ -64,6 +64,8 @@ static void look_at_alias(struct flow *f, const struct sip_msg *m)
     if (!f->is_opened && m->via.has_alias && addr_parse_ip(m->via.host, port, &a) == 0 &&
         addr_eq_ip(&a, &f->remote))
         flow_index(f, &a);
+    if (f->key != NULL && f->owner->aliases != NULL)
+        flow_aliases_put(f->owner->aliases, &a, f->id);
 }
 
 /* 0, or ERR_FULL: to be offered again. */

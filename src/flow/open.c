@@ -143,7 +143,7 @@ int flow_open(struct flows *fs, const struct flow_dest *dest, struct flow **out)
         return ERR_NO_ROUTE;
     int rc = flow_peer_check(fs, &dest->remote);
     if (rc == 0)
-        rc = flow_new(fs, dest->transport, &dest->remote, &dest->local, &f);
+        rc = flow_new(fs, dest->transport, &dest->remote, &dest->local, true, &f);
     if (rc != 0)
         return rc;
     f->is_opened = true;

@@ -10,6 +10,8 @@ int flows_send(struct flows *fs, struct flow_dest *dest, const void *bytes, size
         return flow_udp_send(fs, dest, bytes, len);
     if (dest->transport != SIP_TCP)
         return ERR_NO_ROUTE;
+    if (dest->flow == 0 && fs->aliases != NULL)
+        dest->flow = flow_aliases_find(fs->aliases, &dest->remote);
     unsigned owner = dest->flow != 0 ? flow_id_owner(fs, dest->flow)
                                      : flow_addr_owner(fs, dest->transport, &dest->remote);
     if (owner != fs->worker)

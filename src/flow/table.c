@@ -9,10 +9,14 @@ static uint64_t addr_key(const struct flows *fs, unsigned t, const struct addr *
 }
 
 int flow_new(struct flows *fs, enum sip_transport t, const struct addr *remote,
-             const struct addr *local, struct flow **out)
+             const struct addr *local, bool is_opened, struct flow **out)
 {
     uint64_t id;
-    if (!flow_counts_enter(fs->counts, fs->conf.max_connections))
+    uint32_t max = fs->conf.max_connections;
+    /* Whoever fills the table from outside must not keep us from reaching the phones. */
+    if (is_opened && max != 0)
+        max += max / FLOW_OPEN_SHARE + FLOW_OPEN_MIN;
+    if (!flow_counts_enter(fs->counts, max))
         return ERR_LIMIT;
     struct flow *f = pool_new(&fs->pool, &id);
     if (f == NULL) {
@@ -127,6 +131,8 @@ void flow_free(struct flow *f, bool abort)
     }
     if (f->key != NULL) {
         table_remove(&fs->index, &f->key->node);
+        if (fs->aliases != NULL && !f->is_opened)
+            flow_aliases_drop(fs->aliases, &f->key->addr, f->id);
         mem_free(f->key);
     }
     flow_count_out(f);

@@ -243,11 +243,40 @@ static void test_wake_race(void **state)
     sem_destroy(&run.woken);
 }
 
+static void test_bound_of_bytes(void **state)
+{
+    enum { SIZE = 1 << 20 };
+    struct mailbox box;
+    unsigned posted = 0;
+
+    (void)state;
+    mailbox_init(&box, 1000, NULL, NULL);
+    for (;;) {
+        struct mail *mail = mail_new(MAIL_SIP, 0, SIZE);
+        assert_non_null(mail);
+        if (mailbox_post(&box, mail) == 0) {
+            posted++;
+            continue;
+        }
+        mail_free(&mail);
+        break;
+    }
+    assert_int_equal(posted, MAILBOX_MAX_BYTES / SIZE);
+    struct mail *taken = mailbox_take(&box);
+    mail_free(&taken);
+    struct mail *again = mail_new(MAIL_SIP, 0, SIZE);
+    assert_int_equal(mailbox_post(&box, again), 0); /* there is room again */
+    mailbox_fini(&box);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order_and_bound), cmocka_unit_test(test_wake),
-        cmocka_unit_test(test_no_memory),       cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_order_and_bound),
+        cmocka_unit_test(test_bound_of_bytes),
+        cmocka_unit_test(test_wake),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_threads),
         cmocka_unit_test(test_wake_race),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

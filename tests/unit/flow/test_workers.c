@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/pool.h"
+#include "flow/aliases.h"
 #include "rig.h"
 
 static struct rig r;
@@ -40,9 +41,8 @@ static bool got_text(struct rig *x)
     return strstr(text_bytes, want_text) != NULL;
 }
 
-static void begin(void)
+static void begin_with_conf(void)
 {
-    rig_conf(&r);
     r.nworkers = 2;
     r.conf.sockopt.keep_alive = true;
     peer_at = (struct addr){.family = ADDR_IP4, .ip = {127, 0, 0, 1}};
@@ -51,6 +51,12 @@ static void begin(void)
     buf_init(&text, text_bytes, sizeof(text_bytes));
     text_bytes[0] = '\0';
     rig_start(&r, "127.0.0.1");
+}
+
+static void begin(void)
+{
+    rig_conf(&r);
+    begin_with_conf();
 }
 
 static void end(void)
@@ -279,6 +285,43 @@ static void test_mailbox_full(void **state)
     end();
 }
 
+static struct flow_aliases *aliases;
+static struct addr alias;
+
+static bool alias_is_gone(struct rig *x)
+{
+    (void)x;
+    return flow_aliases_find(aliases, &alias) == 0;
+}
+
+/* A device that asked for an alias is found by whoever has a message for its sent-by address,
+ * whichever worker accepted it, as long as it is there. */
+static void test_alias_of_another_worker(void **state)
+{
+    (void)state;
+    char req[1024];
+    rig_conf(&r);
+    assert_int_equal(flow_aliases_new(&r.conf.aliases), 0);
+    aliases = r.conf.aliases;
+    begin_with_conf();
+    peer_fd = peer_connect(&r.listen);
+    size_t len = sip_options(req, sizeof(req), "TCP", "127.0.0.1:5071", 1, ";alias");
+    peer_write(peer_fd, req, len);
+    rig_until(&r, got_message);
+    owner = pool_id_worker(r.msgs[0].origin.flow);
+    alias = (struct addr){.family = ADDR_IP4, .port = 5071, .ip = {127, 0, 0, 1}};
+    for (unsigned i = 0; i < 2; i++) {
+        dest = (struct flow_dest){.remote = alias, .transport = SIP_TCP};
+        assert_int_equal(send_by(i, "x", FLOW_SEND_REQUEST), 0);
+        assert_true(dest.flow == r.msgs[0].origin.flow);
+    }
+    peer_reset(peer_fd);
+    peer_fd = -1;
+    rig_until(&r, alias_is_gone);
+    end();
+    flow_aliases_free(&aliases);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_slot_waits_for_the_other_worker),
         cmocka_unit_test(test_slot_does_not_wait_for_ever),
         cmocka_unit_test(test_stale_id_of_the_other_worker),
+        cmocka_unit_test(test_alias_of_another_worker),
         cmocka_unit_test(test_mailbox_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
