@@ -169,7 +169,8 @@ const struct option conf_options[] = {
      NULL},
     {"sipproxy", "registrar-open-to", OPT_NETS, AT(registrar.open_to), 0, 1, "127.0.0.0/8, ::1",
      NULL, "list of networks, or any", EFFECT_RELOAD,
-     "From where names without a [dn ...] section may register, without password; with any [dn ...] section only those "
+     "From where names without a [dn ...] section may register, without password, and DNs that have a contact and no "
+     "password; with any [dn ...] section only those "
      "names may.",
      NULL},
     {"sipproxy", "registrar-min-expires", OPT_S, AT(registrar.min_expires), 0, 86400, "60", NULL,

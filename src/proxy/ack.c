@@ -89,8 +89,8 @@ static void ack_to_dn(struct ack *a, bool may_relay)
 static void ack_route(struct ack *a)
 {
     struct proxy *p = a->proxy;
-    bool may_relay = a->way.is_ours_dialog || route_may_relay(p->deps.route, &a->origin.remote);
-    if (a->way.next_route.len != 0) {
+    bool may_relay = a->way.relays || route_may_relay(p->deps.route, &a->origin.remote);
+    if (a->way.next_route.len != 0 && (may_relay || !a->way.has_token)) {
         if (!may_relay)
             return;
         txn_scope_hold(a->scope);

@@ -290,6 +290,8 @@ void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
     }
     struct pctx *c = b->ctx;
     if (res->status < 200) {
+        if (res->status > 100 && c->provisionals++ >= PROXY_PROVISIONALS_MAX)
+            return; /* Timer C ends what only rings and rings */
         branch_on_provisional(b, res->status);
         if (res->status == 100)
             return;

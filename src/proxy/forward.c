@@ -45,7 +45,7 @@ static void edit_via(struct proxy *p, struct sip_edit *e, const struct outgoing 
 /* One Record-Route of ours: for the side that is reached by `dest` from `local`. */
 static void draft_record_route(struct proxy *p, const struct outgoing *o,
                                const struct flow_dest *dest, const struct addr *local,
-                               bool with_token, struct buf *b)
+                               bool with_token, bool relays, struct buf *b)
 {
     char text[ROUTE_TOKEN_MAX];
     struct buf token;
@@ -62,7 +62,7 @@ static void draft_record_route(struct proxy *p, const struct outgoing *o,
         buf_slice(b, sip_transport_param(dest->transport));
     }
     buf_lit(b, ";lr;" PROXY_MARK "=");
-    buf_hex(b, proxy_mark(p, o->req, buf_get(&token)), PROXY_MARK_LEN);
+    buf_hex(b, proxy_mark(p, o->req, buf_get(&token), relays), PROXY_MARK_LEN);
     buf_lit(b, ">\r\n");
 }
 
@@ -116,10 +116,15 @@ static void edit_record_route(struct proxy *p, struct sip_edit *e, const struct 
     /* A registered device; what was resolved is found again by its own Contact. */
     bool token_to = o->target != NULL && o->target->has_dest &&
                     (sip_uri_parse(o->target->uri, &uri) < 0 || !proxy_uri_leads_to(&uri, o->dest));
+    /* In the dialog of somebody who may not relay, both ends are pinned: nothing else is reached by
+     * it. */
+    bool relays = route_may_relay(p->deps.route, &o->origin->remote);
+    token_from = token_from || !relays;
+    token_to = token_to || !relays;
     bool differ = from.transport != o->dest->transport || !addr_eq(&from.local, &out_local->addr);
     if (differ || token_from || token_to)
-        draft_record_route(p, o, o->dest, &out_local->addr, token_to, b);
-    draft_record_route(p, o, &from, &from.local, token_from, b);
+        draft_record_route(p, o, o->dest, &out_local->addr, token_to, relays, b);
+    draft_record_route(p, o, &from, &from.local, token_from, relays, b);
     sip_edit_insert(e, SIP_H_RECORD_ROUTE, since(b, at));
 }
 

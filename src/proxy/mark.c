@@ -3,22 +3,25 @@
  */
 #include "proxy/proxy_int.h"
 
-/* One keyed number over Call-ID, the tag of whoever began the dialog, and the user part of the
- * value: so neither mark nor token serves in another dialog, or with another token. */
+/* One keyed number over Call-ID, the tag of whoever began the dialog, the user part of the value,
+ * and whether that one may relay: so neither mark nor token serves in another dialog, or with
+ * another token. */
 static uint64_t mark_of(const struct proxy *p, const struct sip_msg *req, struct slice tag,
-                        struct slice user)
+                        struct slice user, bool relays)
 {
     struct hash_state h;
     hash_begin(&h, &p->mark_key);
     hash_add(&h, sip_get(req, req->call_id));
     hash_add(&h, tag);
     hash_add(&h, user);
+    hash_add_u64(&h, relays);
     return hash_end(&h);
 }
 
-uint64_t proxy_mark(const struct proxy *p, const struct sip_msg *req, struct slice user)
+uint64_t proxy_mark(const struct proxy *p, const struct sip_msg *req, struct slice user,
+                    bool relays)
 {
-    return mark_of(p, req, sip_get(req, req->from_tag), user);
+    return mark_of(p, req, sip_get(req, req->from_tag), user, relays);
 }
 
 static bool is_equal(struct slice text, uint64_t mark)
@@ -32,19 +35,22 @@ static bool is_equal(struct slice text, uint64_t mark)
 
 /* Only for requests inside a dialog: whoever has seen a mark may go on with that dialog and cannot
  * begin another one with it. */
-static bool is_marked(const struct proxy *p, const struct sip_msg *req, const struct sip_uri *uri)
+static bool is_marked(const struct proxy *p, const struct sip_msg *req, const struct sip_uri *uri,
+                      bool relays)
 {
     struct slice mark;
     if (!sip_in_dialog(req) || !sip_param_find(uri->params, SLICE(PROXY_MARK), &mark))
         return false;
-    return is_equal(mark, mark_of(p, req, sip_get(req, req->from_tag), uri->user)) ||
-           is_equal(mark, mark_of(p, req, sip_get(req, req->to_tag), uri->user));
+    return is_equal(mark, mark_of(p, req, sip_get(req, req->from_tag), uri->user, relays)) ||
+           is_equal(mark, mark_of(p, req, sip_get(req, req->to_tag), uri->user, relays));
 }
 
 void proxy_learn(struct proxy *p, const struct sip_msg *req, const struct sip_uri *uri,
                  struct proxy_way *way)
 {
-    bool is_ours = is_marked(p, req, uri);
+    bool relays = is_marked(p, req, uri, true);
+    bool is_ours = relays || is_marked(p, req, uri, false);
+    way->relays = way->relays || relays;
     way->is_ours_dialog = way->is_ours_dialog || is_ours;
     /* The last Route of ours faces the side to which the request goes. */
     way->has_token = is_ours && route_token_parse(p->deps.route, uri->user, &way->token) == 0;

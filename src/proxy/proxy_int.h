@@ -11,11 +11,13 @@
 #include "sip/edit.h"
 #include "sip/write.h"
 
-#define PROXY_MAX_FORWARDS   70
-#define PROXY_MTU            1300 /* RFC 3261 18.1.1: larger requests go by a stream */
-#define PROXY_TRYING_MS      100  /* RFC 3261 17.2.1 allows 200 */
-#define PROXY_GROUP_MAX      32   /* targets at a time */
-#define PROXY_OUR_ROUTES_MAX 8    /* of our own Record-Route values taken from one request */
+#define PROXY_MAX_FORWARDS     70
+#define PROXY_MTU              1300 /* RFC 3261 18.1.1: larger requests go by a stream */
+#define PROXY_TRYING_MS        100  /* RFC 3261 17.2.1 allows 200 */
+#define PROXY_PROVISIONALS_MAX 256  /* forwarded for one request; each is kept until the call ends \
+                                     */
+#define PROXY_GROUP_MAX      32     /* targets at a time */
+#define PROXY_OUR_ROUTES_MAX 8      /* of our own Record-Route values taken from one request */
 
 #define PROXY_MARK           "hf-mark" /* parameter of our Record-Route */
 #define PROXY_MARK_LEN       16        /* hex digits */
@@ -39,6 +41,7 @@ struct proxy_way {
     struct sip_uri next_uri; /* its URI */
     bool next_is_strict;     /* without lr */
     bool is_ours_dialog;     /* a Route of ours proves that we record-routed this dialog */
+    bool relays;             /* and that whoever began it may have requests relayed */
     bool has_token;
     struct flow_dest token; /* the flow named by the last Route of ours */
 };
@@ -103,10 +106,11 @@ struct pctx {
     struct list branches;
     unsigned active; /* branches not DONE */
     struct best best;
-    struct timer trying; /* 100 is due */
-    struct timer serial; /* the next group of targets is due */
-    uint32_t loop;       /* loop hash for our branch (RFC 5393) */
-    uint32_t breadth;    /* Max-Breadth we may use */
+    struct timer trying;   /* 100 is due */
+    struct timer serial;   /* the next group of targets is due */
+    uint32_t loop;         /* loop hash for our branch (RFC 5393) */
+    uint32_t breadth;      /* Max-Breadth we may use */
+    unsigned provisionals; /* responses taken, but 100 */
     bool is_invite;
     bool is_dialog_forming; /* Record-Route is of use */
     bool is_starting;       /* inside proxy_start_next: nothing is decided yet */
@@ -140,7 +144,8 @@ int proxy_target_uri(const struct proxy_way *way, const struct route_target *t,
 
 /* --- mark.c --- */
 /* The mark for a Record-Route with that user part, in a request that may begin a dialog. */
-uint64_t proxy_mark(const struct proxy *p, const struct sip_msg *req, struct slice user);
+uint64_t proxy_mark(const struct proxy *p, const struct sip_msg *req, struct slice user,
+                    bool relays);
 /* What a Route of ours tells: into is_ours_dialog, has_token and token. */
 void proxy_learn(struct proxy *p, const struct sip_msg *req, const struct sip_uri *uri,
                  struct proxy_way *way);

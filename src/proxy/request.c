@@ -183,8 +183,9 @@ static int find_targets(struct pctx *c)
 {
     struct proxy *p = c->proxy;
     struct proxy_way *way = &c->way;
-    bool may_relay = way->is_ours_dialog || route_may_relay(p->deps.route, &c->origin->remote);
-    if (way->next_route.len != 0) {
+    bool may_relay = way->relays || route_may_relay(p->deps.route, &c->origin->remote);
+    /* What the sender may not have relayed goes to one end of this dialog at most. */
+    if (way->next_route.len != 0 && (may_relay || !way->has_token)) {
         if (may_relay)
             return single_target(c, false);
         c->set.status = 403;

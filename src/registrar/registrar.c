@@ -89,8 +89,14 @@ static bool needs_password(const struct reg *g)
     return g->r->conf->authenticate && g->dn.configured && has_password;
 }
 
-/* Step 4: who may register, and from where: without a password only from registrar-open-to, also
- * for a DN that has a section, or anybody could take the calls of a trunk. */
+/* A section says that this DN may register, unless it says too where the DN is: else anybody could
+ * take the calls of a trunk that has no password. */
+static bool is_expected(const struct reg *g)
+{
+    return needs_password(g) || g->dn.contact.len == 0;
+}
+
+/* Step 4: who may register, and from where. */
 static bool check_who(struct reg *g, struct reg_refusal *out)
 {
     const struct registrar *r = g->r;
@@ -99,7 +105,7 @@ static bool check_who(struct reg *g, struct reg_refusal *out)
         return reg_refuse(out, 500, NULL);
     g->is_known = err == 0;
     bool is_configured = g->is_known && g->dn.configured;
-    if (is_configured && needs_password(g))
+    if (is_configured && is_expected(g))
         return true;
     if (!is_configured && dn_dir_is_configured(r->deps.dir))
         return reg_refuse(out, 404, "Unknown User");

@@ -284,23 +284,25 @@ static void test_malformed(void **state)
 
 /* --- who may --- */
 
-/* A section alone lets nobody in from elsewhere: else the calls of a trunk could be taken by
- * anybody. */
+/* A section lets its DN in from anywhere, but not one with a fixed contact and no password: else
+ * the calls of a trunk could be taken by anybody. */
 static void test_section_without_password(void **state)
 {
     (void)state;
     struct rig r;
-    rig_open(&r, "sip-domains = example.com\n[dn 1001]\n[dn 1002]\npassword = secret\n");
+    rig_open(&r, "sip-domains = example.com\n[dn 1001]\ncontact = sip:10.0.0.9\n[dn 1002]\n"
+                 "password = secret\ncontact = sip:10.0.0.9\n[dn 1004]\n");
     ask(&r, &(struct ask){0}, 403);
     expect_reason("Registration Not Open To This Address");
     ask(&r, &(struct ask){.user = "1002"}, 401);
     ask(&r, &(struct ask){.user = "1003"}, 404);
+    ask(&r, &(struct ask){.user = "1004"}, 200);
     rig_close(&r);
     rig_open(&r, "sip-domains = example.com\nsip-authenticate = none\n[dn 1002]\n"
                  "password = secret\n");
-    ask(&r, &(struct ask){.user = "1002"}, 403);
+    ask(&r, &(struct ask){.user = "1002"}, 200);
     rig_close(&r);
-    rig_open(&r, OPEN "[dn 1001]\n");
+    rig_open(&r, OPEN "[dn 1001]\ncontact = sip:10.0.0.9\n");
     ask(&r, &(struct ask){0}, 200);
     rig_close(&r);
 }
