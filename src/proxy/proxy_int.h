@@ -11,13 +11,14 @@
 #include "sip/edit.h"
 #include "sip/write.h"
 
-#define PROXY_MAX_FORWARDS     70
-#define PROXY_MTU              1300 /* RFC 3261 18.1.1: larger requests go by a stream */
-#define PROXY_TRYING_MS        100  /* RFC 3261 17.2.1 allows 200 */
-#define PROXY_PROVISIONALS_MAX 256  /* forwarded for one request; each is kept until the call ends \
-                                     */
-#define PROXY_GROUP_MAX      32     /* targets at a time */
-#define PROXY_OUR_ROUTES_MAX 8      /* of our own Record-Route values taken from one request */
+#define PROXY_MAX_FORWARDS 70
+#define PROXY_MTU          1300 /* RFC 3261 18.1.1: larger requests go by a stream */
+#define PROXY_TRYING_MS    100  /* RFC 3261 17.2.1 allows 200 */
+#define PROXY_PROVISIONALS_MAX                                                                 \
+    256                         /* forwarded for one request; each is kept until the call ends \
+                                 */
+#define PROXY_GROUP_MAX      32 /* targets at a time */
+#define PROXY_OUR_ROUTES_MAX 8  /* of our own Record-Route values taken from one request */
 
 #define PROXY_MARK           "hf-mark" /* parameter of our Record-Route */
 #define PROXY_MARK_LEN       16        /* hex digits */
