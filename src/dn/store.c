@@ -165,15 +165,14 @@ static void free_items(struct list *items)
 
 /* --- the thread --- */
 
-static void failed(struct dn_store *s, int err, const char *why)
+static void failed(struct dn_store *s, const char *why)
 {
     uint32_t left_out = 0;
     atomic_fetch_add_explicit(&s->errors, 1, memory_order_relaxed);
     s->is_failing = true;
     if (log_limit_ok(&s->limit, now_ms(), 1, LOG_MS, &left_out))
         LOG(LOG_ERROR, "dn", "location database: not written, bindings are kept in memory",
-            LF_STR("file", s->file), LF_STR("why", why), LF_ERR("error", err),
-            LF_INT("left_out", left_out));
+            LF_STR("file", s->file), LF_STR("why", why), LF_INT("left_out", left_out));
 }
 
 /* One transaction. With db_lock. */
@@ -186,7 +185,7 @@ static int write_batch(struct dn_store *s, struct list *batch, unsigned n)
     if (err == 0)
         err = store_db_write(&s->db, batch, why, sizeof(why));
     if (err != 0) {
-        failed(s, err, why);
+        failed(s, why);
         /* A file that was replaced or repaired is seen by opening it again. */
         if (s->db.db != NULL && err != -ENOSPC && err != -EBUSY)
             store_db_close(&s->db);
@@ -312,7 +311,7 @@ int dn_store_open(const char *file, struct dn_store **out, char *why, size_t cap
     /* A broken file is a broken disk: the directory goes on from memory, and the file is left for
      * the operator, who may put another one in its place. */
     if (err == ERR_PARSE || err == -ENOSPC) {
-        failed(s, err, why);
+        failed(s, why);
         err = 0;
     }
     if (err == 0) {
@@ -356,7 +355,7 @@ int dn_store_load(struct dn_store *s, uint64_t now, dn_store_load_fn *fn, void *
         err = store_db_load(&s->db, now, fn, user, why, sizeof(why));
     if (err != 0 && err != ERR_NOMEM) {
         /* What could be read is there; the rest comes with the next registration. */
-        failed(s, err, why);
+        failed(s, why);
         store_db_close(&s->db);
         err = 0;
     }
