@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/resolver.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "turn.h"
@@ -57,9 +58,25 @@ static void test_numeric(void **state)
     end();
 }
 
+static bool hosts_file_has_localhost(void)
+{
+    char line[512];
+    bool has = false;
+    FILE *f = fopen("/etc/hosts", "re");
+    while (f != NULL && !has && fgets(line, sizeof(line), f) != NULL)
+        has = line[0] != '#' && strstr(line, "localhost") != NULL;
+    if (f != NULL)
+        fclose(f);
+    return has;
+}
+
 static void test_hosts_file(void **state)
 {
     (void)state;
+    if (!hosts_file_has_localhost()) {
+        print_message("/etc/hosts does not name localhost\n");
+        skip();
+    }
     begin();
     if (net_resolve(r, SLICE("LocalHost"), on_resolved, NULL, NULL) == 0)
         turn_until(&t, called);
