@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon in a storm of hostile SIP: it goes on, and ends with nothing lost and nothing left."""
 
-import os
 import re
 
 from lib import netns
@@ -9,7 +8,6 @@ from lib.proxy import options_ping
 from lib.scenario import check, equal, scenario
 from lib.storm import Storm
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SECONDS = 12
 OPTIONS = {"sip-domains": "example.org", "relay-from": "127.0.0.0/8, 10.77.0.0/16",
            "registrar-open-to": "127.0.0.0/8, 10.77.0.0/16",
@@ -21,10 +19,7 @@ OPTIONS = {"sip-domains": "example.org", "relay-from": "127.0.0.0/8, 10.77.0.0/1
 
 
 def _storm(world, seed, **options):
-    """The build with the sanitizers where there is one: they end the daemon at the first fault."""
-    with_sanitizers = os.path.join(ROOT, "build", "asan", "holdfast")
-    if os.access(with_sanitizers, os.X_OK):
-        world.binary = with_sanitizers
+    """With a binary that has the sanitizers these end the daemon at the first fault."""
     proxy = world.proxy({**OPTIONS, **options, "location": "sqlite:" + world.path("location.db")},
                         env={"ASAN_OPTIONS": "detect_leaks=1",
                              "UBSAN_OPTIONS": "print_stacktrace=1"})
