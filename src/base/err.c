@@ -29,6 +29,16 @@ static const char *own_text(enum err err)
     case ERR_STALE_SUSPECT: return "stale: replaced after suspicion";
     case ERR_STALE_WEDGED: return "stale: acknowledges but answers nothing";
     case ERR_SLOW_READER: return "slow reader";
+    case ERR_TLS_HANDSHAKE: return "TLS handshake failed";
+    case ERR_TLS_VERSION: return "no TLS version in common";
+    case ERR_TLS_EXPIRED: return "certificate not valid now";
+    case ERR_TLS_NAME: return "certificate of another name";
+    case ERR_TLS_UNTRUSTED: return "certificate not trusted";
+    case ERR_TLS_NO_CERTIFICATE: return "no certificate shown";
+    case ERR_TLS_REFUSED: return "TLS refused by the peer";
+    case ERR_TLS_PLAIN: return "peer does not speak TLS";
+    case ERR_TLS_ON_PLAIN: return "peer speaks TLS where it is not spoken";
+    case ERR_TLS_BUSY: return "too many TLS handshakes";
     case ERR_TIMEOUT: return "timed out";
     }
     return NULL;

@@ -33,6 +33,17 @@ enum err {
     ERR_STALE_SUSPECT = -1022, /* replaced by a second connection */
     ERR_STALE_WEDGED = -1023,  /* acknowledges, but answers nothing */
     ERR_SLOW_READER = -1024,   /* did not read what was queued for it */
+    /* TLS: why there is no connection. */
+    ERR_TLS_HANDSHAKE = -1030,      /* any other failure of the handshake, a fatal alert included */
+    ERR_TLS_VERSION = -1031,        /* no version in common that tls-min-version allows */
+    ERR_TLS_EXPIRED = -1032,        /* a certificate of the chain is not valid now */
+    ERR_TLS_NAME = -1033,           /* the certificate does not prove the name that was asked for */
+    ERR_TLS_UNTRUSTED = -1034,      /* self-signed, or no chain to an authority that we trust */
+    ERR_TLS_NO_CERTIFICATE = -1035, /* the peer has shown none */
+    ERR_TLS_REFUSED = -1036,        /* the peer refused our certificate, or wants one */
+    ERR_TLS_PLAIN = -1037,          /* the peer does not speak TLS */
+    ERR_TLS_ON_PLAIN = -1038,       /* a ClientHello where TLS is not spoken */
+    ERR_TLS_BUSY = -1039,           /* too many handshakes at a time */
 };
 
 /* A short text for logs ("connection reset by peer", "stale: unacknowledged"…); never NULL, lives

@@ -31,6 +31,19 @@ enum dn_type {
     DN_ROUTING_POINT,
 };
 
+enum dn_state {
+    DN_IN_SERVICE,
+    DN_SUSPECT,        /* a connection died or a check is unanswered: still tried */
+    DN_OUT_OF_SERVICE, /* no way led to it: requests get 480 at once */
+};
+
+/* What a [dn …] section says of TLS for itself; what it does not say is the daemon's. */
+struct dn_tls_conf {
+    char *certificate, *private_key, *ca; /* files */
+    int verify_server, verify_client;     /* -1: not said, 0, 1 */
+    int min_version;                      /* -1: not said; enum net_tls_version */
+};
+
 /* One [dn …] section. Strings are NUL-terminated, NULL when not set. */
 struct dn_conf {
     char *name;
@@ -41,6 +54,13 @@ struct dn_conf {
     char *password_ha1; /* "MD5:hex" or "SHA-256:hex" of user:realm:password, or bare hex (length
                            tells) */
     uint32_t recovery_timeout_ms; /* how long out of service without a check */
+    uint32_t oos_check_s;         /* active check this often; 0: none */
+    uint32_t oos_force_s;         /* so long without an answer: out of service; 0: at the first
+                                     check that fails */
+    uint16_t *oos_failures;       /* final responses that do not count as alive */
+    unsigned noos_failures;
+    struct dn_tls_conf tls;
+    bool has_tls; /* any of these is said: the DN has a profile of its own, by its name */
 };
 
 /* Where a binding is reached; the same facts as a struct flow_dest, which this room may not know.
@@ -74,7 +94,9 @@ struct dn_info {
     enum dn_type type;
     struct slice contact; /* fixed address, or empty */
     struct slice password, password_ha1;
-    bool out_of_service;
+    bool has_tls;        /* rules of its own: profile of its name */
+    bool out_of_service; /* state == DN_OUT_OF_SERVICE */
+    enum dn_state state;
     int oos_cause;      /* enum err; also while it is tried again, until it is back in service */
     uint64_t oos_until; /* wall-clock ms when it will be tried again; 0: not known */
     unsigned nbindings; /* not expired, in order of q descending, then most recent first */
@@ -115,10 +137,17 @@ int dn_register(struct dn_dir *dir, struct slice name, const struct dn_change *c
  * be reopened. */
 void dn_unbind_flow(struct dn_dir *dir, struct slice name, uint64_t flow);
 
-/* Out of service until it registers, connects or recovery_timeout has passed. True when that is a
- * change. */
+/* Out of service until it registers, connects, answers a check, or, where it is not checked,
+ * recovery_timeout has passed. True when that is a change. */
 bool dn_set_out_of_service(struct dn_dir *dir, struct slice name, int cause, uint64_t now);
+/* In service becomes suspect; out of service stays. True when that is a change. */
+bool dn_set_suspect(struct dn_dir *dir, struct slice name, int cause, uint64_t now);
+/* It answered. Cheap when it is in service already. True when that is a change. */
 bool dn_set_in_service(struct dn_dir *dir, struct slice name);
+/* A device has connected from that address (port not looked at): DNs out of service whose binding
+ * or fixed contact is at that address are suspect from now on, that is, tried again. Cheap while
+ * none is out of service. Their number. */
+unsigned dn_on_connection(struct dn_dir *dir, const struct addr *remote, uint64_t now);
 
 /* Removes what has expired, a few stripes a call; returns how many bindings are left. Called each
  * second by one worker. */

@@ -37,6 +37,10 @@ struct flow_dest {
         alt_port; /* stream: second port tried when `remote`'s refuses (Via sent-by), 0: none */
     uint8_t transport; /* enum sip_transport */
     bool no_reopen;    /* Voice over IP Service: never reopened inside a transaction */
+    uint32_t tls_peer; /* TLS: flows_tls_peer, whose rules hold and what name is to be proved; 0:
+                          the daemon's own rules and the address */
+    uint64_t since;    /* requests: flows_time when it was received, for the histogram of recovery;
+                          0: not known */
 };
 
 /* Where a message came from. */
@@ -50,15 +54,22 @@ struct flow_origin {
 /* The address part of our listeners, for Via, Record-Route and the check whether an address is
  * ours. */
 struct flow_local {
-    struct addr addr; /* with port; never a wildcard */
+    struct addr addr; /* with port, that of the transport; never a wildcard */
 };
 
 struct flow_aliases;
 struct flow_counts;
+struct flow_tls;
 
 struct flow_conf {
-    struct addr *listen; /* from sip-address and sip-port; each for UDP and TCP */
+    struct addr *listen; /* from sip-address and sip-port; each for UDP and TCP; port 0 in the file
+                            (off): `no_plain` */
     unsigned nlisten;
+    bool no_plain;                /* sip-port = 0: neither UDP nor TCP is listened to */
+    uint16_t tls_port;            /* sip-port-tls, on each of the addresses; 0: no TLS listener */
+    uint32_t handshakes;          /* tls-max-handshakes, of each worker */
+    uint32_t wedged_after;        /* tcp-wedged-transactions in a row without one byte; 0: off */
+    struct flow_tls *tls;         /* flow/tls.h: of all workers; NULL: no TLS, neither in nor out */
     struct net_sockopt sockopt;   /* keep-alive timing and tos; user_timeout is set by flow */
     uint32_t unacked_timeout_ms;  /* tcp-unacked-timeout; 0: off */
     uint32_t reopen_delay_ms;     /* tcp-reopen-delay; 0: off */
@@ -157,6 +168,23 @@ int flows_send(struct flows *flows, struct flow_dest *dest, const void *bytes, s
  * at anew, and the peer is not wedged. Cheap; called for each response received. */
 void flows_answered(struct flows *flows, uint64_t flow);
 
+/* A transaction on this flow has ended by its timer without any response: the peer may be wedged
+ * (acknowledges and does nothing). After wedged_after of these in a row without one byte received
+ * the flow is closed: DEAD with ERR_STALE_WEDGED. */
+void flows_unanswered(struct flows *flows, uint64_t flow);
+
+/* Whose device it is, for log and lists (any worker's flow); copied, at most FLOW_DN_MAX bytes. */
+#define FLOW_DN_MAX 63
+void flows_set_dn(struct flows *flows, uint64_t flow, struct slice dn);
+
+/* The number for flow_dest.tls_peer: rules of the profile (a [dn] section's name; empty: the
+ * daemon's own) and the name that the peer has to prove (host of the URI that leads there, RFC 5922
+ * 4, 7.3). The same pair gives the same number as long as the process runs. 0 without TLS, and when
+ * there are too many: then the address is to be proved. */
+uint32_t flows_tls_peer(struct flows *flows, struct slice profile, struct slice host);
+/* The name behind the number (for flow tokens, lists); empty for 0. Lives for ever. */
+struct slice flows_tls_name(struct flows *flows, uint32_t tls_peer);
+
 /* Closes a flow (any worker's) after what is queued. */
 void flows_close(struct flows *flows, uint64_t flow, int reason);
 /* Is the id a living connection, as far as this worker can know without asking (foreign: assumes
@@ -169,8 +197,10 @@ bool flows_is_up(const struct flows *flows, uint64_t flow);
 /* The address of the listener with that index, with the port that was really bound; false at the
  * end of the list. */
 bool flows_listener_addr(const struct flows *flows, unsigned index, struct addr *out);
-/* Our address as seen by dest: for a wildcard listener the kernel's choice of source. 0 or
- * ERR_NO_ROUTE. */
+/* The port that was really bound for TLS, 0: none. */
+uint16_t flows_tls_port(const struct flows *flows, unsigned index);
+/* Our address as seen by dest: for a wildcard listener the kernel's choice of source; the port that
+ * of the transport. 0 or ERR_NO_ROUTE. */
 int flows_local_for(struct flows *flows, const struct flow_dest *dest,
                     struct flow_local *out) WARN_UNUSED;
 /* Is address and port one of ours, on any transport? Port 0 means 5060. */

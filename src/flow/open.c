@@ -32,11 +32,11 @@ static int open_stream(struct flow *f, const struct addr *target)
     flow_bind_addr(fs, target, &f->local, &local);
     w->target = *target;
     int rc = net_stream_open(fs->loop, &local, target, &fs->sockopt, fs->conf.connect_timeout_ms,
-                             &attempt_events, f, &w->attempt);
+                             NULL, &attempt_events, f, &w->attempt);
     if (rc == -EADDRNOTAVAIL && local.family != ADDR_NONE) {
         local.family = ADDR_NONE; /* the address the peer knew is not ours any more */
         rc = net_stream_open(fs->loop, &local, target, &fs->sockopt, fs->conf.connect_timeout_ms,
-                             &attempt_events, f, &w->attempt);
+                             NULL, &attempt_events, f, &w->attempt);
     }
     if (rc != 0)
         w->attempt = NULL;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Byte streams, accepted and opened. Today TCP; the chain TCP - TLS - WebSocket grows behind this
- * face.
+/* Byte streams, accepted and opened: TCP, and TLS on it, behind one face.
  *
  * Written bytes are gathered and leave by one send call at the end of the turn
  * (net_stream_flush_all by the loop's owner). An idle stream holds no buffer. owns: the socket, the
@@ -12,6 +11,7 @@
 
 #include "base/counter.h"
 #include "net/loop.h"
+#include "net/tls.h"
 
 struct net_stream;
 struct net_listener;
@@ -39,16 +39,28 @@ int net_listener_open(struct net_loop *loop, const struct addr *local,
                       net_accept_fn *on_accept, void *user, struct net_listener **out) WARN_UNUSED;
 void net_listener_close(struct net_listener **l);
 void net_listener_local(const struct net_listener *l, struct addr *out);
+/* From now on what is accepted speaks TLS: `on_accept` is called when the handshake is done, within
+ * `timeout_ms`; `on_refused` (may be NULL) when there is none: a TLS error of err.h, -errno,
+ * ERR_CLOSED, -ETIMEDOUT. Handshakes under way are at most `max` for each loop, a share of them for
+ * each source address; more wait for some time in a line of the same length, then ERR_TLS_BUSY.
+ * Their arithmetic has a share of the loop's time only, so that established connections go on.
+ * `tls` is held. Called again after a reload. */
+typedef void net_refused_fn(void *user, const struct addr *remote, const struct addr *local,
+                            int err);
+void net_listener_set_tls(struct net_listener *l, struct net_tls *tls, uint32_t timeout_ms,
+                          unsigned max, net_refused_fn *on_refused);
 /* Options changed by a reload: for connections accepted from now on. */
 void net_listener_set_opt(struct net_listener *l, const struct net_sockopt *opt);
 
 /* Connects; `local` of family ADDR_NONE: the kernel chooses; its port is ignored. `timeout_ms`
- * bounds the opening. 0 (result comes by on_open or on_end), -errno (no descriptor, no route at
- * once), ERR_NOMEM. */
+ * bounds the opening, TLS handshake included. `tls` NULL: plain TCP; else on_open comes after the
+ * handshake, and on_end may say a TLS error of err.h. A session with that remote address, name and
+ * context is resumed where the loop remembers one. 0 (result comes by on_open or on_end), -errno
+ * (no descriptor, no route at once), ERR_NOMEM. */
 int net_stream_open(struct net_loop *loop, const struct addr *local, const struct addr *remote,
                     const struct net_sockopt *opt, uint32_t timeout_ms,
-                    const struct net_stream_events *events, void *user,
-                    struct net_stream **out) WARN_UNUSED;
+                    const struct net_tls_client *tls, const struct net_stream_events *events,
+                    void *user, struct net_stream **out) WARN_UNUSED;
 /* `events` must outlive the stream; `user` is handed to each. */
 void net_stream_set(struct net_stream *s, const struct net_stream_events *events, void *user);
 
@@ -67,7 +79,14 @@ void net_stream_flush_all(struct net_loop *loop);
 /* Stops or goes on reading (backpressure). */
 void net_stream_read_pause(struct net_stream *s, bool pause);
 
-/* Bytes written by us that the peer's kernel has not acknowledged: our queue and SIOCOUTQ. */
+/* TLS: 0. ERR_UNSUPPORTED: it is plain TCP. */
+int net_stream_tls_info(const struct net_stream *s, struct net_tls_info *out) WARN_UNUSED;
+/* Does the verified certificate of the peer prove the name or address (RFC 5922 7.1, 7.2)? False
+ * without a certificate, and for TCP. */
+bool net_stream_peer_is(const struct net_stream *s, struct slice name);
+
+/* Bytes given to net_stream_write that the peer's kernel has not acknowledged: our queue and
+ * SIOCOUTQ; for TLS counted in bytes of ours, not of its records. */
 size_t net_stream_unacked(const struct net_stream *s);
 /* Bytes still in our own queue. */
 size_t net_stream_queued(const struct net_stream *s);

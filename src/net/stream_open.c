@@ -230,8 +230,11 @@ static void connecting_insert(struct net_loop *loop, struct net_stream *s)
 
 int net_stream_open(struct net_loop *loop, const struct addr *local, const struct addr *remote,
                     const struct net_sockopt *opt, uint32_t timeout_ms,
-                    const struct net_stream_events *events, void *user, struct net_stream **out)
+                    const struct net_tls_client *tls, const struct net_stream_events *events,
+                    void *user, struct net_stream **out)
 {
+    if (tls != NULL)
+        return ERR_UNSUPPORTED;
     int fd = connect_socket(local, remote, opt);
     if (fd < 0)
         return fd;

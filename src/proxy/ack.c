@@ -48,7 +48,7 @@ static void ack_send(struct ack *a, const struct route_target *target, struct fl
     struct arena *arena = txn_scope_arena(a->scope);
     int err = proxy_write_request(p, arena, &o, &bytes);
     if (err == 0)
-        err = txn_send_stateless(p->deps.txns, dest, bytes);
+        err = txn_send_stateless(p->deps.txns, dest, bytes, NULL, NULL, 0);
     if (err == 0)
         counter_inc(p->deps.counters, CTR_REQ_FORWARDED);
 }

@@ -86,8 +86,10 @@ static void keep(struct txns *x, const struct flow_dest *dest, struct slice byte
         timer_set(x->wheel, &x->expire, k->due);
 }
 
-int txn_send_stateless(struct txns *txns, const struct flow_dest *dest, struct slice bytes)
+int txn_send_stateless(struct txns *txns, const struct flow_dest *dest, struct slice bytes,
+                       txn_lost_fn *lost, void *user, uint64_t id)
 {
+    (void)lost, (void)user, (void)id;
     struct flow_dest to = *dest;
     int err = flows_send(txns->flows, &to, bytes.ptr, bytes.len, FLOW_SEND_REQUEST);
 

@@ -46,6 +46,12 @@ struct txn_tu {
      * transport failed and nothing could be resent (-errno, ERR_STALE_*, ERR_UNREACHABLE,
      * ERR_NO_ROUTE, ERR_CLOSED). */
     void (*on_failed)(void *ctx, uint64_t client, int err);
+    /* Its connection died or was replaced and the request goes out again on another one: the peer
+     * is suspect until it answers. `err` says how it was noticed. May be NULL. */
+    void (*on_resent)(void *ctx, uint64_t client, int err);
+    /* A provisional response could not be brought to the sender of the request by any way: whoever
+     * called is gone. May be NULL. */
+    void (*on_lost)(void *ctx, uint64_t server, int err);
     /* Nobody acknowledged our final response to an INVITE (Timer H), or it could not be sent. May
      * be NULL. */
     void (*on_unacked)(void *ctx, uint64_t server, int err);
@@ -171,9 +177,12 @@ const struct flow_dest *txn_client_dest(struct txns *txns, uint64_t client);
 void txn_client_forget(struct txns *txns, uint64_t client);
 
 /* A message without a transaction (ACK of a 2xx): kept for a moment and sent again when its
- * connection is replaced. 0 or the error of flows_send. */
-int txn_send_stateless(struct txns *txns, const struct flow_dest *dest,
-                       struct slice bytes) WARN_UNUSED;
+ * connection is replaced. `lost`: what is told with `id` when that cannot be done after all; NULL:
+ * nobody. Told from the loop, not from inside the call; `user` must outlive it. 0 or the error of
+ * flows_send. */
+typedef void txn_lost_fn(void *user, uint64_t id, int err);
+int txn_send_stateless(struct txns *txns, const struct flow_dest *dest, struct slice bytes,
+                       txn_lost_fn *lost, void *user, uint64_t id) WARN_UNUSED;
 
 /* Human form, one line for each transaction. */
 void txns_dump(struct txns *txns, void (*line)(void *user, const char *text), void *user);

@@ -160,8 +160,10 @@ static void on_connect(void *object, struct bytes *data)
 
 int net_stream_open(struct net_loop *loop, const struct addr *local, const struct addr *remote,
                     const struct net_sockopt *opt, uint32_t timeout_ms,
-                    const struct net_stream_events *events, void *user, struct net_stream **out)
+                    const struct net_tls_client *tls, const struct net_stream_events *events,
+                    void *user, struct net_stream **out)
 {
+    (void)tls;
     struct addr source;
     struct net_stream *s;
 

@@ -133,7 +133,13 @@ void stage_init(struct stage *s, bool recover)
         .reopen_per_second = 100,
         .limits = sip_limits_default,
     };
-    s->tu = (struct txn_tu){on_response, on_failed, on_unacked, on_end, on_linger};
+    s->tu = (struct txn_tu){
+        .on_response = on_response,
+        .on_failed = on_failed,
+        .on_unacked = on_unacked,
+        .on_end = on_end,
+        .on_linger = on_linger,
+    };
     s->key = (struct hash_key){1, 2};
 }
 

@@ -107,7 +107,7 @@ static void script_recovery(struct stage *s)
     (void)stage_reply(s, s->server, 200);
     uint64_t id = stage_client(s, SIP_INVITE, &to);
     txn_client_cancel(s->txns, id, SLICE_NONE);
-    (void)!txn_send_stateless(s->txns, &to, SLICE("ACK sip:x SIP/2.0\r\n\r\n"));
+    (void)!txn_send_stateless(s->txns, &to, SLICE("ACK sip:x SIP/2.0\r\n\r\n"), NULL, NULL, 0);
     stage_client(s, SIP_INFO, &to);
     advance(s, 1500);
     for (unsigned i = 0; i < 3; i++) {

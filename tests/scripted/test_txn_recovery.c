@@ -540,7 +540,7 @@ static void test_stateless_ack(void **state)
     (void)state;
 
     fake_stall(c->conn, true);
-    assert_int_equal(txn_send_stateless(s->txns, &c->dest, slice_str(ack)), 0);
+    assert_int_equal(txn_send_stateless(s->txns, &c->dest, slice_str(ack), NULL, NULL, 0), 0);
     stage_turn(s);
     advance(s, 1300);
     expect_tcp(s, fake_opened(s->loop, UAS, 0), "ACK ");
@@ -555,11 +555,11 @@ static void test_stateless_ack_is_forgotten(void **state)
     struct txn_usage u;
     (void)state;
 
-    assert_int_equal(txn_send_stateless(s->txns, &c->dest, slice_str(ack)), 0);
+    assert_int_equal(txn_send_stateless(s->txns, &c->dest, slice_str(ack), NULL, NULL, 0), 0);
     stage_turn(s);
     expect_tcp(s, c->conn, "ACK ");
     advance(s, 1000);
-    assert_int_equal(txn_send_stateless(s->txns, &c->dest, slice_str(ack)), 0);
+    assert_int_equal(txn_send_stateless(s->txns, &c->dest, slice_str(ack), NULL, NULL, 0), 0);
     stage_turn(s);
     txns_usage(s->txns, &u);
     assert_int_equal(u.kept, 2);
@@ -590,7 +590,8 @@ static void test_stateless_acks_have_a_maximum(void **state)
     assert_int_equal(head, 44);
     memset(big + head, 'x', LEN - 44);
     for (unsigned i = 0; i < SENT; i++) {
-        assert_int_equal(txn_send_stateless(s->txns, &c->dest, slice_of(big, LEN)), 0);
+        assert_int_equal(txn_send_stateless(s->txns, &c->dest, slice_of(big, LEN), NULL, NULL, 0),
+                         0);
         stage_turn(s);
         expect_tcp(s, c->conn, "ACK ");
     }

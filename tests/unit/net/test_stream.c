@@ -118,7 +118,7 @@ static void open_client(void)
 {
     const struct addr none = {.family = ADDR_NONE};
     assert_int_equal(
-        net_stream_open(t.loop, &none, &at, &plain_opt, 3000, &events, &client, &client), 0);
+        net_stream_open(t.loop, &none, &at, &plain_opt, 3000, NULL, &events, &client, &client), 0);
 }
 
 static void test_open_write_read(void **state)
@@ -226,7 +226,8 @@ static void test_refused(void **state)
     begin();
     struct addr gone = at;
     net_listener_close(&listener);
-    int rc = net_stream_open(t.loop, &none, &gone, &plain_opt, 3000, &events, &client, &client);
+    int rc =
+        net_stream_open(t.loop, &none, &gone, &plain_opt, 3000, NULL, &events, &client, &client);
     if (rc == 0) {
         turn_until(&t, has_ended);
         rc = end_err;
@@ -256,7 +257,7 @@ static void test_connect_timeout(void **state)
         (void)!connect(filler[i], (struct sockaddr *)&sa, sizeof(sa));
     }
     assert_int_equal(
-        net_stream_open(t.loop, &none, &full, &plain_opt, 60, &events, &client, &client), 0);
+        net_stream_open(t.loop, &none, &full, &plain_opt, 60, NULL, &events, &client, &client), 0);
     turn_until(&t, has_ended);
     assert_int_equal(end_err, -ETIMEDOUT);
     assert_int_equal(opened, 0);

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calls that pass through: of each dialog what is needed to end it on both sides.
+ *
+ * A record begins with an INVITE outside a dialog that we have record-routed, has one early dialog
+ * for each fork that answered, and ends with the BYE, the final failure, or when the call has
+ * vanished (call-timeout, session timer). It takes at most CALL_BYTES_MAX for a call with all its
+ * dialogs; what does not fit, or is one too many, is counted and goes on without a record.
+ * owns: the records. borrows: wheel, counters. thread: one worker, the home of the Call-ID. RFC
+ * 3261 sections 12, 15; RFC 4028; RFC 3311. */
+#ifndef CALL_CALL_H
+#define CALL_CALL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/counter.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/wheel.h"
+#include "flow/flow.h"
+#include "sip/msg.h"
+
+struct calls;
+
+#define CALL_BYTES_MAX 1024
+
+struct call_conf {
+    uint32_t max;        /* max-calls: records of this worker */
+    uint32_t timeout_ms; /* call-timeout: a dialog in which nothing was heard for so long has
+                            vanished; 0: never */
+};
+
+enum call_side { CALL_CALLER, CALL_CALLEE };
+
+int calls_new(const struct call_conf *conf, struct wheel *wheel, const struct hash_key *key,
+              unsigned worker, struct counters *counters, struct calls **out) WARN_UNUSED;
+void calls_free(struct calls **calls);
+void calls_set_conf(struct calls *calls, const struct call_conf *conf);
+unsigned calls_count(const struct calls *calls);
+
+/* --- what passed ------------------------------------------------------------------------------ */
+/* Ids name a call; 0 and stale ids are allowed everywhere and do nothing. `now`: flows_time. */
+
+/* An INVITE outside a dialog that is forwarded with our Record-Route. `caller`: where its sender is
+ * reached (its flow and address). Repeated for each branch it gives the same id. 0: no record
+ * (counted). */
+uint64_t call_begin(struct calls *calls, const struct sip_msg *invite,
+                    const struct flow_dest *caller, uint64_t now);
+/* A provisional response above 100 or a 2xx to it, as received: its dialog is made, or brought up
+ * to date (route set, remote target, RFC 3261 12.1.2, 13.2.2.4). `callee`: the way the branch took;
+ * `dn`: its DN or empty. */
+void call_on_answer(struct calls *calls, uint64_t call, const struct sip_msg *res,
+                    const struct flow_dest *callee, struct slice dn, uint64_t now);
+/* The INVITE has its final response: early dialogs end; without a confirmed one the record does
+ * too. After a 2xx the early ones of other forks are kept as long as a late 2xx may come. */
+void call_on_final(struct calls *calls, uint64_t call, unsigned status, uint64_t now);
+
+/* The call and dialog of a message with both tags; 0: none. *side: who sent the request (or, of a
+ * response, the request it answers). */
+uint64_t call_find(struct calls *calls, const struct sip_msg *msg, enum call_side *side);
+/* A request inside the dialog: CSeq, and that somebody is there. `from`: where it came from. */
+void call_on_request(struct calls *calls, uint64_t call, const struct sip_msg *req,
+                     const struct flow_dest *from, uint64_t now);
+/* Its final response: a target refresh takes effect (Contacts of both, INVITE and UPDATE), the
+ * session timer is set anew (Session-Expires), BYE and 481 or 408 end the dialog (RFC 3261
+ * 12.2.1.2). `req` is the request as received; NULL when it is gone. */
+void call_on_response(struct calls *calls, uint64_t call, const struct sip_msg *req,
+                      const struct sip_msg *res, uint64_t now);
+/* The dialog ends without more ado: a BYE that nobody could be given. With no dialog left the
+ * record goes. */
+void call_end_dialog(struct calls *calls, const struct sip_msg *in_dialog);
+
+/* --- release ---------------------------------------------------------------------------------- */
+
+struct call_dialog {
+    bool confirmed; /* a 2xx has passed; else it is early */
+    bool acked;     /* the ACK of the latest 2xx has passed */
+    struct slice call_id, caller_tag, callee_tag;
+    struct slice dn;          /* of the callee, or empty */
+    struct flow_dest ways[2]; /* by enum call_side */
+    uint32_t invite_cseq;     /* of the caller's latest INVITE: for an ACK of ours */
+    uint64_t since, heard;    /* ms: began; last message */
+};
+/* Walks the dialogs of a call; slices are borrowed until the record changes. `it` starts at 0.
+ * False at the end. */
+bool call_next_dialog(struct calls *calls, uint64_t call, unsigned *it, struct call_dialog *out);
+/* A request of ours inside the dialog, as if the other side had sent it (RFC 3261 12.2.1.1): start
+ * line, Route, From, To, Call-ID, CSeq, Max-Forwards, without Via and without the empty line at the
+ * end, so that the caller adds its Via and what else there is. BYE: the next CSeq of that
+ * direction. ACK (only to the callee): the CSeq of the INVITE. *first_hop: URI of the topmost Route
+ * or the remote target, in `out`, for a way that has no flow. 0, ERR_STALE, ERR_FULL. */
+int call_write_request(struct calls *calls, uint64_t call, const struct call_dialog *dialog,
+                       enum sip_method method, enum call_side to, struct buf *out,
+                       struct slice *first_hop) WARN_UNUSED;
+/* Removes the record with all dialogs. */
+void call_remove(struct calls *calls, uint64_t call);
+
+/* The call with that Call-ID, 0: none. */
+uint64_t call_find_id(struct calls *calls, struct slice call_id);
+/* One line for each dialog: Call-ID, state, DN, ways, age, idle time, into any sink; at most `max`
+ * lines (0: all). */
+void calls_dump(struct calls *calls, uint64_t now, unsigned max,
+                void (*line)(void *user, const char *text), void *user);
+
+#endif
