@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "call/call.h"
 #include "dn/dn.h"
 #include "flow/flow.h"
 #include "proxy/proxy.h"
@@ -27,6 +28,7 @@ struct conf {
     unsigned workers;
     struct flow_conf flow; /* max_connections: of all workers together */
     struct txn_conf txn;
+    struct call_conf calls;
     struct route_conf route;
     struct proxy_conf proxy;
     struct registrar_conf registrar;
