@@ -32,6 +32,7 @@ struct dn_kept *dn_kept_new(const struct dn_binding *b)
     if (kept == NULL)
         return NULL;
     kept->b = *b;
+    kept->spot = (struct dn_spot){0};
     kept->text_len = len;
     move_strings(&kept->b, kept->text);
     return kept;
@@ -182,9 +183,11 @@ static int edit_init(struct edit *ed, const struct dn_change *changes, unsigned 
 
 /* Made bindings that are neither kept nor already among the gone (replaced within the same
  * request) stay in `made` and are freed with it. */
-static void edit_commit(struct dn_dir *dir, struct edit *ed, struct dn_entry *e, unsigned n)
+static void edit_commit(struct dn_dir *dir, struct edit *ed, struct dn_entry *e, unsigned n,
+                        uint64_t now)
 {
     unsigned added = 0;
+    dn_spots_leave(dir, e);
     for (unsigned i = 0; i < n; i++) {
         for (unsigned j = 0; j < ed->nnext && ed->made[i] != NULL; j++) {
             if (ed->next[j] == ed->made[i]) {
@@ -206,7 +209,8 @@ static void edit_commit(struct dn_dir *dir, struct edit *ed, struct dn_entry *e,
     e->nkept = ed->nnext;
     ed->next = NULL;
     if (added != 0)
-        e->is_out = false;
+        dn_entry_set(dir, e, DN_IN_SERVICE, 0, now);
+    dn_spots_enter(dir, e);
     dn_entry_sort(e);
 }
 
@@ -225,7 +229,7 @@ static int register_entry(struct dn_dir *dir, struct dn_entry *e, struct edit *e
         return err;
     if (ed->nnext > max_bindings && ed->nnext > e->nkept)
         return ERR_LIMIT;
-    edit_commit(dir, ed, e, n);
+    edit_commit(dir, ed, e, n, now);
     dn_entry_store(dir, e);
     return 0;
 }
@@ -267,6 +271,7 @@ static unsigned drop_bindings(struct dn_dir *dir, struct dn_entry *e,
                               bool (*fn)(const struct dn_binding *b, uint64_t arg), uint64_t arg)
 {
     unsigned n = 0;
+    dn_spots_leave(dir, e);
     for (unsigned i = 0; i < e->nkept; i++) {
         if (fn(&e->kept[i]->b, arg))
             mem_free(e->kept[i]);
@@ -275,6 +280,7 @@ static unsigned drop_bindings(struct dn_dir *dir, struct dn_entry *e,
     }
     unsigned dropped = e->nkept - n;
     e->nkept = n;
+    dn_spots_enter(dir, e);
     atomic_fetch_sub_explicit(&dir->bindings, dropped, memory_order_relaxed);
     return dropped;
 }

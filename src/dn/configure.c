@@ -31,6 +31,11 @@ static struct dn_settings *settings_new(const struct dn_conf *c)
     char *at = s->text;
     s->type = c->type;
     s->recovery_ms = c->recovery_timeout_ms;
+    s->oos_check_s = c->oos_check_s;
+    s->oos_force_s = c->oos_force_s;
+    s->contact_addr = c->contact_addr;
+    s->has_tls = c->has_tls;
+    s->is_old = false;
     s->service_type = put_string(&at, c->service_type);
     s->contact = put_string(&at, c->contact);
     s->password = put_string(&at, c->password);
@@ -66,12 +71,12 @@ static struct prepared *prepare(const struct dn_dir *dir, const struct dn_conf *
     return list;
 }
 
-static void forget_settings(struct table_node *node, void *user)
+static void age_settings(struct table_node *node, void *user)
 {
     struct dn_entry *e = container_of(node, struct dn_entry, node);
-    (void)user;
-    mem_free(e->settings);
-    e->settings = NULL;
+    dn_spots_leave(user, e);
+    if (e->settings != NULL)
+        e->settings->is_old = true;
 }
 
 static void take_settings(struct dn_dir *dir, struct dn_stripe *s, struct prepared *p)
@@ -82,6 +87,10 @@ static void take_settings(struct dn_dir *dir, struct dn_stripe *s, struct prepar
         p->entry = NULL;
         dn_entry_add(dir, s, e, p->hash);
     }
+    /* What was found out about another address says nothing about the new one. */
+    struct slice before = e->settings != NULL ? e->settings->contact : SLICE_NONE;
+    if (!slice_eq(before, p->settings->contact))
+        dn_entry_set(dir, e, DN_IN_SERVICE, 0, 0);
     mem_free(e->settings);
     e->settings = p->settings;
     p->settings = NULL;
@@ -95,7 +104,14 @@ struct tidying {
 static void tidy(struct table_node *node, void *user)
 {
     struct tidying *t = user;
-    dn_entry_tidy(t->dir, t->stripe, container_of(node, struct dn_entry, node));
+    struct dn_entry *e = container_of(node, struct dn_entry, node);
+    if (e->settings != NULL && e->settings->is_old) {
+        mem_free(e->settings);
+        e->settings = NULL;
+        dn_entry_set(t->dir, e, DN_IN_SERVICE, 0, 0);
+    }
+    dn_spots_enter(t->dir, e);
+    dn_entry_tidy(t->dir, t->stripe, e);
 }
 
 int dn_dir_configure(struct dn_dir *dir, const struct dn_conf *dns, unsigned n)
@@ -107,7 +123,7 @@ int dn_dir_configure(struct dn_dir *dir, const struct dn_conf *dns, unsigned n)
     for (unsigned i = 0; i < DN_STRIPES; i++)
         pthread_mutex_lock(&dir->stripes[i].lock);
     for (unsigned i = 0; i < DN_STRIPES; i++)
-        table_each(&dir->stripes[i].names, forget_settings, NULL);
+        table_each(&dir->stripes[i].names, age_settings, dir);
     for (unsigned i = 0; i < n; i++)
         take_settings(dir, dn_stripe_of(dir, list[i].hash), &list[i]);
     for (unsigned i = 0; i < DN_STRIPES; i++) {

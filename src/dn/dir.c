@@ -46,6 +46,8 @@ void dn_entry_tidy(struct dn_dir *dir, struct dn_stripe *s, struct dn_entry *e)
 {
     if (e->settings != NULL || e->nkept != 0 || e->is_dirty)
         return;
+    dn_spots_leave(dir, e);
+    dn_entry_set(dir, e, DN_IN_SERVICE, 0, 0);
     table_remove(&s->names, &e->node);
     atomic_fetch_sub_explicit(&dir->names, 1, memory_order_relaxed);
     dn_entry_free(e);
@@ -101,6 +103,9 @@ int dn_dir_new(const struct hash_key *key, struct dn_store *store, struct dn_dir
         pthread_mutex_init(&dir->stripes[i].lock, NULL);
     for (unsigned i = 0; i < DN_STRIPES && err == 0; i++)
         err = table_init(&dir->stripes[i].names, 16);
+    pthread_mutex_init(&dir->spots_lock, NULL);
+    if (err == 0)
+        err = table_init(&dir->spots, 16);
     if (err == 0 && store != NULL)
         err = dn_store_load(store, wall_now(), load_one, dir);
     if (err != 0)
@@ -127,6 +132,9 @@ void dn_dir_free(struct dn_dir **dir)
         }
         pthread_mutex_destroy(&d->stripes[i].lock);
     }
+    if (d->spots.buckets != NULL)
+        table_fini(&d->spots);
+    pthread_mutex_destroy(&d->spots_lock);
     mem_free(d);
     *dir = NULL;
 }
@@ -152,6 +160,7 @@ static bool copy_settings(const struct dn_settings *s, struct arena *arena, stru
 {
     out->configured = true;
     out->type = s->type;
+    out->has_tls = s->has_tls;
     out->contact = arena_dup(arena, s->contact);
     out->password = arena_dup(arena, s->password);
     out->password_ha1 = arena_dup(arena, s->password_ha1);
@@ -195,48 +204,15 @@ int dn_find(struct dn_dir *dir, struct slice name, uint64_t now, struct arena *a
         bool ok = copy_bindings(e, now, arena, out);
         if (e->settings != NULL)
             ok = copy_settings(e->settings, arena, out) && ok;
-        out->oos_cause = e->is_out ? e->oos_cause : 0;
-        out->oos_until = e->is_out ? e->oos_until : 0;
-        out->out_of_service = e->is_out && now < e->oos_until;
+        out->state = dn_entry_state(e, now);
+        out->out_of_service = out->state == DN_OUT_OF_SERVICE;
+        out->went_out = e->went_out;
+        out->oos_cause = e->cause;
+        out->oos_until = dn_entry_retry(e, now);
         err = ok ? 0 : ERR_NOMEM;
     }
     pthread_mutex_unlock(&s->lock);
     if (err == 0 && !out->configured && out->nbindings == 0)
         err = ERR_NOT_FOUND;
     return err;
-}
-
-/* --- in service or out --- */
-
-bool dn_set_out_of_service(struct dn_dir *dir, struct slice name, int cause, uint64_t now)
-{
-    uint64_t hash = hash_slice(&dir->key, name);
-    struct dn_stripe *s = dn_stripe_of(dir, hash);
-    bool is_change = false;
-    pthread_mutex_lock(&s->lock);
-    struct dn_entry *e = dn_entry_find(s, hash, name);
-    /* One that is tried again and fails goes out anew. */
-    if (e != NULL && (!e->is_out || now >= e->oos_until)) {
-        is_change = true;
-        e->is_out = true;
-        e->oos_cause = cause;
-        e->oos_until = now + (e->settings != NULL ? e->settings->recovery_ms : DN_RECOVERY_MS);
-    }
-    pthread_mutex_unlock(&s->lock);
-    return is_change;
-}
-
-bool dn_set_in_service(struct dn_dir *dir, struct slice name)
-{
-    uint64_t hash = hash_slice(&dir->key, name);
-    struct dn_stripe *s = dn_stripe_of(dir, hash);
-    bool was_out = false;
-    pthread_mutex_lock(&s->lock);
-    struct dn_entry *e = dn_entry_find(s, hash, name);
-    if (e != NULL) {
-        was_out = e->is_out;
-        e->is_out = false;
-    }
-    pthread_mutex_unlock(&s->lock);
-    return was_out;
 }

@@ -49,8 +49,9 @@ struct dn_conf {
     char *name;
     enum dn_type type;
     char *service_type;
-    char *contact;      /* fixed address, a SIP URI that has been checked */
-    char *password;     /* one of the two, or neither */
+    char *contact;            /* fixed address, a SIP URI that has been checked */
+    struct addr contact_addr; /* its host where that is an IP address, else ADDR_NONE */
+    char *password;           /* one of the two, or neither */
     char *password_ha1; /* "MD5:hex" or "SHA-256:hex" of user:realm:password, or bare hex (length
                            tells) */
     uint32_t recovery_timeout_ms; /* how long out of service without a check */
@@ -97,8 +98,9 @@ struct dn_info {
     bool has_tls;        /* rules of its own: profile of its name */
     bool out_of_service; /* state == DN_OUT_OF_SERVICE */
     enum dn_state state;
+    bool went_out;      /* has been out of service and has not answered since: also while suspect */
     int oos_cause;      /* enum err; also while it is tried again, until it is back in service */
-    uint64_t oos_until; /* wall-clock ms when it will be tried again; 0: not known */
+    uint64_t oos_until; /* wall-clock ms when it will be tried, or checked, again; 0: not known */
     unsigned nbindings; /* not expired, in order of q descending, then most recent first */
     struct dn_binding *bindings;
 };
@@ -142,12 +144,26 @@ void dn_unbind_flow(struct dn_dir *dir, struct slice name, uint64_t flow);
 bool dn_set_out_of_service(struct dn_dir *dir, struct slice name, int cause, uint64_t now);
 /* In service becomes suspect; out of service stays. True when that is a change. */
 bool dn_set_suspect(struct dn_dir *dir, struct slice name, int cause, uint64_t now);
-/* It answered. Cheap when it is in service already. True when that is a change. */
-bool dn_set_in_service(struct dn_dir *dir, struct slice name);
+/* It answered. Cheap when it is in service already: no lock. What it was: DN_IN_SERVICE (0): no
+ * change; DN_OUT_OF_SERVICE: also one that was being tried again. */
+enum dn_state dn_set_in_service(struct dn_dir *dir, struct slice name);
 /* A device has connected from that address (port not looked at): DNs out of service whose binding
- * or fixed contact is at that address are suspect from now on, that is, tried again. Cheap while
- * none is out of service. Their number. */
+ * or fixed contact (where its host is an IP address) is at that address are suspect from now on,
+ * that is, tried again. Cheap while none is out of service. Their number. */
 unsigned dn_on_connection(struct dn_dir *dir, const struct addr *remote, uint64_t now);
+/* As dn_info.state; DN_IN_SERVICE for an unknown name. No lock while none is suspect or out. */
+enum dn_state dn_state(struct dn_dir *dir, struct slice name, uint64_t now);
+/* How often any DN has gone out of service so far: whoever remembers the number sees that there is
+ * something to look at. */
+unsigned dn_outages(struct dn_dir *dir);
+/* A check of that DN begins (for the dump, and for when it is checked again). */
+void dn_note_check(struct dn_dir *dir, struct slice name, uint64_t now);
+/* How often a checked DN is checked while it is out of service, in s (as Genesys: each oos-force
+ * seconds, or, where that is 0, as while it is in service). */
+static inline uint32_t dn_check_again_s(uint32_t oos_check_s, uint32_t oos_force_s)
+{
+    return oos_force_s != 0 ? oos_force_s : oos_check_s;
+}
 
 /* Removes what has expired, a few stripes a call; returns how many bindings are left. Called each
  * second by one worker. */

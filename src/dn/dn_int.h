@@ -25,13 +25,25 @@
 struct dn_settings {
     enum dn_type type;
     uint32_t recovery_ms;
+    uint32_t oos_check_s, oos_force_s; /* check 0: not checked */
+    struct addr contact_addr;          /* ADDR_NONE: not an IP address */
+    bool has_tls;
+    bool is_old; /* inside dn_dir_configure: of the configuration that ends */
     struct slice service_type, contact, password, password_ha1;
     char text[];
+};
+
+/* Where a DN that is out of service may connect from; in the directory's table of spots by its IP
+ * address. */
+struct dn_spot {
+    struct table_node node;
+    struct dn_entry *entry; /* NULL: not in the table */
 };
 
 /* A binding whose strings are in `text`. */
 struct dn_kept {
     struct dn_binding b;
+    struct dn_spot spot;
     size_t text_len;
     char text[];
 };
@@ -41,17 +53,21 @@ struct dn_entry {
     struct dn_settings *settings; /* NULL: no section */
     struct dn_kept **kept;        /* nkept, by q descending, then most recent first */
     unsigned nkept;
-    bool is_out;   /* out of service; tried again from oos_until on */
-    bool is_dirty; /* the store could not take the last change */
-    int oos_cause;
-    uint64_t oos_until; /* wall-clock ms */
+    bool is_dirty;       /* the store could not take the last change */
+    bool went_out;       /* out of service, or tried again after that */
+    enum dn_state state; /* as set; what time makes of it says dn_entry_state */
+    int cause;           /* enum err, 0 in service */
+    uint64_t since;      /* wall-clock ms when it became so; 0: in service */
+    uint64_t checked;    /* wall-clock ms when the last check began, 0: never */
+    struct dn_spot spot; /* of the fixed contact */
     size_t name_len;
     char name[];
 };
 
 struct dn_stripe {
     pthread_mutex_t lock;
-    struct table names; /* struct dn_entry */
+    struct table names;        /* struct dn_entry */
+    _Atomic unsigned troubled; /* entries that are not in service */
 };
 
 struct dn_dir {
@@ -61,6 +77,11 @@ struct dn_dir {
     _Atomic unsigned names;      /* entries */
     _Atomic unsigned configured; /* sections */
     _Atomic unsigned next_expire;
+    _Atomic unsigned troubled; /* entries that are not in service */
+    _Atomic unsigned out;      /* entries set out of service */
+    _Atomic unsigned outages;
+    pthread_mutex_t spots_lock; /* inside that of a stripe */
+    struct table spots;         /* struct dn_spot, of entries set out of service */
     struct dn_stripe stripes[DN_STRIPES];
 };
 
@@ -83,6 +104,17 @@ struct dn_entry *dn_entry_find(struct dn_stripe *s, uint64_t hash, struct slice 
 void dn_entry_add(struct dn_dir *dir, struct dn_stripe *s, struct dn_entry *e, uint64_t hash);
 /* Removes and frees the entry where nothing is known of it any more. */
 void dn_entry_tidy(struct dn_dir *dir, struct dn_stripe *s, struct dn_entry *e);
+
+/* --- state.c --- */
+/* Suspect too once recovery_timeout has passed. */
+enum dn_state dn_entry_state(const struct dn_entry *e, uint64_t now);
+/* When it is tried or checked again; 0: not known, or in service. */
+uint64_t dn_entry_retry(const struct dn_entry *e, uint64_t now);
+void dn_entry_set(struct dn_dir *dir, struct dn_entry *e, enum dn_state state, int cause,
+                  uint64_t now);
+/* Around each change of the bindings or of the contact of an entry. */
+void dn_spots_leave(struct dn_dir *dir, struct dn_entry *e);
+void dn_spots_enter(struct dn_dir *dir, struct dn_entry *e);
 
 /* --- bind.c --- */
 /* A copy of `b`; NULL when there is no memory. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/buf.h"
@@ -54,11 +55,38 @@ static void dump_binding(struct dump *d, const struct dn_binding *b)
     say(d, text, out.len);
 }
 
+static uint64_t seconds(uint64_t from, uint64_t to)
+{
+    return to > from ? (to - from + 999) / 1000 : 0;
+}
+
+static void dump_state(const struct dump *d, const struct dn_entry *e, struct buf *out)
+{
+    static const char *const texts[] = {
+        [DN_IN_SERVICE] = "in-service",
+        [DN_SUSPECT] = "suspect",
+        [DN_OUT_OF_SERVICE] = "out-of-service",
+    };
+    char err[64];
+    uint64_t retry = dn_entry_retry(e, d->now);
+    buf_printf(out, " %s", texts[dn_entry_state(e, d->now)]);
+    if (retry != 0)
+        buf_printf(out, " for=%" PRIu64 "s", seconds(d->now, retry));
+    if (e->state != DN_IN_SERVICE)
+        buf_printf(out, " since=%" PRIu64 "s cause=\"%s\"", seconds(e->since, d->now),
+                   err_text(e->cause, err, sizeof(err)));
+    if (e->settings == NULL || e->settings->oos_check_s == 0)
+        return;
+    buf_printf(out, " oos-check=%u", e->settings->oos_check_s);
+    if (e->checked != 0)
+        buf_printf(out, " last-check=%" PRIu64 "s", seconds(e->checked, d->now));
+}
+
 static void dump_entry(struct table_node *node, void *user)
 {
     struct dump *d = user;
     const struct dn_entry *e = container_of(node, struct dn_entry, node);
-    char text[LINE_MAX_LEN], err[64];
+    char text[LINE_MAX_LEN];
     struct buf out;
     buf_init(&out, text, sizeof(text) - 1);
     buf_slice(&out, dn_name(e));
@@ -66,12 +94,7 @@ static void dump_entry(struct table_node *node, void *user)
                e->nkept);
     if (e->settings != NULL && e->settings->service_type.len != 0)
         buf_printf(&out, " service-type=%.*s", SLICE_ARG(e->settings->service_type));
-    if (e->is_out && d->now < e->oos_until)
-        buf_printf(&out, " out-of-service for=%llus cause=\"%s\"",
-                   (unsigned long long)(e->oos_until - d->now + 999) / 1000,
-                   err_text(e->oos_cause, err, sizeof(err)));
-    else
-        buf_lit(&out, " in-service");
+    dump_state(d, e, &out);
     say(d, text, out.len);
     for (unsigned i = 0; i < e->nkept; i++)
         dump_binding(d, &e->kept[i]->b);

@@ -360,7 +360,7 @@ static void test_out_of_service(void **state)
     assert_int_equal(dn_dir_configure(dir, dns, 1), 0);
     assert_int_equal(help_register(dir, "free", "sip:a", "c", 1), 0);
     assert_false(dn_set_out_of_service(dir, SLICE("nobody"), ERR_TIMEOUT, T0));
-    assert_false(dn_set_in_service(dir, SLICE("1001")));
+    assert_int_equal(dn_set_in_service(dir, SLICE("1001")), DN_IN_SERVICE);
 
     assert_true(dn_set_out_of_service(dir, SLICE("1001"), ERR_TIMEOUT, T0));
     assert_false(dn_set_out_of_service(dir, SLICE("1001"), ERR_CLOSED, T0 + 4999));
@@ -369,9 +369,9 @@ static void test_out_of_service(void **state)
     expect_out(dir, "1001", T0 + 5000, false, ERR_TIMEOUT);
     assert_true(dn_set_out_of_service(dir, SLICE("1001"), ERR_CLOSED, T0 + 5000));
     expect_out(dir, "1001", T0 + 9999, true, ERR_CLOSED);
-    assert_true(dn_set_in_service(dir, SLICE("1001")));
+    assert_int_equal(dn_set_in_service(dir, SLICE("1001")), DN_OUT_OF_SERVICE);
     expect_out(dir, "1001", T0 + 9999, false, 0);
-    assert_false(dn_set_in_service(dir, SLICE("1001")));
+    assert_int_equal(dn_set_in_service(dir, SLICE("1001")), DN_IN_SERVICE);
 
     /* 60 s without a section; it ends by registering, not by unregistering. */
     assert_true(dn_set_out_of_service(dir, SLICE("free"), ERR_TIMEOUT, T0));
