@@ -37,6 +37,10 @@ int calls_new(const struct call_conf *conf, struct wheel *wheel, const struct ha
               unsigned worker, struct counters *counters, struct calls **out) WARN_UNUSED;
 void calls_free(struct calls **calls);
 void calls_set_conf(struct calls *calls, const struct call_conf *conf);
+/* Which Record-Route values are our own, so that they are left out of route sets. Without it those
+ * whose host is our address of one of the two ways (flow_dest.local). */
+void calls_set_ours(struct calls *calls, bool (*is_ours)(void *user, const struct sip_uri *uri),
+                    void *user);
 unsigned calls_count(const struct calls *calls);
 
 /* --- what passed ------------------------------------------------------------------------------ */
@@ -47,6 +51,10 @@ unsigned calls_count(const struct calls *calls);
  * (counted). */
 uint64_t call_begin(struct calls *calls, const struct sip_msg *invite,
                     const struct flow_dest *caller, uint64_t now);
+/* The server transaction of the INVITE as long as it is pending, so that a ringing call can be
+ * released by its final response; 0: none. Given once, behind call_begin. */
+void call_set_invite(struct calls *calls, uint64_t call, uint64_t server);
+uint64_t call_invite(struct calls *calls, uint64_t call);
 /* A provisional response above 100 or a 2xx to it, as received: its dialog is made, or brought up
  * to date (route set, remote target, RFC 3261 12.1.2, 13.2.2.4). `callee`: the way the branch took;
  * `dn`: its DN or empty. */
