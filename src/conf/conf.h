@@ -17,6 +17,8 @@
 #include "call/call.h"
 #include "dn/dn.h"
 #include "flow/flow.h"
+#include "flow/tls.h"
+#include "net/tls.h"
 #include "proxy/proxy.h"
 #include "registrar/registrar.h"
 #include "route/route.h"
@@ -37,7 +39,14 @@ struct conf {
     const char *location_file; /* of sqlite, else NULL */
     enum log_level log_level;
     enum log_format log_format;
-    uint32_t drain_ms; /* how long SIGTERM waits for transactions */
+    uint32_t drain_ms;                 /* how long SIGTERM waits for transactions */
+    const char *control_socket;        /* NULL: where it is by default; "none": there is none */
+    struct net_tls_conf tls;           /* the daemon's own rules */
+    struct flow_tls_profile *profiles; /* made by conf_open_tls: the daemon's first, then one for
+                                          each DN with rules of its own; none without TLS */
+    unsigned nprofiles;
+    struct conf_place *places; /* where files are named, for what is said about them */
+    unsigned nplaces;
     struct dn_conf *dns;
     unsigned ndns;
     const char **values; /* as written, by index of the table; for conf_needs_restart */
@@ -50,6 +59,10 @@ struct conf {
  * VALUE: what is allowed" lines, all of them. 0; ERR_PARSE (errors were written); -errno
  * (unreadable, one line was written); ERR_NOMEM. */
 int conf_load(const char *file, FILE *err, struct conf **out) WARN_UNUSED;
+/* Reads the files of TLS as they are now and makes the contexts, which live as long as `conf` does
+ * or somebody else holds them. Errors are written like those of conf_load. Nothing is done without
+ * sip-port-tls or any file. 0; ERR_PARSE (errors were written); ERR_NOMEM. */
+int conf_open_tls(struct conf *conf, struct net_tls_keys *keys, FILE *err) WARN_UNUSED;
 void conf_free(struct conf **conf);
 
 /* What a reload cannot change: writes one line for each option that differs and needs a restart;

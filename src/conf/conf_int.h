@@ -15,6 +15,7 @@ enum option_kind {
     OPT_S,     /* uint32_t of s; written the same way */
     OPT_ENUM,  /* int-sized enum; words in `valid`, separated by ", ", in order from 0 */
     OPT_TEXT,  /* char * */
+    OPT_FILE,  /* the same; where it was named is kept */
     OPT_WORDS, /* struct slice * and unsigned behind it */
     OPT_NETS,  /* struct addr_net * and unsigned behind it; `any` where max is 1 */
     OPT_ADDRS, /* struct addr * and unsigned behind it */
@@ -43,6 +44,14 @@ struct option {
 extern const struct option conf_options[];
 extern const unsigned conf_noptions;
 
+/* Where an option stands that names a file. */
+struct conf_place {
+    unsigned option; /* index of the table */
+    unsigned dn;     /* index, CONF_NO_DN: [sipproxy] */
+    unsigned line;
+};
+#define CONF_NO_DN UINT32_MAX
+
 /* One file on its way. */
 struct reader {
     struct conf *conf;
@@ -59,6 +68,7 @@ struct reader {
     unsigned *dn_lines;
     unsigned *dn_at; /* line of each DN's section */
     unsigned dn_cap;
+    unsigned place_cap;
     bool no_memory;
 };
 
@@ -71,6 +81,8 @@ bool conf_value_set(struct reader *r, const struct option *o, void *base, struct
                     bool append);
 /* What depends on several options. Errors are reported to r. */
 void conf_finish(struct reader *r);
+/* Gives up what conf_open_tls has made. */
+void conf_close_tls(struct conf *c);
 /* The default as it is printed. */
 const char *conf_default_text(const struct option *o);
 /* Copies into the configuration, terminated by NUL; NULL with r->no_memory set. */

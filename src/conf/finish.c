@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "conf/conf_int.h"
+#include "sip/uri.h"
 
 static bool has_ipv6(void)
 {
@@ -28,8 +29,12 @@ static void listen_everywhere(struct reader *r)
 static void finish_listen(struct reader *r)
 {
     struct conf *c = r->conf;
-    if (c->route.sip_port == 0)
+    c->flow.no_plain = c->route.sip_port == 0;
+    c->route.tls_port = c->flow.tls_port;
+    if (c->flow.no_plain && c->flow.tls_port == 0)
         conf_error(r, "sip-port = 0: there is nothing left to listen on");
+    if (!c->flow.no_plain && c->flow.tls_port == c->route.sip_port)
+        conf_error(r, "sip-port-tls = %u: is sip-port already", c->flow.tls_port);
     if (c->flow.nlisten == 0)
         listen_everywhere(r);
     for (unsigned i = 0; i < c->flow.nlisten; i++) {
@@ -112,11 +117,51 @@ static void finish_registrar(struct reader *r)
         g->default_expires = g->min_expires;
 }
 
+static unsigned line_of(const struct reader *r, const char *name)
+{
+    for (unsigned i = 0; i < conf_noptions; i++)
+        if (strcmp(conf_options[i].section, "sipproxy") == 0 &&
+            strcmp(conf_options[i].name, name) == 0)
+            return r->lines[i];
+    return 0;
+}
+
+/* What the files hold is looked at by conf_open_tls. */
+static void finish_tls(struct reader *r)
+{
+    const struct conf *c = r->conf;
+    if (c->flow.tls_port != 0 && c->tls.certificate == NULL) {
+        r->line = line_of(r, "sip-port-tls");
+        conf_error(r, "sip-port-tls = %u: needs tls-certificate", c->flow.tls_port);
+    }
+    if (c->tls.private_key != NULL && c->tls.certificate == NULL) {
+        r->line = line_of(r, "tls-private-key");
+        conf_error(r, "tls-private-key = %s: needs tls-certificate", c->tls.private_key);
+    }
+    r->line = 0;
+}
+
+static void finish_dn_tls(struct reader *r, struct dn_conf *dn)
+{
+    const struct dn_tls_conf *tls = &dn->tls;
+    struct sip_uri uri;
+    dn->has_tls = tls->certificate != NULL || tls->private_key != NULL || tls->ca != NULL ||
+                  tls->verify_server >= 0 || tls->verify_client >= 0 || tls->min_version >= 0;
+    if (tls->private_key != NULL && tls->certificate == NULL)
+        conf_error(r, "[dn %s]: tls-private-key = %s: needs tls-certificate", dn->name,
+                   tls->private_key);
+    if (dn->contact != NULL && r->conf->flow.tls_port == 0 &&
+        sip_uri_parse(slice_str(dn->contact), &uri) == 0 &&
+        (uri.scheme == SIP_SCHEME_SIPS || uri.transport == SIP_TLS))
+        conf_error(r, "[dn %s]: contact = %s: needs sip-port-tls", dn->name, dn->contact);
+}
+
 static void finish_dns(struct reader *r)
 {
     for (unsigned i = 0; i < r->conf->ndns; i++) {
-        const struct dn_conf *dn = &r->conf->dns[i];
+        struct dn_conf *dn = &r->conf->dns[i];
         r->line = r->dn_at[i];
+        finish_dn_tls(r, dn);
         if (dn->password != NULL && dn->password_ha1 != NULL)
             conf_error(r, "[dn %s]: password and password-ha1 exclude each other", dn->name);
     }
@@ -131,6 +176,7 @@ void conf_finish(struct reader *r)
     finish_workers(c);
     finish_timers(&c->txn);
     finish_registrar(r);
+    finish_tls(r);
     finish_dns(r);
     c->txn.recover = c->flow.sockopt.keep_alive;
     c->proxy.late_trying_ms = late_trying(&c->txn);

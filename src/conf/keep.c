@@ -29,6 +29,7 @@ int conf_keep_running(const struct conf *now, struct conf *next)
     size_t size = now->flow.nlisten * sizeof(*now->flow.listen);
     struct addr *listen = arena_alloc(&next->arena, size);
     const char *location = copy(next, now->location);
+    const char *control_socket = copy(next, now->control_socket);
     for (unsigned i = 0; i < conf_noptions; i++)
         if (conf_options[i].effect == EFFECT_RESTART)
             next->values[i] = copy(next, now->values[i]);
@@ -38,9 +39,13 @@ int conf_keep_running(const struct conf *now, struct conf *next)
     next->flow.listen = listen;
     next->flow.nlisten = now->flow.nlisten;
     next->flow.sockopt.tos = now->flow.sockopt.tos;
+    next->flow.no_plain = now->flow.no_plain;
+    next->flow.tls_port = now->flow.tls_port;
     next->route.sip_port = now->route.sip_port;
+    next->route.tls_port = now->route.tls_port;
     next->workers = now->workers;
     next->location = location;
+    next->control_socket = control_socket;
     next->location_file =
         now->location_file != NULL ? location + (now->location_file - now->location) : NULL;
     return 0;

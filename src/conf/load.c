@@ -67,6 +67,7 @@ static void open_dn(struct reader *r, struct slice name)
     r->dn_at[c->ndns] = r->line;
     r->dn = &c->dns[c->ndns++];
     r->dn->name = conf_str(r, name);
+    r->dn->tls.verify_server = r->dn->tls.verify_client = r->dn->tls.min_version = -1;
     set_defaults(r, "dn", r->dn);
     memset(r->dn_lines, 0, conf_noptions * sizeof(*r->dn_lines));
     r->section = 1;
@@ -157,6 +158,25 @@ static struct slice shown(const char *name, struct slice value)
     return strncmp(name, "pass", 4) == 0 || strncmp(name, "pasw", 4) == 0 ? SLICE("***") : value;
 }
 
+static void keep_place(struct reader *r, unsigned option)
+{
+    struct conf *c = r->conf;
+    if (c->nplaces == r->place_cap) {
+        unsigned cap = r->place_cap != 0 ? 2 * r->place_cap : 8;
+        struct conf_place *places = arena_alloc(&c->arena, cap * sizeof(*places));
+        if (places == NULL) {
+            r->no_memory = true;
+            return;
+        }
+        if (c->nplaces != 0)
+            memcpy(places, c->places, c->nplaces * sizeof(*places));
+        c->places = places;
+        r->place_cap = cap;
+    }
+    c->places[c->nplaces++] =
+        (struct conf_place){option, r->section == 0 ? CONF_NO_DN : c->ndns - 1, r->line};
+}
+
 static void set_option(struct reader *r, const struct option *o, unsigned i, struct slice value)
 {
     unsigned *lines = r->section == 0 ? r->lines : r->dn_lines;
@@ -171,6 +191,8 @@ static void set_option(struct reader *r, const struct option *o, unsigned i, str
     if (!conf_value_set(r, o, base, value, append))
         conf_error(r, "%s = %.*s: not allowed; allowed: %s", o->name,
                    SLICE_ARG(shown(o->name, value)), o->valid);
+    else if (o->kind == OPT_FILE)
+        keep_place(r, i);
     if (r->section == 0 && !append)
         r->conf->values[i] = conf_str(r, value);
 }

@@ -21,11 +21,66 @@ static bool parse_contact(struct reader *r, void *base, struct slice value)
 {
     struct dn_conf *dn = base;
     struct sip_uri uri;
-    if (sip_uri_parse(value, &uri) != 0 || uri.scheme != SIP_SCHEME_SIP || uri.headers.len != 0)
+    if (sip_uri_parse(value, &uri) != 0 || uri.headers.len != 0)
         return false;
-    if (uri.transport_text.len != 0 && uri.transport != SIP_UDP && uri.transport != SIP_TCP)
+    bool is_sips = uri.scheme == SIP_SCHEME_SIPS;
+    bool is_plain = uri.transport == SIP_UDP || uri.transport == SIP_TCP;
+    if (!is_sips && uri.scheme != SIP_SCHEME_SIP)
+        return false;
+    if (uri.transport_text.len != 0 && uri.transport != SIP_TLS && !is_plain)
+        return false;
+    if (is_sips && uri.transport == SIP_UDP) /* RFC 3261 26.2.2 */
         return false;
     dn->contact = conf_str(r, value);
+    struct slice host = uri.maddr.len != 0 ? uri.maddr : uri.host;
+    if (addr_parse_ip(host, 0, &dn->contact_addr) != 0)
+        dn->contact_addr = (struct addr){.family = ADDR_NONE};
+    return true;
+}
+
+static bool parse_failures(struct reader *r, void *base, struct slice value)
+{
+    struct dn_conf *dn = base;
+    struct slice rest = value, word;
+    uint64_t status = 0;
+    unsigned n = 0;
+    for (; slice_next_word(&rest, &word); n++)
+        if (slice_u64(word, 699, &status) < 0 || status < 300)
+            return false;
+    uint16_t *list = arena_alloc(&r->conf->arena, (n + 1) * sizeof(*list));
+    if (list == NULL) {
+        r->no_memory = true;
+        return true;
+    }
+    dn->oos_failures = list;
+    for (rest = value; slice_next_word(&rest, &word); *list++ = (uint16_t)status)
+        (void)!slice_u64(word, 699, &status);
+    dn->noos_failures = n;
+    return n != 0;
+}
+
+/* What a DN does not say stays -1: it is the daemon's. */
+static bool parse_said(struct slice value, int *out)
+{
+    if (!slice_ieq(value, SLICE("true")) && !slice_ieq(value, SLICE("false")))
+        return false;
+    *out = slice_ieq(value, SLICE("true"));
+    return true;
+}
+
+static bool parse_verify_server(struct reader *r, void *base, struct slice value)
+{
+    (void)r;
+    return parse_said(value, &((struct dn_conf *)base)->tls.verify_server);
+}
+
+static bool parse_min_version(struct reader *r, void *base, struct slice value)
+{
+    struct dn_conf *dn = base;
+    (void)r;
+    if (!slice_eq(value, SLICE("1.2")) && !slice_eq(value, SLICE("1.3")))
+        return false;
+    dn->tls.min_version = slice_eq(value, SLICE("1.2")) ? NET_TLS_1_2 : NET_TLS_1_3;
     return true;
 }
 
@@ -58,12 +113,41 @@ const struct option conf_options[] = {
      "Addresses to listen on by UDP and TCP; also put into Via and Record-Route.", NULL},
     {"sipproxy", "sip-port", OPT_U16, AT(route.sip_port), 0, 65535, "5060", NULL,
      "0 to 65535, 0 = off", EFFECT_RESTART, "Port for UDP and TCP.", NULL},
+    {"sipproxy", "sip-port-tls", OPT_U16, AT(flow.tls_port), 0, 65535, "0", NULL,
+     "0 to 65535, 0 = off", EFFECT_RESTART,
+     "Port for TLS, on the same addresses. Without it there is no TLS, neither in nor out.", NULL},
     {"sipproxy", "workers", OPT_U32, AT(workers), 1, 64, "", "number of cores", "1 to 64",
      EFFECT_RESTART, "Threads that carry calls; a call stays on one.", NULL},
     {"sipproxy", "sip-ip-tos", OPT_U16, AT(flow.sockopt.tos), 0, 256, "256", NULL,
      "0 to 256, 256 = leave alone", EFFECT_RESTART, "DSCP/TOS byte of SIP packets.", NULL},
     {"sipproxy", "resolve-host", OPT_BOOL, AT(proxy.via_address), 0, 0, "false", NULL,
      "true, false", EFFECT_RELOAD, "false: the host name stands in Via; true: the IP address.",
+     NULL},
+
+    /* TLS */
+    {"sipproxy", "tls-certificate", OPT_FILE, AT(tls.certificate), 0, 0, "", "none",
+     "a PEM file with the certificate and the chain behind it", EFFECT_RELOAD_NEW,
+     "What the proxy shows to its peers; needed with sip-port-tls. A reload reads the file again, and connections that "
+     "are up stay.",
+     NULL},
+    {"sipproxy", "tls-private-key", OPT_FILE, AT(tls.private_key), 0, 0, "",
+     "in the file of tls-certificate", "a PEM file without a passphrase", EFFECT_RELOAD_NEW,
+     "The key of tls-certificate.", NULL},
+    {"sipproxy", "tls-ca", OPT_FILE, AT(tls.ca), 0, 0, "", "the system's",
+     "a PEM file or a directory of certificates", EFFECT_RELOAD_NEW,
+     "Authorities whose certificates are accepted from peers.", NULL},
+    {"sipproxy", "tls-verify-client", OPT_BOOL, AT(tls.verify_client), 0, 0, "false", NULL,
+     "true, false", EFFECT_RELOAD_NEW,
+     "A peer that connects must show a certificate that verifies.", NULL},
+    {"sipproxy", "tls-verify-server", OPT_BOOL, AT(tls.verify_server), 0, 0, "true", NULL,
+     "true, false", EFFECT_RELOAD_NEW,
+     "A peer that is connected to must show a certificate that verifies and is for the host of its URI (RFC 5922).",
+     NULL},
+    {"sipproxy", "tls-min-version", OPT_ENUM, AT(tls.min_version), 0, 0, "1.2", NULL, "1.2, 1.3",
+     EFFECT_RELOAD_NEW, "The oldest version of TLS that is spoken.", NULL},
+    {"sipproxy", "tls-max-handshakes", OPT_U32, AT(flow.handshakes), 1, 1000000, "256", NULL,
+     "1 to 1000000", EFFECT_RELOAD,
+     "TLS handshakes of accepted connections at a time, for each worker; more of them are closed.",
      NULL},
 
     /* dead connections */
@@ -89,6 +173,10 @@ const struct option conf_options[] = {
      NULL},
     {"sipproxy", "tcp-connect-timeout", OPT_MS, AT(flow.connect_timeout_ms), 100, 120000, "3", NULL,
      "100ms to 120 s", EFFECT_RELOAD, "Bound for opening a connection.", NULL},
+    {"sipproxy", "tcp-wedged-transactions", OPT_U32, AT(flow.wedged_after), 0, 1000, "3", NULL,
+     "0 to 1000, 0 = off", EFFECT_RELOAD,
+     "So many transactions in a row without one byte from the peer: its connection is closed, though it acknowledges.",
+     NULL},
     {"sipproxy", "tcp-max-connections", OPT_U32, AT(flow.max_connections), 1, 16000000, "100000",
      NULL, "1 to 16000000", EFFECT_RELOAD, "Connections at a time, accepted and opened.", NULL},
     {"sipproxy", "tcp-max-connections-per-address", OPT_U32, AT(flow.max_per_address), 0, 16000000,
@@ -203,6 +291,11 @@ const struct option conf_options[] = {
      EFFECT_RELOAD, "A line for people, or one JSON object a line.", NULL},
     {"sipproxy", "drain-timeout", OPT_MS, AT(drain_ms), 0, HOUR_MS, "10", NULL, "0 to 3600 s",
      EFFECT_RELOAD, "How long SIGTERM waits for transactions to end.", NULL},
+    {"sipproxy", "control-socket", OPT_TEXT, AT(control_socket), 0, 0, "",
+     "/run/holdfast/control.sock, or $XDG_RUNTIME_DIR/holdfast.sock where not run by root",
+     "a path, or none", EFFECT_RESTART,
+     "Unix socket at which holdfastctl gives commands; who may write to it is who may give them.",
+     NULL},
 
     /* one DN */
     {"dn", "type", OPT_ENUM, DN_AT(type), 0, 0, "extension", NULL,
@@ -213,13 +306,43 @@ const struct option conf_options[] = {
      "What a voip-service does (softswitch, sip-outbound-proxy, msml, recorder); shown in lists.",
      NULL},
     {"dn", "contact", OPT_OWN, 0, 0, 0, "", "none: the DN must register",
-     "a sip: URI, transport udp or tcp", EFFECT_RELOAD, "Fixed address of the DN.", parse_contact},
+     "a sip: URI, transport udp, tcp or tls, or a sips: URI", EFFECT_RELOAD,
+     "Fixed address of the DN.", parse_contact},
     {"dn", "password", OPT_TEXT, DN_AT(password), 0, 0, "", "none", "text", EFFECT_RELOAD,
      "The DN must authenticate by digest, SHA-256 or MD5.", NULL},
     {"dn", "password-ha1", OPT_OWN, 0, 0, 0, "", "none", "MD5:32 or SHA-256:64 hexadecimal digits",
      EFFECT_RELOAD, "Instead of the password: the hash of user:realm:password.", parse_ha1},
+    {"dn", "tls-certificate", OPT_FILE, DN_AT(tls.certificate), 0, 0, "", "that of [sipproxy]",
+     "a PEM file with the certificate and the chain behind it", EFFECT_RELOAD_NEW,
+     "What is shown when the proxy connects to this DN.", NULL},
+    {"dn", "tls-private-key", OPT_FILE, DN_AT(tls.private_key), 0, 0, "",
+     "in the file of tls-certificate", "a PEM file without a passphrase", EFFECT_RELOAD_NEW,
+     "The key of tls-certificate.", NULL},
+    {"dn", "tls-ca", OPT_FILE, DN_AT(tls.ca), 0, 0, "", "that of [sipproxy]",
+     "a PEM file or a directory of certificates", EFFECT_RELOAD_NEW,
+     "Authorities whose certificates are accepted from this DN.", NULL},
+    {"dn", "tls-verify-server", OPT_OWN, 0, 0, 0, "", "that of [sipproxy]", "true, false",
+     EFFECT_RELOAD_NEW,
+     "When the proxy connects to this DN, the certificate must verify and be for the host of its URI (RFC 5922).",
+     parse_verify_server},
+    {"dn", "tls-min-version", OPT_OWN, 0, 0, 0, "", "that of [sipproxy]", "1.2, 1.3",
+     EFFECT_RELOAD_NEW, "The oldest version of TLS that is spoken with this DN.",
+     parse_min_version},
     {"dn", "recovery-timeout", OPT_MS, DN_AT(recovery_timeout_ms), 1000, 24 * HOUR_MS, "60", NULL,
-     "1 s to 24 h", EFFECT_RELOAD, "How long the DN stays out of service before it is tried again.",
+     "1 s to 24 h", EFFECT_RELOAD,
+     "How long the DN stays out of service before it is tried again; does not count with oos-check.",
      NULL},
+    {"dn", "oos-check", OPT_S, DN_AT(oos_check_s), 0, 300, "0", NULL, "0 to 300 s, 0 = off",
+     EFFECT_RELOAD,
+     "How often the DN is checked by OPTIONS, while it has a contact or is registered. Out of service it comes back by an "
+     "answered check, by registering, or is tried again once it has connected.",
+     NULL},
+    {"dn", "oos-force", OPT_S, DN_AT(oos_force_s), 0, 30, "5", NULL, "0 to 30 s", EFFECT_RELOAD,
+     "With oos-check: how long without an answer before the DN is out of service, and how often it is checked from then "
+     "on; 0: at the first check that fails, and as oos-check says.",
+     NULL},
+    {"dn", "oos-check-failure", OPT_OWN, 0, 0, 0, "", "none: any final response is an answer",
+     "status codes from 300 to 699, separated by commas or blanks", EFFECT_RELOAD,
+     "Responses to a check that do not count as an answer.", parse_failures},
 };
 const unsigned conf_noptions = sizeof(conf_options) / sizeof(conf_options[0]);

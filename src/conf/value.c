@@ -178,7 +178,8 @@ bool conf_value_set(struct reader *r, const struct option *o, void *base, struct
             return false;
         *(unsigned *)(void *)field = word;
         return true;
-    case OPT_TEXT: *(char **)(void *)field = conf_str(r, v); return v.len != 0;
+    case OPT_TEXT:
+    case OPT_FILE: *(char **)(void *)field = conf_str(r, v); return v.len != 0;
     case OPT_WORDS:
     case OPT_NETS:
     case OPT_ADDRS: return set_list(r, o, field, v, append);

@@ -28,6 +28,7 @@ struct route_conf {
     struct slice *own_names; /* host name, fully qualified name, "localhost" */
     unsigned nown_names;
     uint16_t sip_port;           /* of sip-port, for own names */
+    uint16_t tls_port;           /* of sip-port-tls, 0: no TLS, neither in nor out */
     struct addr_net *relay_from; /* relay-from; `any` is 0.0.0.0/0 and ::/0 */
     unsigned nrelay_from;
 };

@@ -120,6 +120,57 @@ static void test_values(void **state)
     done(&l);
 }
 
+static void test_values_of_tls(void **state)
+{
+    (void)state;
+    struct loaded l =
+        load("[sipproxy]\nsip-port = 0\nsip-port-tls = 5061\ntls-certificate = /c\n"
+             "tls-private-key = /k\ntls-ca = /a\ntls-verify-client = true\n"
+             "tls-verify-server = false\ntls-min-version = 1.3\ntls-max-handshakes = 7\n"
+             "tcp-wedged-transactions = 0\nmax-calls = 9\ncall-timeout = 168h\n"
+             "[dn 1]\ncontact = sips:a@example.com\n"
+             "[dn 2]\ntls-certificate = /c2\ntls-private-key = /k2\ntls-ca = /a2\n"
+             "[dn 3]\ntls-verify-server = true\n[dn 4]\ntls-min-version = 1.2\n"
+             "contact = sip:10.0.0.1;transport=tls\n");
+    assert_string_equal(l.errors, "");
+    assert_int_equal(l.status, 0);
+    const struct conf *c = l.conf;
+    assert_true(c->flow.no_plain);
+    assert_int_equal(c->flow.tls_port, 5061);
+    assert_int_equal(c->route.tls_port, 5061);
+    assert_string_equal(c->tls.certificate, "/c");
+    assert_string_equal(c->tls.private_key, "/k");
+    assert_string_equal(c->tls.ca, "/a");
+    assert_true(c->tls.verify_client);
+    assert_false(c->tls.verify_server);
+    assert_int_equal(c->tls.min_version, NET_TLS_1_3);
+    assert_int_equal(c->flow.handshakes, 7);
+    assert_int_equal(c->flow.wedged_after, 0);
+    assert_int_equal(c->calls.max, 9);
+    assert_int_equal(c->calls.timeout_ms, 604800000);
+    assert_false(c->dns[0].has_tls);
+    assert_true(c->dns[1].has_tls && c->dns[2].has_tls && c->dns[3].has_tls);
+    assert_string_equal(c->dns[1].tls.certificate, "/c2");
+    assert_string_equal(c->dns[1].tls.private_key, "/k2");
+    assert_string_equal(c->dns[1].tls.ca, "/a2");
+    assert_int_equal(c->dns[1].tls.verify_server, -1);
+    assert_int_equal(c->dns[1].tls.min_version, -1);
+    assert_int_equal(c->dns[2].tls.verify_server, 1);
+    assert_int_equal(c->dns[3].tls.min_version, NET_TLS_1_2);
+    done(&l);
+    l = load("");
+    assert_false(l.conf->flow.no_plain);
+    assert_int_equal(l.conf->flow.tls_port, 0);
+    assert_true(l.conf->tls.verify_server);
+    assert_false(l.conf->tls.verify_client);
+    assert_int_equal(l.conf->tls.min_version, NET_TLS_1_2);
+    assert_int_equal(l.conf->flow.handshakes, 256);
+    assert_int_equal(l.conf->flow.wedged_after, 3);
+    assert_int_equal(l.conf->calls.max, 200000);
+    assert_int_equal(l.conf->calls.timeout_ms, 12 * 3600 * 1000);
+    done(&l);
+}
+
 static void test_list_replaces_default(void **state)
 {
     (void)state;
@@ -176,7 +227,35 @@ static void test_single_errors(void **state)
          ":2: record-route = yes: not allowed; allowed: true, false"},
         {"[sipproxy]\nregistrar-min-expires = 100\nregistrar-max-expires = 50\n",
          "above registrar-max-expires"},
-        {"[sipproxy]\nsip-port-tls = 5061\n", ":2: sip-port-tls = 5061: unknown option"},
+        {"[sipproxy]\nsip-port-ws = 5061\n", ":2: sip-port-ws = 5061: unknown option"},
+        {"[sipproxy]\nsip-port-tls = 5061\n", ":2: sip-port-tls = 5061: needs tls-certificate"},
+        {"[sipproxy]\ntls-certificate = /a\nsip-port-tls = 70000\n",
+         ":3: sip-port-tls = 70000: not allowed; allowed: 0 to 65535, 0 = off"},
+        {"[sipproxy]\ntls-certificate = /a\nsip-port-tls = 5060\n",
+         "sip-port-tls = 5060: is sip-port already"},
+        {"[sipproxy]\ntls-private-key = /a\n", ":2: tls-private-key = /a: needs tls-certificate"},
+        {"[sipproxy]\ntls-min-version = 1.1\n",
+         ":2: tls-min-version = 1.1: not allowed; allowed: 1.2, 1.3"},
+        {"[sipproxy]\ntls-verify-server = maybe\n",
+         ":2: tls-verify-server = maybe: not allowed; allowed: true, false"},
+        {"[sipproxy]\ntls-verify-client =\n", ":2: tls-verify-client = : not allowed"},
+        {"[sipproxy]\ntls-ca =\n", ":2: tls-ca = : not allowed"},
+        {"[sipproxy]\ntls-max-handshakes = 0\n",
+         ":2: tls-max-handshakes = 0: not allowed; allowed: 1 to 1000000"},
+        {"[sipproxy]\ntcp-wedged-transactions = -1\n",
+         ":2: tcp-wedged-transactions = -1: not allowed"},
+        {"[sipproxy]\nmax-calls = many\n", ":2: max-calls = many: not allowed"},
+        {"[sipproxy]\ncall-timeout = 200h\n",
+         ":2: call-timeout = 200h: not allowed; allowed: 0 to 168 h, 0 = never"},
+        {"[dn 1]\ntls-private-key = /a\n", ":1: [dn 1]: tls-private-key = /a: needs tls-c"},
+        {"[dn 1]\ntls-verify-server = 1\n", ":2: tls-verify-server = 1: not allowed"},
+        {"[dn 1]\ntls-min-version = 1\n", ":2: tls-min-version = 1: not allowed"},
+        {"[dn 1]\ncontact = sips:a@10.0.0.1\n",
+         ":1: [dn 1]: contact = sips:a@10.0.0.1: needs sip-port-tls"},
+        {"[dn 1]\ncontact = sip:a@10.0.0.1;transport=tls\n", "needs sip-port-tls"},
+        {"[dn 1]\ncontact = sips:a@10.0.0.1;transport=udp\n", ":2: contact = sips:a@10.0.0.1"},
+        {"[dn 1]\ncontact = sip:a@10.0.0.1;transport=ws\n", ":2: contact = sip:a@10.0.0.1"},
+        {"[dn 1]\ncontact = tel:1\n", ":2: contact = tel:1: not allowed"},
         {"[dn 1]\npassword = a\npassword-ha1 = 0123456789abcdef0123456789abcdef\n",
          ":1: [dn 1]: password and"},
         {"[dn 1]\npassword-ha1 = SHA-256:0123456789abcdef0123456789abcdef\n",
@@ -270,13 +349,17 @@ static void test_keep_running(void **state)
 {
     (void)state;
     struct loaded a = load("[sipproxy]\nsip-port = 5070\nsip-address = 127.0.0.1, ::1\n"
-                           "location = sqlite:/a/b\nworkers = 2\nsip-ip-tos = 8\n"),
+                           "location = sqlite:/a/b\nworkers = 2\nsip-ip-tos = 8\n"
+                           "sip-port-tls = 5061\ntls-certificate = /c\n"),
                   b = load("[sipproxy]\ntimer-c = 9\n"), c = load("[sipproxy]\ntimer-c = 9\n");
     assert_int_equal(conf_keep_running(a.conf, b.conf), 0);
     assert_int_equal(b.conf->route.sip_port, 5070);
     assert_int_equal(b.conf->flow.nlisten, 2);
     assert_int_equal(b.conf->flow.listen[1].port, 5070);
     assert_int_equal(b.conf->flow.sockopt.tos, 8);
+    assert_int_equal(b.conf->flow.tls_port, 5061);
+    assert_int_equal(b.conf->route.tls_port, 5061);
+    assert_false(b.conf->flow.no_plain);
     assert_int_equal(b.conf->workers, 2);
     assert_string_equal(b.conf->location, "sqlite:/a/b");
     assert_string_equal(b.conf->location_file, "/a/b");
@@ -285,7 +368,7 @@ static void test_keep_running(void **state)
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
-    assert_int_equal(conf_needs_restart(b.conf, c.conf, out), 5);
+    assert_int_equal(conf_needs_restart(b.conf, c.conf, out), 6);
     fclose(out);
     assert_non_null(strstr(text, "location = memory needs a restart; sqlite:/a/b stays"));
     assert_non_null(strstr(text, "sip-address = all interfaces"));
@@ -374,6 +457,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_embedded_default),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_values_of_tls),
         cmocka_unit_test(test_list_replaces_default),
         cmocka_unit_test(test_all_errors_at_once),
         cmocka_unit_test(test_single_errors),

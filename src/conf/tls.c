@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The files that the options of TLS name: read, judged, and made into contexts. */
+#include <stdlib.h>
+
+#include "conf/conf_int.h"
+
+#define WHY_MAX 512 /* bytes of what is wrong with a file */
+
+/* One profile on its way. */
+struct opening {
+    struct conf *conf;
+    struct net_tls_keys *keys;
+    FILE *err;
+    unsigned dn; /* index, CONF_NO_DN: the daemon's own */
+    unsigned errors;
+};
+
+static const struct option *find(const char *section, const char *name, unsigned *index)
+{
+    for (*index = 0; *index < conf_noptions; (*index)++) {
+        const struct option *o = &conf_options[*index];
+        if (strcmp(o->section, section) == 0 && strcmp(o->name, name) == 0)
+            return o;
+    }
+    abort(); /* our own table is wrong */
+}
+
+static unsigned line_of(const struct conf *c, unsigned option, unsigned dn)
+{
+    for (unsigned i = 0; i < c->nplaces; i++)
+        if (c->places[i].option == option && c->places[i].dn == dn)
+            return c->places[i].line;
+    return 0;
+}
+
+static void say(struct opening *o, const char *name, const char *value, const char *why)
+{
+    unsigned index;
+    const struct option *option = find(o->dn == CONF_NO_DN ? "sipproxy" : "dn", name, &index);
+    unsigned line = line_of(o->conf, index, o->dn);
+    o->errors++;
+    if (o->err == NULL)
+        return;
+    fprintf(o->err, "%s:", o->conf->file != NULL ? o->conf->file : "embedded default");
+    if (line != 0)
+        fprintf(o->err, "%u:", line);
+    fprintf(o->err, " %s = %s: %s; allowed: %s\n", name, value, why, option->valid);
+}
+
+/* `why` names the file; of two files the one that was given last is asked to fit the other. */
+static void say_why(struct opening *o, const struct net_tls_conf *tls, const char *why)
+{
+    if (tls->private_key != NULL && strstr(why, tls->private_key) != NULL)
+        say(o, "tls-private-key", tls->private_key, why);
+    else if (tls->ca != NULL && strstr(why, tls->ca) != NULL)
+        say(o, "tls-ca", tls->ca, why);
+    else if (tls->certificate != NULL)
+        say(o, "tls-certificate", tls->certificate, why);
+    else
+        say(o, "tls-ca", tls->ca != NULL ? tls->ca : "", why);
+}
+
+/* What the DN does not say is the daemon's; a certificate of its own brings its own key. */
+static struct net_tls_conf rules_of(const struct conf *c, unsigned dn)
+{
+    struct net_tls_conf tls = c->tls;
+    if (dn == CONF_NO_DN)
+        return tls;
+    const struct dn_tls_conf *own = &c->dns[dn].tls;
+    if (own->certificate != NULL) {
+        tls.certificate = own->certificate;
+        tls.private_key = own->private_key;
+    }
+    if (own->ca != NULL)
+        tls.ca = own->ca;
+    if (own->verify_server >= 0)
+        tls.verify_server = own->verify_server != 0;
+    if (own->verify_client >= 0)
+        tls.verify_client = own->verify_client != 0;
+    if (own->min_version >= 0)
+        tls.min_version = (enum net_tls_version)own->min_version;
+    return tls;
+}
+
+static int open_profile(struct opening *o)
+{
+    struct conf *c = o->conf;
+    struct net_tls_conf tls = rules_of(c, o->dn);
+    struct flow_tls_profile *p = &c->profiles[c->nprofiles];
+    char why[WHY_MAX] = "";
+    *p = (struct flow_tls_profile){.name = SLICE_NONE};
+    if (o->dn != CONF_NO_DN)
+        p->name = slice_str(c->dns[o->dn].name);
+    int err = net_tls_new(&tls, o->keys, why, sizeof(why), &p->tls);
+    if (err == 0)
+        c->nprofiles++;
+    else if (err != ERR_NOMEM)
+        say_why(o, &tls, why);
+    return err == ERR_NOMEM ? err : 0;
+}
+
+static bool has_files(const struct conf *c)
+{
+    return c->tls.certificate != NULL || c->tls.ca != NULL;
+}
+
+int conf_open_tls(struct conf *c, struct net_tls_keys *keys, FILE *err)
+{
+    struct opening o = {.conf = c, .keys = keys, .err = err, .dn = CONF_NO_DN};
+    unsigned n = 1;
+    for (unsigned i = 0; i < c->ndns; i++)
+        n += c->dns[i].has_tls;
+    if (c->flow.tls_port == 0 && !has_files(c) && n == 1)
+        return 0;
+    c->profiles = arena_zalloc(&c->arena, n * sizeof(*c->profiles));
+    if (c->profiles == NULL)
+        return ERR_NOMEM;
+    /* Here only after a reload; finish.c has said it at the start. */
+    if (c->flow.tls_port != 0 && c->tls.certificate == NULL) {
+        say(&o, "tls-certificate", "",
+            "not given, but the port of sip-port-tls stays open until the restart");
+        return ERR_PARSE;
+    }
+    int status = open_profile(&o);
+    if (status == 0 && o.errors != 0)
+        return ERR_PARSE; /* what DNs take over from it would be said once for each */
+    for (unsigned i = 0; i < c->ndns && status == 0; i++) {
+        o.dn = i;
+        if (c->dns[i].has_tls)
+            status = open_profile(&o);
+    }
+    return status != 0 ? status : o.errors != 0 ? ERR_PARSE : 0;
+}
+
+void conf_close_tls(struct conf *c)
+{
+    for (unsigned i = 0; i < c->nprofiles; i++)
+        net_tls_release(&c->profiles[i].tls);
+    c->nprofiles = 0;
+}
