@@ -34,13 +34,19 @@ module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{control}
 """
+# TLS is part of its SIP library; no module is needed.
+CONFIG_TLS = """
+sip_certificate {certificate}
+sip_cafile {authority}
+sip_verify_server yes
+"""
 
 
 class Baresip:
     """One phone with one account; registers when it starts."""
 
     def __init__(self, world, namespace, address, user, proxy, transport="tcp", port=5060,
-                 answer="auto"):
+                 answer="auto", identity=None, authority=None):
         self.user, self.address, self.ns, self.proxy = user, address, namespace, proxy
         folder = world.path(f"baresip-{user}")
         os.makedirs(folder, exist_ok=True)
@@ -48,9 +54,16 @@ class Baresip:
         with open(os.path.join(folder, "config"), "w") as out:
             out.write(CONFIG.format(address=address, port=port, name=f"b{user}", modules=MODULES,
                                     control=control))
+            if transport == "tls":
+                both = os.path.join(folder, "both.pem")
+                with open(both, "w") as pem:
+                    pem.write(open(identity.key).read() + open(identity.certificate).read())
+                out.write(CONFIG_TLS.format(certificate=both, authority=authority.certificate))
+        sip_port = 5061 if transport == "tls" else 5060
         with open(os.path.join(folder, "accounts"), "w") as out:
             out.write(f"<sip:{user}@{proxy};transport={transport}>;auth_pass=none;regint=300;"
-                      f"answermode={answer};outbound=\"sip:{proxy}:5060;transport={transport}\"\n")
+                      f"answermode={answer};"
+                      f"outbound=\"sip:{proxy}:{sip_port};transport={transport}\"\n")
         open(os.path.join(folder, "contacts"), "w").close()
         self.process = world.adopt(Process(["/usr/bin/baresip", "-f", folder], namespace,
                                            world.path(f"baresip-{user}.log")))

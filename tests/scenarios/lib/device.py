@@ -138,6 +138,7 @@ class Device(Endpoint):
     def __init__(self, namespace, address, user, proxy, port=5060, transport="tcp", password=None,
                  **sockets):
         self.user, self.proxy, self.transport = user, proxy, transport
+        self.proxy_tls_port = 5061
         self.password, self.auth_user = password, user
         self.domain = f"[{proxy[0]}]" if ":" in proxy[0] else proxy[0]
         self.script = [(0.0, 180), (0.05, 200)]
@@ -158,13 +159,22 @@ class Device(Endpoint):
     def aor(self, user=None):
         return f"sip:{user or self.user}@{self.domain}"
 
+    def port_of(self, transport):
+        """Where we listen."""
+        return self.tls_port if transport == "tls" else self.port
+
+    def proxy_at(self, transport):
+        """Where the proxy listens."""
+        return (self.proxy[0], self.proxy_tls_port) if transport == "tls" else self.proxy
+
     def contact(self, transport=None, params=""):
         transport = transport or self.transport
-        suffix = ";transport=tcp" if transport == "tcp" else ""
-        return f"<sip:{self.user}@{self.host}:{self.port}{suffix}>{params}"
+        suffix = f";transport={transport}" if transport != "udp" else ""
+        return f"<sip:{self.user}@{self.host}:{self.port_of(transport)}{suffix}>{params}"
 
     def via(self, transport):
-        return f"SIP/2.0/{transport.upper()} {self.host}:{self.port};branch=z9hG4bK{token()};rport"
+        return (f"SIP/2.0/{transport.upper()} {self.host}:{self.port_of(transport)};"
+                f"branch=z9hG4bK{token()};rport")
 
     # --- sending requests ----------------------------------------------------------------
 
@@ -198,7 +208,8 @@ class Device(Endpoint):
         self.after(following, self._retransmit, txn, following)
 
     def path(self, transport=None, conn=None):
-        return conn or self.path_to(transport or self.transport, self.proxy)
+        transport = transport or self.transport
+        return conn or self.path_to(transport, self.proxy_at(transport))
 
     def request(self, method, uri, conn=None, transport=None, headers=(), body=b"", to=None,
                 sender=None, call_id=None, cseq=1):
@@ -278,8 +289,9 @@ class Device(Endpoint):
         uri = Uri(uri_of(call.route[0]) if call.route else call.target)
         transport = uri.transport or "udp"
         numeric = uri.host.replace(".", "").isdigit() or ":" in uri.host
-        host, port = (uri.host, uri.port or 5060) if numeric else self.proxy
-        return conn or self.path_to(transport, (host, port))
+        default = 5061 if transport == "tls" else 5060
+        peer = (uri.host, uri.port or default) if numeric else self.proxy_at(transport)
+        return conn or self.path_to(transport, peer)
 
     def in_dialog(self, call, method, cseq, body=b"", headers=(), conn=None):
         conn = self.next_hop(call, conn)
@@ -379,9 +391,11 @@ class Device(Endpoint):
         sent_by = Uri("sip:x@" + via.split(";")[0].split()[-1])
         host = params_of(via).get("received") or sent_by.host
         numeric = host.replace(".", "").isdigit() or ":" in host
-        peer = (host, sent_by.port or 5060) if numeric else self.proxy
+        transport = txn.conn.transport
+        default = 5061 if transport == "tls" else 5060
+        peer = (host, sent_by.port or default) if numeric else self.proxy_at(transport)
         try:
-            txn.conn = self.path_to(txn.conn.transport, peer)
+            txn.conn = self.path_to(transport, peer)
         except OSError as error:
             self.notes.append((time.monotonic(), f"no way back to {peer}: {error}"))
         return txn.conn

@@ -173,6 +173,15 @@ class Firewall:
         """Refuse connections silently: SYNs of either side vanish, established ones live on."""
         self._mode("tcp flags & (syn | ack) == syn goto dropped")
 
+    def drop_nothing(self):
+        """Let pass what belongs to no forgotten connection."""
+        self._mode()
+
+    def reset_connection(self, pair):
+        """Answer with a reset what the proxy sends on this connection."""
+        (_, port), (_, peer_port) = pair
+        self._mode(f"tcp sport {peer_port} tcp dport {port} reject with tcp reset")
+
     def reject(self):
         """Answer every TCP packet with a reset."""
         self._mode("meta l4proto tcp reject with tcp reset")

@@ -64,6 +64,10 @@ class Process:
                     return when, line
         return None
 
+    def lines_since(self, since):
+        with self._cond:
+            return [line for when, line in self.lines if when >= since]
+
     def wait_line(self, pattern, timeout, since=0.0):
         deadline = time.monotonic() + timeout
         while True:

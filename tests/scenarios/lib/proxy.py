@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The proxy under test: writes its configuration, starts it in its namespace, waits until it is ready."""
 
+import collections
 import contextlib
+import functools
 import os
 import re
 import resource
 import signal
 import socket
+import subprocess
 import time
 
 from .process import Process
@@ -15,6 +18,13 @@ from .sip import Framer, Msg, token
 
 class NotReady(Exception):
     """The daemon did not come up."""
+
+
+@functools.cache
+def has_option(binary, name):
+    """Does this binary know the option?"""
+    out = subprocess.run([binary, "--options"], text=True, capture_output=True, check=False).stdout
+    return re.search(rf"\b{re.escape(name)}\b", out) is not None
 
 
 def conf_text(options, dns=None):
@@ -145,6 +155,19 @@ class Holdfast:
 
     def logged(self, pattern, since=0.0):
         return self.process.find_line(re.compile(pattern, re.I), since)
+
+    def counters(self, timeout=5.0):
+        """Counters that are not zero, as SIGUSR1 puts them into the log; others read as 0.
+
+        Needs a DN: its line in the log comes last."""
+        mark, found = time.monotonic(), collections.Counter()
+        self.process.signal(signal.SIGUSR1)
+        if not self.log_matches(r"\bdirectory\b", timeout, mark):
+            raise AssertionError("SIGUSR1 logs no directory")
+        for line in self.process.lines_since(mark):
+            if re.search(r"\bcounters\b", line):
+                found.update({k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", line)})
+        return found
 
     def check_alive(self):
         if not self.process.running():

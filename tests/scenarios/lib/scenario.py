@@ -2,6 +2,8 @@
 """What a scenario is given: its namespaces, devices and the proxy; and what it may demand."""
 
 import contextlib
+import functools
+import itertools
 import os
 import shutil
 import subprocess
@@ -10,7 +12,8 @@ import time
 from . import netns
 from .capture import Capture
 from .device import Device
-from .proxy import Holdfast
+from .proxy import Holdfast, has_option
+from .tls import Authority, Tls, device_identity, proxy_identity
 from .transport import Endpoint
 
 REGISTRY = {}
@@ -20,13 +23,26 @@ class Skip(Exception):
     """The scenario cannot run here; the text says what is missing."""
 
 
-def scenario(timeout=60):
-    """Register a function as a scenario under its own name."""
+def scenario(timeout=60, once=False, **axes):
+    """Register a function as a scenario under its own name.
+
+    An axis, as in transport=("tcp", "tls"), makes one scenario for each of its values, which the
+    function gets by that name and which ends the scenario's name: "..._over_tcp". `once`: enough
+    in one of the runs of a full test (the runner's --short leaves it out)."""
+    def register(name, func):
+        if name in REGISTRY:
+            raise ValueError(f"two scenarios named {name}")
+        func.timeout, func.once = timeout, once
+        REGISTRY[name] = func
+
     def mark(func):
-        if func.__name__ in REGISTRY:
-            raise ValueError(f"two scenarios named {func.__name__}")
-        func.timeout = timeout
-        REGISTRY[func.__name__] = func
+        if not axes:
+            register(func.__name__, func)
+        for values in itertools.product(*axes.values()) if axes else ():
+            given = dict(zip(axes, values))
+            words = [f"over_{v}" if axis == "transport" else str(v) for axis, v in given.items()]
+            made = functools.partial(func, **given)
+            register("_".join([func.__name__] + words), made)
         return func
     return mark
 
@@ -78,6 +94,27 @@ class World:
     def firewall(self):
         return self.net.firewall
 
+    @functools.cached_property
+    def authority(self):
+        """Who signs the certificates of this scenario."""
+        return Authority(self.folder)
+
+    def tls_options(self, identity=None):
+        """Options of a proxy that speaks TLS on port 5061."""
+        self.needs("sip-port-tls")
+        identity = identity or proxy_identity(self.authority)
+        return {"sip-port-tls": 5061, "tls-certificate": identity.certificate,
+                "tls-private-key": identity.key, "tls-ca": self.authority.certificate}
+
+    def needs(self, option):
+        """Skip where the binary under test does not know the option."""
+        if not has_option(self.binary, option):
+            raise Skip(f"this binary has no option {option}")
+
+    def device_tls(self, address, **more):
+        """TLS of a device with a certificate for its address."""
+        return Tls(device_identity(self.authority, address), self.authority, **more)
+
     def proxy(self, options=None, dns=None, start=True, **more):
         """A proxy in its namespace, started unless told otherwise."""
         made = self.peer(self.binary, self.net.proxy, self.folder, self.workers, options, dns,
@@ -105,6 +142,8 @@ class World:
                             (netns.PROXY6_NEAR_CALLER, 5060), more)
 
     def _device(self, namespace, address, user, proxy, more):
+        if more.get("transport") == "tls" and "tls" not in more:
+            more["tls"] = self.device_tls(address)
         device = Device(namespace, address, user, proxy, **more)
         self.devices.append(device)
         self._cleanup.callback(device.close)

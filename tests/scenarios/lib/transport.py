@@ -7,12 +7,14 @@ import heapq
 import itertools
 import selectors
 import socket
+import ssl
 import struct
 import termios
 import threading
 import time
 
 from .sip import Framer, Msg, SipError
+from .tls import reason_of
 
 
 class Entry:
@@ -33,13 +35,20 @@ def _pair(sock):
     return local, remote
 
 
+def _end_of(error):
+    if isinstance(error, ConnectionResetError):
+        return "reset"
+    return "end without close_notify" if isinstance(error, ssl.SSLEOFError) else str(error)
+
+
 class Connection:
-    """One TCP connection of a device."""
+    """One TCP or TLS connection of a device."""
 
     numbers = itertools.count(1)
 
     def __init__(self, device, sock, opened_by):
         self.device, self.sock, self.opened_by = device, sock, opened_by
+        self.transport = "tls" if isinstance(sock, ssl.SSLSocket) else "tcp"
         self.id = next(Connection.numbers)
         self.pair = _pair(sock)
         self.local, self.peer = self.pair
@@ -49,18 +58,49 @@ class Connection:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(5)
 
-    transport = "tcp"
+    @property
+    def resumed(self):
+        """TLS: was a session resumed?"""
+        return self.sock.session_reused
 
     def __str__(self):
-        return f"tcp#{self.id}({self.opened_by} {self.local[1]}-{self.peer[0]}:{self.peer[1]})"
+        return f"{self.transport}#{self.id}({self.opened_by} {self.local[1]}-{self.peer[0]}:{self.peer[1]})"
 
     __repr__ = __str__
 
     def send(self, data):
         self.sock.sendall(data)
 
+    def read(self):
+        """What has come; b"" at the end, None where it was no whole record of TLS."""
+        if self.transport == "tcp":
+            return self.sock.recv(65536)
+        data = b""
+        self.sock.settimeout(0)
+        try:
+            while not data or self.sock.pending():
+                piece = self.sock.recv(65536)
+                if not piece:
+                    break
+                data += piece
+        except ssl.SSLWantReadError:
+            data = data or None
+        finally:
+            self.sock.settimeout(5)
+        if self.opened_by == "us":
+            self.device.tls.keep_session(self.sock)
+        return data
+
+    def say_goodbye(self):
+        """TLS: close_notify; the connection below stays."""
+        with self.device.cond, contextlib.suppress(OSError, ValueError):
+            self.sock.settimeout(0)
+            self.sock.unwrap()
+
     def close(self):
-        """FIN in the usual way."""
+        """FIN in the usual way; before it, over TLS, close_notify."""
+        if self.transport == "tls" and not self.closed:
+            self.say_goodbye()
         self.device.drop(self, "closed by us")
 
     def reset(self):
@@ -117,13 +157,16 @@ class Endpoint:
 
     Subclasses get `on_message(conn, msg)` with `self.cond` held."""
 
-    def __init__(self, namespace, address, port=5060, name="", udp=True, tcp=True):
+    def __init__(self, namespace, address, port=5060, name="", udp=True, tcp=True, tls=None,
+                 tls_port=5061):
         self.ns, self.address, self.port = namespace, address, port
+        self.tls, self.tls_port = tls, tls_port
         self.name = name
         self.family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.cond = threading.Condition(threading.RLock())
         self.trace, self.connections, self.notes = [], [], []
-        self.listener = self.udp = None
+        self.listener = self.tls_listener = self.udp = None
+        self.refused = []       # (time, reason): TLS handshakes that failed, in either role
         self._timers, self._order = [], itertools.count()
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
@@ -141,6 +184,8 @@ class Endpoint:
             self.watch(self.udp, self._on_datagram, None)
         if tcp:
             self.listen()
+        elif tls:
+            self.listen_tls()
         self._thread.start()
 
     @property
@@ -157,29 +202,54 @@ class Endpoint:
     # --- sockets -------------------------------------------------------------------------
 
     def listen(self, backlog=64):
-        """Accept connections on our port."""
+        """Accept connections on our port, and on the one for TLS where we speak it."""
         if self.listener is None:
-            sock = self.socket(socket.SOCK_STREAM)
-            sock.bind((self.address, self.port))
-            sock.listen(backlog)
-            self.port = sock.getsockname()[1]
-            self.listener = sock
-            self.watch(sock, self._on_accept, None)
+            self.listener = self._listening(self.port, backlog, self._on_accept)
+            self.port = self.listener.getsockname()[1]
+        if self.tls:
+            self.listen_tls(backlog)
+
+    def listen_tls(self, backlog=64):
+        if self.tls_listener is None:
+            self.tls_listener = self._listening(self.tls_port, backlog, self._on_accept_tls)
+            self.tls_port = self.tls_listener.getsockname()[1]
+
+    def _listening(self, port, backlog, func):
+        sock = self.socket(socket.SOCK_STREAM)
+        sock.bind((self.address, port))
+        sock.listen(backlog)
+        self.watch(sock, func, sock)
+        return sock
 
     def stop_listening(self):
-        """From now on the kernel refuses connections to our port."""
-        if self.listener is not None:
-            self.unwatch(self.listener)
-            self.listener.close()
-            self.listener = None
+        """From now on the kernel refuses connections to our ports."""
+        for sock in (self.listener, self.tls_listener):
+            if sock is not None:
+                self.unwatch(sock)
+                sock.close()
+        self.listener = self.tls_listener = None
 
-    def connect(self, peer, source_port=0):
-        """Open a TCP connection to (address, port)."""
+    def connect(self, peer, source_port=0, transport="tcp"):
+        """Open a connection to (address, port)."""
         sock = self.socket(socket.SOCK_STREAM)
         sock.settimeout(5)
         sock.bind((self.address, source_port))
         sock.connect(peer)
+        if transport == "tls":
+            try:
+                sock = self.tls.connect(sock, peer[0])
+            except OSError as error:
+                self._refuse(sock, error)
+                raise
         return self._add(sock, "us")
+
+    def _refuse(self, sock, error):
+        with self.cond:
+            reason = reason_of(error)
+            self.refused.append((time.monotonic(), reason))
+            self.notes.append((time.monotonic(), f"TLS handshake: {reason}"))
+            sock.close()
+            self.cond.notify_all()
 
     def _add(self, sock, opened_by):
         conn = Connection(self, sock, opened_by)
@@ -200,9 +270,10 @@ class Endpoint:
             return DatagramPath(self, self.udp, peer)
         with self.cond:
             for conn in reversed(self.connections):
-                if conn.peer == tuple(peer) and not conn.closed and not conn.given_up:
+                if (conn.peer == tuple(peer) and conn.transport == transport
+                        and not conn.closed and not conn.given_up):
                     return conn
-        return self.connect(peer)
+        return self.connect(peer, transport=transport)
 
     def drop(self, conn, reason):
         with self.cond:
@@ -273,16 +344,34 @@ class Endpoint:
                 func(*args)
                 self.cond.notify_all()
 
-    def _on_accept(self, _):
+    def _on_accept(self, listener):
         with contextlib.suppress(OSError):
-            sock, _peer = self.listener.accept()
+            sock, _peer = listener.accept()
+            self._add(sock, "peer")
+
+    def _on_accept_tls(self, listener):
+        with contextlib.suppress(OSError):
+            sock, _peer = listener.accept()
+            sock.settimeout(5)
+            # A handshake waits for its peer: not in the thread that reads everything else.
+            threading.Thread(target=self._handshake, args=(sock,), daemon=True).start()
+
+    def _handshake(self, sock):
+        try:
+            sock = self.tls.accept(sock)
+        except (OSError, ValueError) as error:
+            self._refuse(sock, error)
+            return
+        with contextlib.suppress(OSError):
             self._add(sock, "peer")
 
     def on_stream(self, conn):
         try:
-            data = conn.sock.recv(65536)
+            data = conn.read()
         except (ConnectionError, TimeoutError, OSError) as error:
-            self.drop(conn, "reset" if isinstance(error, ConnectionResetError) else str(error))
+            self.drop(conn, _end_of(error))
+            return
+        if data is None:
             return
         if not data:
             self.drop(conn, "end of file")
@@ -374,7 +463,7 @@ class Endpoint:
         self._poke()
         self._thread.join(2)
         with self.cond:
-            socks = [self.listener, self.udp, self._wake, self._woken]
+            socks = [self.listener, self.tls_listener, self.udp, self._wake, self._woken]
             for sock in socks + [c.sock for c in self.connections]:
                 if sock is not None:
                     with contextlib.suppress(OSError):
