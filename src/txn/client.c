@@ -111,6 +111,50 @@ static void send_cancel(struct txn *t)
     client_run(c, FSM_START, NULL, NULL, 0);
 }
 
+/* --- the last resort -------------------------------------------------------------------------- */
+
+/* Where has the INVITE gone meanwhile? Its CANCEL goes there too. */
+static bool follows_invite(const struct txn *cancel, struct flow_dest *dest)
+{
+    const struct txn *invite = txn_find_client(txns_of(cancel), cancel->u.client.peer);
+
+    if (invite == NULL || invite->err != 0 || !client_is_active(invite) ||
+        invite->sent.dest.flow == dest->flow)
+        return false;
+    *dest = invite->sent.dest;
+    return true;
+}
+
+bool client_finds_way(struct txn *t)
+{
+    struct txns *x = txns_of(t);
+    const struct txn_tu *tu = t->scope->tu;
+    struct flow_dest dest = t->sent.dest;
+    uint64_t id = t->id;
+    bool has_way = false;
+
+    if (!client_is_active(t) || !txn_is_stream(t))
+        return false;
+    if (t->is_cancel)
+        has_way = follows_invite(t, &dest);
+    else if (tu != NULL && tu->on_stranded != NULL)
+        has_way = tu->on_stranded(t->u.client.ctx, id, t->err, &dest);
+    /* The user may have ended it. */
+    t = pool_find(&x->pool, id);
+    if (!has_way || t == NULL || dest.transport != t->sent.dest.transport)
+        return t == NULL;
+    dest.since = t->sent.dest.since;
+    t->sent.dest = dest;
+    if (client_resend(t) < 0)
+        return false;
+    t->err = 0;
+    /* The transaction's own time goes on as it was. */
+    if (t->deadline != 0)
+        timer_set(x->wheel, &t->timeout, t->deadline);
+    t->deadline = 0;
+    return true;
+}
+
 /* --- the machine ------------------------------------------------------------------------------ */
 
 /* D of a stream is not zero while recovery is on: a response that is sent again over a new
@@ -252,6 +296,7 @@ bool txn_on_response(struct txns *txns, const struct sip_msg *res, const struct 
         if (res->status < 200)
             return true;
         t->err = 0;
+        t->deadline = 0;
     }
     t->is_fresh = false;
     if (res->status < 200)
@@ -295,6 +340,7 @@ void txn_client_send(struct txns *txns, uint64_t client, enum sip_method method,
     t->machine = method == SIP_INVITE ? FSM_INVITE_CLIENT : FSM_CLIENT;
     t->method = (uint8_t)method;
     t->sent.dest = *dest;
+    t->sent.dest.since = t->scope->since;
     t->sent.bytes = bytes;
     t->u.client.loop = loop;
     client_run(t, FSM_START, NULL, NULL, 0);
@@ -316,6 +362,13 @@ const struct flow_dest *txn_client_dest(struct txns *txns, uint64_t client)
 {
     struct txn *t = pool_find(&txns->pool, client);
     return t != NULL && txn_is_client(t) ? &t->sent.dest : NULL;
+}
+
+void *txn_client_ctx(struct txns *txns, uint64_t client, const struct txn_tu *tu)
+{
+    const struct txn *t = txn_find_client(txns, client);
+    bool is_whole = t != NULL && t->scope->tu == tu && t->u.client.ctx != t->scope->small;
+    return is_whole ? t->u.client.ctx : NULL;
 }
 
 void txn_client_forget(struct txns *txns, uint64_t client)

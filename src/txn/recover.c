@@ -61,8 +61,19 @@ void kept_on_expire(struct timer *timer, uint64_t now)
     }
 }
 
+/* It was sent just now: the last one in both lists. */
+static void kept_renew(struct txns *x, struct txn_kept *k)
+{
+    k->due = txns_now(x) + TXN_KEEP_MS;
+    sent_link(x, &k->sent);
+    list_remove(&k->fifo);
+    list_push(&x->kept, &k->fifo);
+    if (!timer_is_set(&x->expire))
+        timer_set(x->wheel, &x->expire, k->due);
+}
+
 /* Without memory it is not kept: it was sent. */
-static void keep(struct txns *x, const struct flow_dest *dest, struct slice bytes)
+static struct txn_kept *keep(struct txns *x, const struct flow_dest *dest, struct slice bytes)
 {
     size_t size = sizeof(struct txn_kept) + bytes.len;
     struct txn_kept *k;
@@ -70,7 +81,7 @@ static void keep(struct txns *x, const struct flow_dest *dest, struct slice byte
     make_room(x, size);
     k = cell_new(&x->cells, size);
     if (k == NULL)
-        return;
+        return NULL;
     x->kept_bytes += size;
     memcpy(k + 1, bytes.ptr, bytes.len);
     k->sent = (struct txn_sent){
@@ -78,25 +89,43 @@ static void keep(struct txns *x, const struct flow_dest *dest, struct slice byte
         .bytes = slice_of((const char *)(k + 1), bytes.len),
         .is_stateless = true,
     };
-    k->due = txns_now(x) + TXN_KEEP_MS;
+    k->lost = NULL;
     list_init(&k->sent.by_flow);
-    sent_link(x, &k->sent);
-    list_push(&x->kept, &k->fifo);
-    if (!timer_is_set(&x->expire))
-        timer_set(x->wheel, &x->expire, k->due);
+    list_init(&k->fifo);
+    kept_renew(x, k);
+    return k;
 }
 
 int txn_send_stateless(struct txns *txns, const struct flow_dest *dest, struct slice bytes,
                        txn_lost_fn *lost, void *user, uint64_t id)
 {
-    (void)lost, (void)user, (void)id;
     struct flow_dest to = *dest;
-    int err = flows_send(txns->flows, &to, bytes.ptr, bytes.len, FLOW_SEND_REQUEST);
+    struct txn_kept *k = NULL;
+    int err;
 
-    if (err == 0 && txns->conf.recover &&
-        sip_transport_is_reliable((enum sip_transport)to.transport))
-        keep(txns, &to, bytes);
-    return err;
+    if (to.since == 0)
+        to.since = txns_now(txns);
+    err = flows_send(txns->flows, &to, bytes.ptr, bytes.len, FLOW_SEND_REQUEST);
+    if (err != 0 || !sip_transport_is_reliable((enum sip_transport)to.transport))
+        return err;
+    /* Without recovery only the end of an opening is waited for. */
+    if (txns->conf.recover || (lost != NULL && !flows_is_up(txns->flows, to.flow)))
+        k = keep(txns, &to, bytes);
+    if (k != NULL) {
+        k->lost = lost;
+        k->user = user;
+        k->id = id;
+    }
+    return 0;
+}
+
+static void kept_lost(struct txns *x, struct txn_kept *k, int err)
+{
+    struct txn_kept copy = *k;
+
+    kept_free(x, k);
+    if (copy.lost != NULL && !copy.sent.dest.no_reopen)
+        copy.lost(copy.user, copy.id, err);
 }
 
 static void resend_kept(struct txns *x, struct txn_kept *k)
@@ -104,11 +133,11 @@ static void resend_kept(struct txns *x, struct txn_kept *k)
     int err = flows_send(x->flows, &k->sent.dest, k->sent.bytes.ptr, k->sent.bytes.len,
                          FLOW_SEND_REQUEST | FLOW_SEND_RESEND);
     if (err < 0) {
-        kept_free(x, k);
+        kept_lost(x, k, err);
         return;
     }
     counter_inc(x->counters, CTR_REQUEST_RESENT);
-    sent_link(x, &k->sent);
+    kept_renew(x, k);
 }
 
 /* --- dead ------------------------------------------------------------------------------------- */
@@ -121,7 +150,7 @@ static uint64_t sent_at(const struct txns *x, const struct txn_sent *s)
 
     if (s->is_stateless)
         due = ((const struct txn_kept *)(const void *)s)->due;
-    else if (t->state == FSM_ACCEPTED)
+    else if (t->machine == FSM_INVITE_SERVER && t->state != FSM_COMPLETED)
         due = t->retransmit.due;
     else if (t->machine == FSM_SERVER)
         due = t->timeout.due;
@@ -148,6 +177,15 @@ static bool is_idle_cancel(const struct txn *t)
     return invite != NULL && !client_is_active(invite);
 }
 
+/* Last of all: the user may end it. */
+static void tell_resent(struct txn *t, int err)
+{
+    const struct txn_tu *tu = t->scope->tu;
+
+    if (!t->is_cancel && tu != NULL && tu->on_resent != NULL)
+        tu->on_resent(t->u.client.ctx, t->id, err);
+}
+
 static void dead_client(struct txn *t, int err)
 {
     const struct txns *x = txns_of(t);
@@ -166,18 +204,14 @@ static void dead_client(struct txn *t, int err)
     int again = client_resend(t);
     if (again < 0)
         txn_fail_later(t, again == ERR_NO_ROUTE || again == ERR_STALE ? err : again);
+    else
+        tell_resent(t, err);
 }
 
-/* RFC 3261 18.2.2: the address in the topmost Via is the last resort. */
 static void fall_back(struct txn *t, int err)
 {
-    if (!t->fell_back) {
-        t->fell_back = true;
-        t->sent.dest.flow = 0;
-        if (server_resend(t) == 0)
-            return;
-    }
-    (void)server_run(t, FSM_TRANSPORT_ERROR, err);
+    if (server_fall_back(t, err) < 0)
+        (void)server_run(t, FSM_TRANSPORT_ERROR, err);
 }
 
 static void on_dead(struct txns *x, struct txn_sent *s, int err)
@@ -211,6 +245,8 @@ static void on_moved(struct txns *x, struct txn_sent *s, int err)
         int again = client_resend(t);
         if (again < 0)
             txn_fail_later(t, again);
+        else
+            tell_resent(t, err);
     }
 }
 
@@ -218,10 +254,9 @@ static void on_failed(struct txns *x, struct txn_sent *s, int err)
 {
     struct txn *t = txn_of_sent(s);
 
-    (void)x;
     if (s->is_stateless)
-        return; /* expires by itself */
-    if (txn_is_client(t))
+        kept_lost(x, kept_of(s), err);
+    else if (txn_is_client(t))
         txn_fail_later(t, err);
     else
         fall_back(t, err);

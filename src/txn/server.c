@@ -25,6 +25,25 @@ static int send_response(struct txn *t, unsigned flags)
     return flows_send(txns_of(t)->flows, &t->sent.dest, bytes.ptr, bytes.len, flags);
 }
 
+/* Is its response kept for a time only, by the timer that streams need for nothing else? */
+static bool is_kept_a_while(const struct txn *t)
+{
+    return t->machine == FSM_INVITE_SERVER &&
+           (t->state == FSM_ACCEPTED || t->state == FSM_PROCEEDING);
+}
+
+/* So long from now, or from the latest copy. */
+static void keep_a_while(struct txn *t)
+{
+    struct txns *x = txns_of(t);
+    uint64_t due = txns_now(x) + TXN_KEEP_MS;
+
+    if (is_kept_a_while(t))
+        timer_set(x->wheel, &t->retransmit, due);
+    else if (t->machine == FSM_SERVER && t->state == FSM_COMPLETED)
+        timer_set(x->wheel, &t->timeout, due);
+}
+
 int server_resend(struct txn *t)
 {
     int err = send_response(t, FLOW_SEND_RESEND);
@@ -32,32 +51,51 @@ int server_resend(struct txn *t)
     if (err == 0) {
         counter_inc(txns_of(t)->counters, CTR_RESPONSE_RESENT);
         sent_link(txns_of(t), &t->sent);
+        keep_a_while(t);
     }
     return err;
 }
 
-/* A final response on a stream may be lost with it: non-INVITE as long as the transaction lives,
- * non-2xx to an INVITE until its ACK, 2xx for a moment (its sender repeats it end to end). */
+int server_fall_back(struct txn *t, int err)
+{
+    if (t->fell_back || !txn_is_stream(t))
+        return err;
+    t->fell_back = true;
+    t->sent.dest.flow = 0;
+    return server_resend(t);
+}
+
+/* A response on a stream may be lost with it: final ones of what is no INVITE as long as the
+ * transaction lives, non-2xx to an INVITE until its ACK; for a moment a 2xx (its sender repeats it
+ * end to end) and a provisional one: when neither it nor anything else can be brought to the
+ * caller, nobody need be called. Without recovery only what waits for an opening is looked after.
+ */
 static void guard_response(struct txn *t)
 {
     struct txns *x = txns_of(t);
 
-    if (!txn_is_stream(t) || t->state == FSM_PROCEEDING)
+    if (!txn_is_stream(t))
         return;
-    if (t->state == FSM_ACCEPTED && !x->conf.recover)
+    if (t->machine == FSM_INVITE_SERVER)
+        timer_stop(x->wheel, &t->retransmit);
+    if (t->state == FSM_PROCEEDING && !t->is_rung)
+        return;
+    if (is_kept_a_while(t) && !x->conf.recover && flows_is_up(x->flows, t->sent.dest.flow))
         return;
     sent_link(x, &t->sent);
-    if (t->state == FSM_ACCEPTED)
-        timer_set(x->wheel, &t->retransmit, txns_now(x) + TXN_KEEP_MS);
+    if (is_kept_a_while(t))
+        keep_a_while(t);
 }
 
 static void tell(struct txn *t, uint16_t actions, int err)
 {
     const struct txn_tu *tu = t->scope->tu;
 
-    if ((actions & (FSM_TELL_TIMEOUT | FSM_TELL_ERROR)) == 0)
+    if ((actions & (FSM_TELL_TIMEOUT | FSM_TELL_ERROR)) == 0 || tu == NULL)
         return;
-    if (tu != NULL && tu->on_unacked != NULL)
+    if (t->state == FSM_PROCEEDING && tu->on_lost != NULL)
+        tu->on_lost(t->scope->ctx, t->id, err);
+    else if (t->state != FSM_PROCEEDING && tu->on_unacked != NULL)
         tu->on_unacked(t->scope->ctx, t->id, err);
 }
 
@@ -202,11 +240,14 @@ int txn_respond(struct txns *txns, uint64_t server, unsigned status, struct slic
         return 0;
     txn_drop_bytes(t);
     t->sent.bytes = bytes;
+    t->is_rung = t->machine == FSM_INVITE_SERVER && status > 100 && status < 200;
     if (t->is_2543 && t->machine == FSM_INVITE_SERVER && status >= 300)
         note_tag(t, bytes);
     err = server_run(t, ev, 0);
-    /* The user knows it from the result; a provisional response that is lost ends nothing. */
     t = txn_find_server(txns, server);
+    if (err < 0 && err != ERR_NOMEM && t != NULL)
+        err = server_fall_back(t, err);
+    /* The user knows it from the result; a provisional response that is lost ends nothing. */
     if (err < 0 && t != NULL && status >= 200 && t->machine == FSM_SERVER)
         txn_end(t);
     return err;

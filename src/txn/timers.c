@@ -20,10 +20,11 @@ static void on_retransmit(struct timer *timer, uint64_t now)
     struct txn *t = container_of(timer, struct txn, retransmit);
 
     (void)now;
-    if (t->state == FSM_ACCEPTED) {
+    if (t->state == FSM_ACCEPTED || (t->state == FSM_PROCEEDING && !txn_is_client(t))) {
         /* The peer has the response by now, or never will: it need not be kept for recovery. */
         sent_unlink(&t->sent);
-        txn_drop_bytes(t);
+        if (t->state == FSM_ACCEPTED)
+            txn_drop_bytes(t);
         return;
     }
     counter_inc(txns_of(t)->counters, CTR_RETRANS_OUT);
@@ -35,6 +36,8 @@ static void on_timeout(struct timer *timer, uint64_t now)
     struct txn *t = container_of(timer, struct txn, timeout);
 
     (void)now;
+    if (t->err != 0 && txn_is_client(t) && client_finds_way(t))
+        return;
     if (t->err != 0)
         run(t, FSM_TRANSPORT_ERROR, t->err);
     else if (t->state == FSM_ACCEPTED || t->state == FSM_CONFIRMED ||
@@ -118,6 +121,8 @@ void txn_fail_later(struct txn *t, int err)
 {
     struct txns *x = txns_of(t);
 
+    if (t->err == 0)
+        t->deadline = timer_is_set(&t->timeout) ? t->timeout.due : 0;
     t->err = err;
     sent_unlink(&t->sent);
     timer_stop(x->wheel, &t->retransmit);

@@ -49,11 +49,17 @@ struct txn_tu {
     /* Its connection died or was replaced and the request goes out again on another one: the peer
      * is suspect until it answers. `err` says how it was noticed. May be NULL. */
     void (*on_resent)(void *ctx, uint64_t client, int err);
-    /* A provisional response could not be brought to the sender of the request by any way: whoever
-     * called is gone. May be NULL. */
+    /* No connection to where it was sent is left and none can be opened: is there another way to
+     * the same device? True: `dest`, of the same transport, is one, and the same bytes go there,
+     * which makes the second copy a retransmission; false: on_failed follows. Asked once for each
+     * way that failed; the user says no at last. May be NULL: no. */
+    bool (*on_stranded)(void *ctx, uint64_t client, int err, struct flow_dest *dest);
+    /* A provisional response to an INVITE, above 100, could not be brought to its sender by any
+     * way: whoever called is gone. Not told of one that was given to txn_respond just now and
+     * failed there. May be NULL. */
     void (*on_lost)(void *ctx, uint64_t server, int err);
-    /* Nobody acknowledged our final response to an INVITE (Timer H), or it could not be sent. May
-     * be NULL. */
+    /* Nobody acknowledged our final response to an INVITE (Timer H: ERR_TIMEOUT), or a final
+     * response was sent and could not be brought to the sender by any way (why). May be NULL. */
     void (*on_unacked)(void *ctx, uint64_t server, int err);
     /* The scope is about to give its arena back: nothing will be told about it any more. That is
      * when its last transaction has terminated, or sooner: when those that are left only absorb
@@ -139,7 +145,8 @@ void txn_server_forget(struct txns *txns, uint64_t server);
 /* Sends `bytes` (a whole response, allocated in the scope's arena, kept for retransmission).
  * Responses after a final one are ignored, except a further 2xx to an INVITE (RFC 6026 8.5,
  * retransmitted or of another branch), which is sent. 0, ERR_STALE, or the error of flows_send
- * (which is also recovered from as far as RFC 3261 18.2.2 goes). */
+ * after RFC 3261 18.2.2 has been tried too: of a stream, any but ERR_NOMEM says that the sender of
+ * the request cannot be reached. */
 int txn_respond(struct txns *txns, uint64_t server, unsigned status,
                 struct slice bytes) WARN_UNUSED;
 /* Writes and sends a response of our own (To tag minted once for each transaction). `extra`: whole
@@ -172,14 +179,18 @@ void txn_client_send(struct txns *txns, uint64_t client, enum sip_method method,
 void txn_client_cancel(struct txns *txns, uint64_t client, struct slice extra);
 /* The last response's flow and the destination used, for logs. */
 const struct flow_dest *txn_client_dest(struct txns *txns, uint64_t client);
+/* The context of a client transaction made for `tu`; NULL when it is stale, another user's, or the
+ * scope has given its arena back. */
+void *txn_client_ctx(struct txns *txns, uint64_t client, const struct txn_tu *tu);
 /* Ends it without telling the TU (a branch nobody waits for, e.g. after Timer C without
  * provisional). */
 void txn_client_forget(struct txns *txns, uint64_t client);
 
 /* A message without a transaction (ACK of a 2xx): kept for a moment and sent again when its
  * connection is replaced. `lost`: what is told with `id` when that cannot be done after all; NULL:
- * nobody. Told from the loop, not from inside the call; `user` must outlive it. 0 or the error of
- * flows_send. */
+ * nobody. Told from the loop, not from inside the call; `user` must outlive it. Not told of a peer
+ * whose connections are not to be reopened (flow_dest.no_reopen): it repeats its 2xx over a new
+ * one. 0 or the error of flows_send. */
 typedef void txn_lost_fn(void *user, uint64_t id, int err);
 int txn_send_stateless(struct txns *txns, const struct flow_dest *dest, struct slice bytes,
                        txn_lost_fn *lost, void *user, uint64_t id) WARN_UNUSED;

@@ -15,10 +15,11 @@
 #include "txn/fsm.h"
 #include "txn/txn.h"
 
-/* A response or a stateless ACK is kept so long for a connection that may turn out to have lost it;
- * the same time takes the place of the timers J and D of zero while recovery is on, so that a
- * request or response resent over a replaced connection finds its transaction. */
-#define TXN_KEEP_MS 5000u
+/* A response or a stateless ACK is kept so long for a connection that may turn out to have lost it
+ * (the default of tcp-unacked-timeout and what the kernel's timer may add); the same time takes the
+ * place of the timers J and D of zero while recovery is on, so that a request or response resent
+ * over a replaced connection finds its transaction. */
+#define TXN_KEEP_MS 5800u
 /* Bytes of stateless ACKs that are kept; above it the oldest go first. */
 #define TXN_KEPT_MAX (32u << 20)
 /* Bytes sent longer ago than this before the peer reset the connection were delivered. */
@@ -42,6 +43,9 @@ struct txn_kept {
     struct txn_sent sent;
     struct list fifo; /* txns.kept, by `due` */
     uint64_t due;
+    txn_lost_fn *lost;
+    void *user;
+    uint64_t id;
 };
 
 struct txn {
@@ -51,6 +55,7 @@ struct txn {
     struct list in_scope;
     struct timer retransmit; /* A, E, G; once a stream's response is final: the end of keeping it */
     struct timer timeout;    /* B, F, H, or the timer of the last state, which never run together */
+    uint64_t deadline;       /* while `err` is set: when `timeout` was to fire, 0: it was not set */
     uint32_t interval;       /* of `retransmit`, ms */
     int err;                 /* not 0: fails with it when `timeout` fires, which is set to now */
     uint8_t machine;         /* enum fsm_machine */
@@ -61,6 +66,7 @@ struct txn {
     bool is_cancel;    /* our CANCEL: the user does not know of it */
     bool is_cancelled; /* INVITE client: the user wants it cancelled */
     bool fell_back;    /* server: RFC 3261 18.2.2, the sent-by address has been tried */
+    bool is_rung;      /* INVITE server: a provisional response above 100 was sent */
     bool is_2543;      /* server: no branch by RFC 3261 */
     union {
         struct {
@@ -89,6 +95,7 @@ struct txn_scope {
     void *ctx;
     struct arena arena;
     uint32_t holds;
+    uint64_t since; /* when its request was received: flow_dest.since */
     _Alignas(16) unsigned char small[TXN_LINGER_SIZE];
 };
 
@@ -161,7 +168,7 @@ void txn_drop_bytes(struct txn *t);
 /* --- timers.c --- */
 void txn_timers_init(struct txn *t);
 void txn_timer_actions(struct txn *t, uint16_t actions);
-/* Lets it fail from the loop. */
+/* Lets it fail from the loop, unless its user knows another way then. */
 void txn_fail_later(struct txn *t, int err);
 
 /* --- match.c --- */
@@ -177,6 +184,8 @@ void client_run(struct txn *t, enum fsm_event ev, const struct sip_msg *res,
                 const struct flow_origin *origin, int err);
 /* The same bytes again, over what has replaced its connection. The errors of flows_send. */
 int client_resend(struct txn *t) WARN_UNUSED;
+/* It is about to fail with t->err: true when it goes on by another way instead. */
+bool client_finds_way(struct txn *t);
 /* Has been sent and has no final response. */
 bool client_is_active(const struct txn *t);
 
@@ -184,6 +193,9 @@ bool client_is_active(const struct txn *t);
 /* The error of sending, if that was to be done. */
 int server_run(struct txn *t, enum fsm_event ev, int err);
 int server_resend(struct txn *t) WARN_UNUSED;
+/* RFC 3261 18.2.2: the same to the address in the topmost Via, as the last resort. The error of
+ * sending, or `err` when that has been tried. */
+int server_fall_back(struct txn *t, int err) WARN_UNUSED;
 
 /* --- recover.c --- */
 /* After a send on a stream: to be found by its flow, behind everything sent before. */

@@ -42,6 +42,30 @@ static void on_unacked(void *ctx, uint64_t server, int err)
     note(((struct user *)ctx)->stage, NOTE_UNACKED, err, server);
 }
 
+static void on_resent(void *ctx, uint64_t client, int err)
+{
+    struct stage *s = ((struct user *)ctx)->stage;
+    if (s->is_asked)
+        note(s, NOTE_RESENT, err, client);
+}
+
+static bool on_stranded(void *ctx, uint64_t client, int err, struct flow_dest *dest)
+{
+    struct stage *s = ((struct user *)ctx)->stage;
+    if (s->is_asked)
+        note(s, NOTE_STRANDED, err, client);
+    if (s->other.flow == 0 && s->other.remote.port == 0)
+        return false;
+    *dest = s->other;
+    s->other = (struct flow_dest){0};
+    return true;
+}
+
+static void on_lost(void *ctx, uint64_t server, int err)
+{
+    note(((struct user *)ctx)->stage, NOTE_LOST, err, server);
+}
+
 static void on_end(void *ctx)
 {
     note(((struct user *)ctx)->stage, NOTE_END, 0, 0);
@@ -136,6 +160,9 @@ void stage_init(struct stage *s, bool recover)
     s->tu = (struct txn_tu){
         .on_response = on_response,
         .on_failed = on_failed,
+        .on_resent = on_resent,
+        .on_stranded = on_stranded,
+        .on_lost = on_lost,
         .on_unacked = on_unacked,
         .on_end = on_end,
         .on_linger = on_linger,

@@ -24,6 +24,9 @@ enum note_kind {
     NOTE_STRAY,    /* response without a transaction */
     NOTE_FAILED,   /* value: err */
     NOTE_UNACKED,  /* value: err */
+    NOTE_RESENT,   /* value: err */
+    NOTE_STRANDED, /* value: err; the answer is s->other, once, when it has a transport */
+    NOTE_LOST,     /* a provisional response; value: err */
     NOTE_LINGER,
     NOTE_END,
 };
@@ -54,6 +57,8 @@ struct stage {
     uint64_t server;         /* the latest server transaction */
     uint64_t cancelled;      /* what the latest CANCEL named */
     int new_err;             /* of the latest txn_server_new */
+    bool is_asked;           /* notes RESENT and STRANDED are taken */
+    struct flow_dest other;  /* another way, for who is stranded; flow 0 and no port: none */
     struct txn_scope *scope; /* of the latest stage_client */
     char text[8192];
     struct slice last; /* message taken last */

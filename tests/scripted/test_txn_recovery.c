@@ -563,7 +563,7 @@ static void test_stateless_ack_is_forgotten(void **state)
     stage_turn(s);
     txns_usage(s->txns, &u);
     assert_int_equal(u.kept, 2);
-    advance(s, 4000);
+    advance(s, 4800);
     txns_usage(s->txns, &u);
     assert_int_equal(u.kept, 1);
     advance(s, 1000);
@@ -597,7 +597,7 @@ static void test_stateless_acks_have_a_maximum(void **state)
     }
     txns_usage(s->txns, &u);
     assert_in_range(u.kept, 32 * 1024 * 1024 / LEN - 2, 32 * 1024 * 1024 / LEN);
-    advance(s, 5000);
+    advance(s, 6000);
     txns_usage(s->txns, &u);
     assert_int_equal(u.kept, 0);
     done(c);
