@@ -4,9 +4,11 @@
  * A record begins with an INVITE outside a dialog that we have record-routed, has one early dialog
  * for each fork that answered, and ends with the BYE, the final failure, or when the call has
  * vanished (call-timeout, session timer). It takes at most CALL_BYTES_MAX for a call with all its
- * dialogs; what does not fit, or is one too many, is counted and goes on without a record.
+ * dialogs; what does not fit, or is one too many, is counted and goes on without a record. For want
+ * of room early dialogs first lose their remote target and route set, which the 2xx brings again
+ * (RFC 3261 13.2.2.4), then later ones are left out; one that is confirmed takes their place.
  * owns: the records. borrows: wheel, counters. thread: one worker, the home of the Call-ID. RFC
- * 3261 sections 12, 15; RFC 4028; RFC 3311. */
+ * 3261 sections 12, 15; RFC 3262; RFC 3311; RFC 4028; RFC 5057. */
 #ifndef CALL_CALL_H
 #define CALL_CALL_H
 
@@ -47,8 +49,11 @@ unsigned calls_count(const struct calls *calls);
 /* Ids name a call; 0 and stale ids are allowed everywhere and do nothing. `now`: flows_time. */
 
 /* An INVITE outside a dialog that is forwarded with our Record-Route. `caller`: where its sender is
- * reached (its flow and address). Repeated for each branch it gives the same id. 0: no record
- * (counted). */
+ * reached (its flow and address). Repeated for each branch it gives the same id. The same INVITE
+ * by another way gives 0: of a spiral the first passage keeps the record, since it is the one that
+ * faces the caller, and the answers to it go through there; a merged request (RFC 3261 8.2.2.2) is
+ * counted as unrecorded. With a higher CSeq, before a dialog is confirmed, it begins anew. 0: no
+ * record. */
 uint64_t call_begin(struct calls *calls, const struct sip_msg *invite,
                     const struct flow_dest *caller, uint64_t now);
 /* The server transaction of the INVITE as long as it is pending, so that a ringing call can be
@@ -67,16 +72,19 @@ void call_on_final(struct calls *calls, uint64_t call, unsigned status, uint64_t
 /* The call and dialog of a message with both tags; 0: none. *side: who sent the request (or, of a
  * response, the request it answers). */
 uint64_t call_find(struct calls *calls, const struct sip_msg *msg, enum call_side *side);
-/* A request inside the dialog: CSeq, and that somebody is there. `from`: where it came from. */
+/* A request inside the dialog, ACK included: CSeq, and that somebody is there. `from`: where its
+ * sender is reached now, or NULL; its flow is taken, its address only where it differs from the
+ * known one. */
 void call_on_request(struct calls *calls, uint64_t call, const struct sip_msg *req,
                      const struct flow_dest *from, uint64_t now);
-/* Its final response: a target refresh takes effect (Contacts of both, INVITE and UPDATE), the
- * session timer is set anew (Session-Expires), BYE and 481 or 408 end the dialog (RFC 3261
- * 12.2.1.2). `req` is the request as received; NULL when it is gone. */
+/* Its response: with a 2xx a target refresh takes effect (Contacts of both, INVITE and UPDATE) and
+ * the session timer is set anew (Session-Expires); BYE ends the dialog with every final response
+ * but a challenge, what belongs to the call with 481 or 408 (RFC 3261 12.2.1.2, RFC 5057 5.1).
+ * `req` is the request as received; NULL when it is gone. */
 void call_on_response(struct calls *calls, uint64_t call, const struct sip_msg *req,
                       const struct sip_msg *res, uint64_t now);
 /* The dialog ends without more ado: a BYE that nobody could be given. With no dialog left the
- * record goes. */
+ * record goes, unless the INVITE is still pending. */
 void call_end_dialog(struct calls *calls, const struct sip_msg *in_dialog);
 
 /* --- release ---------------------------------------------------------------------------------- */
@@ -97,14 +105,17 @@ bool call_next_dialog(struct calls *calls, uint64_t call, unsigned *it, struct c
  * line, Route, From, To, Call-ID, CSeq, Max-Forwards, without Via and without the empty line at the
  * end, so that the caller adds its Via and what else there is. BYE: the next CSeq of that
  * direction. ACK (only to the callee): the CSeq of the INVITE. *first_hop: URI of the topmost Route
- * or the remote target, in `out`, for a way that has no flow. 0, ERR_STALE, ERR_FULL. */
+ * or the remote target (behind a strict router: its own), in `out`, for a way that has no flow. A
+ * side that has shown no Contact is asked by the URI of its From or To. 0, ERR_STALE, ERR_FULL,
+ * ERR_UNSUPPORTED (to the callee of an early dialog whose target had no room; ACK to the caller).
+ */
 int call_write_request(struct calls *calls, uint64_t call, const struct call_dialog *dialog,
                        enum sip_method method, enum call_side to, struct buf *out,
                        struct slice *first_hop) WARN_UNUSED;
 /* Removes the record with all dialogs. */
 void call_remove(struct calls *calls, uint64_t call);
 
-/* The call with that Call-ID, 0: none. */
+/* The call with that Call-ID, 0: none. Walks all of them: for people. */
 uint64_t call_find_id(struct calls *calls, struct slice call_id);
 /* One line for each dialog: Call-ID, state, DN, ways, age, idle time, into any sink; at most `max`
  * lines (0: all). */
