@@ -6,6 +6,7 @@
 #include "base/pool.h"
 #include "base/random.h"
 #include "base/wheel.h"
+#include "health/health.h"
 #include "net/loop.h"
 #include "net/resolver.h"
 #include "sip/write.h"
@@ -34,6 +35,7 @@ struct worker {
     struct route *route;
     struct proxy *proxy;
     struct registrar *registrar;
+    struct health *health;
     struct timer expire, drain;
     struct proxy_conf draining; /* the proxy's settings while it takes no new calls */
     struct log_limit full;
@@ -160,6 +162,7 @@ static void take_conf(struct worker *w)
     route_set_conf(w->route, &conf->route);
     use_proxy_conf(w);
     registrar_set_conf(w->registrar, &conf->registrar);
+    health_set_dns(w->health, conf->dns, conf->ndns);
     atomic_store(&w->seen_conf, conf);
 }
 
@@ -169,6 +172,7 @@ static void look_at_drain(struct worker *w)
         return;
     if (!w->has_stopped_accepting) {
         flows_stop_accepting(w->flows);
+        health_stop(w->health);
         w->has_stopped_accepting = true;
         use_proxy_conf(w);
     }
@@ -255,6 +259,28 @@ static bool is_ours(void *user, const struct sip_uri *uri)
     return route_is_ours(w->route, uri);
 }
 
+static int make_checks(struct worker *w)
+{
+    struct shared *s = w->shared;
+    struct health_deps deps = {
+        .txns = w->txns,
+        .flows = w->flows,
+        .route = w->route,
+        .dir = s->dir,
+        .wheel = &w->wheel,
+        .counters = &w->counters,
+        .worker = w->index,
+        .nworkers = s->nworkers,
+        .key = &s->key,
+        .wall = s->wall,
+        .user = s->user,
+    };
+    int err = health_new(&deps, &w->health);
+    if (err == 0)
+        health_set_dns(w->health, w->conf->dns, w->conf->ndns);
+    return err;
+}
+
 /* The rooms above flows need them, so they are made when the listeners stand. */
 static int make_users(struct worker *w)
 {
@@ -270,7 +296,8 @@ static int make_users(struct worker *w)
         return err;
     struct registrar_deps registrar = {w->txns, s->dir,  s->auth, &w->counters,
                                        s->wall, s->user, is_ours, w};
-    return registrar_new(&w->conf->registrar, &registrar, &w->registrar);
+    err = registrar_new(&w->conf->registrar, &registrar, &w->registrar);
+    return err == 0 ? make_checks(w) : err;
 }
 
 int worker_new(const struct conf *conf, struct shared *shared, unsigned index, struct worker **out)
@@ -331,6 +358,7 @@ void worker_free(struct worker **worker)
         return;
     timer_stop(&w->wheel, &w->expire);
     timer_stop(&w->wheel, &w->drain);
+    health_free(&w->health);
     if (w->txns != NULL)
         txns_free(&w->txns);
     if (w->resolver != NULL)

@@ -24,6 +24,7 @@ static const char *own_text(enum err err)
     case ERR_AUTH: return "not authenticated";
     case ERR_UNSUPPORTED: return "not supported";
     case ERR_SHUTDOWN: return "shutting down";
+    case ERR_BAD_STATUS: return "answered by a status that counts as a failure";
     case ERR_STALE_IDLE: return "stale: keep-alive unanswered";
     case ERR_STALE_UNACKED: return "stale: unacknowledged";
     case ERR_STALE_SUSPECT: return "stale: replaced after suspicion";

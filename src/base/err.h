@@ -28,6 +28,7 @@ enum err {
     ERR_SHUTDOWN = -1013,      /* we are ending */
     ERR_TIMEOUT = -1014,       /* nothing came within a time of ours (a transaction's timer); a
                                   connection that times out is -ETIMEDOUT */
+    ERR_BAD_STATUS = -1015,    /* answered, by a status that does not count as an answer */
     ERR_STALE_IDLE = -1020,    /* found dead by keep-alive probes */
     ERR_STALE_UNACKED = -1021, /* sent bytes stayed unacknowledged for tcp-unacked-timeout */
     ERR_STALE_SUSPECT = -1022, /* replaced by a second connection */
