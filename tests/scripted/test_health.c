@@ -4,104 +4,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
-#include "base/alloc.h"
-#include "calls.h"
-
-#define CHECKED "[dn 1001]\ncontact = sip:1001@10.0.0.3:5060\n"
-#define BY_TCP  "[dn 1001]\ncontact = sip:1001@10.0.0.3:5060;transport=tcp\n"
+#include "checks.h"
 
 static struct got got;
-
-static uint64_t wall(const struct rig *r)
-{
-    return r->wall + net_now(r->loop);
-}
-
-static enum dn_state state_of(const struct rig *r)
-{
-    return dn_state(r->shared.dir, SLICE("1001"), wall(r));
-}
-
-static void expect_state(const struct rig *r, enum dn_state state)
-{
-    assert_int_equal(state_of(r), state);
-}
-
-/* Lets time go on until the next OPTIONS to that peer is there, at most `most` ms; returns how long
- * that took. Retransmissions are passed over. */
-static uint64_t wait_check(struct rig *r, const char *to, uint64_t most)
-{
-    static char last[64];
-    uint64_t begin = now_ms(r);
-    struct fake_datagram d;
-    for (; now_ms(r) <= begin + most; fake_advance(r->loop, 10)) {
-        while (fake_take_datagram(r->loop, to, &d)) {
-            struct sip_fault fault = {0};
-            assert_true(d.bytes.len < sizeof(got.text));
-            memcpy(got.text, d.bytes.ptr, d.bytes.len);
-            got.text[d.bytes.len] = '\0';
-            assert_int_equal(sip_msg_parse(&got.msg, got.text, d.bytes.len, false, got.hdrs,
-                                           SIP_HDRS_MAX, &sip_limits_default, &fault),
-                             0);
-            assert_true(got.msg.is_request && got.msg.method == SIP_OPTIONS);
-            char branch[64];
-            (void)slice_cstr(got.msg.via.branch, branch, sizeof(branch));
-            if (strcmp(branch, last) == 0)
-                continue;
-            memcpy(last, branch, sizeof(last));
-            return now_ms(r) - begin;
-        }
-    }
-    fail_msg("no check within %llu ms", (unsigned long long)most);
-    return 0;
-}
-
-/* All that was sent to anyone and not looked at is nothing of interest. */
-static unsigned drop_all(struct rig *r)
-{
-    struct fake_datagram d;
-    unsigned n = 0;
-    while (fake_take_datagram(r->loop, NULL, &d))
-        n++;
-    return n;
-}
-
-/* The first turn of a loop comes without an event too: it sets the alarm. */
-static void open_rig(struct rig *r, const char *options)
-{
-    rig_open(r, options);
-    net_wake(r->loop);
-    fake_run(r->loop);
-}
-
-/* Without checks nothing is left. */
-static void close_rig(struct rig *r)
-{
-    rig_reload(r, OPEN);
-    drop_all(r);
-    rig_close(r);
-}
-
-/* An INVITE for the DN is refused at once; returns its Retry-After, 0: none. */
-static unsigned refused(struct rig *r, unsigned number)
-{
-    static struct got res;
-    char branch[16];
-    uint64_t seconds = 0;
-    snprintf(branch, sizeof(branch), "call%u", number);
-    struct say what = {.branch = branch, .call_id = branch};
-    say_udp(r, CALLER, &what);
-    rig_expect_status(r, CALLER, 480, &res);
-    assert_true(slice_eq(sip_get(&res.msg, res.msg.reason), SLICE("Out Of Service")));
-    (void)!slice_u64(sip_value(&res.msg, SIP_H_RETRY_AFTER), 1000000, &seconds);
-    what.to = "<sip:1001@10.0.0.1>;tag=x";
-    ack_udp(r, CALLER, &what);
-    return (unsigned)seconds;
-}
 
 /* --- alive --- */
 
@@ -110,15 +18,16 @@ static void test_alive(void **state)
 {
     (void)state;
     struct rig r;
-    open_rig(&r, OPEN CHECKED "oos-check = 10\n");
-    wait_check(&r, PHONE, 10010);
+    open_checked(&r, OPEN CHECKED "oos-check = 10\n");
+    wait_check(&r, PHONE, 10000, &got);
     assert_string_equal(rig_uri(&got), "sip:1001@10.0.0.3:5060");
     assert_int_equal(got.msg.max_forwards, 70);
     assert_string_equal(rig_value(&got, SIP_H_TO, 0), "<sip:1001@10.0.0.3:5060>");
     assert_true(got.msg.from_tag.len != 0 && got.msg.to_tag.len == 0);
     assert_true(slice_starts(sip_value(&got.msg, SIP_H_VIA),
                              SLICE("SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK")));
-    assert_true(slice_starts(sip_value(&got.msg, SIP_H_FROM), SLICE("<sip:oos-check@10.0.0.1")));
+    assert_true(
+        slice_starts(sip_value(&got.msg, SIP_H_FROM), SLICE("<sip:oos-check@10.0.0.1:5060>;tag=")));
     assert_true(slice_eq(sip_value(&got.msg, SIP_H_CONTACT), SLICE("<sip:10.0.0.1:5060>")));
     assert_non_null(strstr(got.text, "\r\nAccept: application/sdp\r\n"));
     assert_true(slice_eq(sip_value(&got.msg, SIP_H_CSEQ), SLICE("1 OPTIONS")));
@@ -127,8 +36,7 @@ static void test_alive(void **state)
     char first[64], second[64];
     (void)slice_cstr(sip_value(&got.msg, SIP_H_CALL_ID), first, sizeof(first));
     for (unsigned i = 0; i < 5; i++) {
-        uint64_t ms = wait_check(&r, PHONE, 10010);
-        assert_in_range(ms, 9980, 10010);
+        assert_int_equal(wait_check(&r, PHONE, 10000, &got), 10000);
         answer_udp(&r, PHONE, &got, 200, "");
         (void)slice_cstr(sip_value(&got.msg, SIP_H_CALL_ID), second, sizeof(second));
         assert_string_not_equal(first, second);
@@ -136,7 +44,8 @@ static void test_alive(void **state)
     expect_state(&r, DN_IN_SERVICE);
     assert_int_equal(rig_counter(&r, CTR_CHECKS), 6);
     assert_int_equal(rig_counter(&r, CTR_CHECKS_FAILED), 0);
-    close_rig(&r);
+    assert_int_equal(rig_counter(&r, CTR_DN_SUSPECT), 0);
+    close_checked(&r);
 }
 
 /* Any final response is an answer; a provisional one is none. */
@@ -145,19 +54,19 @@ static void test_any_final(void **state)
     (void)state;
     struct rig r;
     static const unsigned finals[] = {200, 302, 401, 404, 405, 481, 486, 500, 503, 603};
-    open_rig(&r, OPEN CHECKED "oos-check = 10\n");
+    open_checked(&r, OPEN CHECKED "oos-check = 10\n");
     for (unsigned i = 0; i < sizeof(finals) / sizeof(finals[0]); i++) {
-        wait_check(&r, PHONE, 10010);
+        wait_check(&r, PHONE, 10000, &got);
         answer_udp(&r, PHONE, &got, 100, "");
         answer_udp(&r, PHONE, &got, finals[i], "");
         fake_advance(r.loop, 6000);
         expect_state(&r, DN_IN_SERVICE);
     }
-    wait_check(&r, PHONE, 10010);
+    wait_check(&r, PHONE, 10000, &got);
     answer_udp(&r, PHONE, &got, 180, "");
     fake_advance(r.loop, 5000);
     expect_state(&r, DN_OUT_OF_SERVICE);
-    close_rig(&r);
+    close_checked(&r);
 }
 
 /* --- not alive --- */
@@ -168,34 +77,183 @@ static void test_silence(void **state)
 {
     (void)state;
     struct rig r;
-    open_rig(&r, OPEN CHECKED "oos-check = 60\noos-force = 5\n");
-    wait_check(&r, PHONE, 60010);
-    fake_advance(r.loop, 900);
+    open_checked(&r, OPEN CHECKED "oos-check = 60\noos-force = 5\n");
+    wait_check(&r, PHONE, 60000, &got);
+    fake_advance(r.loop, 990);
     expect_state(&r, DN_IN_SERVICE);
-    fake_advance(r.loop, 200);
+    fake_advance(r.loop, 10);
     expect_state(&r, DN_SUSPECT);
     assert_int_equal(rig_counter(&r, CTR_DN_SUSPECT), 1);
-    fake_advance(r.loop, 3800);
+    fake_advance(r.loop, 3990);
     expect_state(&r, DN_SUSPECT);
-    fake_advance(r.loop, 200);
+    fake_advance(r.loop, 10);
     expect_state(&r, DN_OUT_OF_SERVICE);
     assert_int_equal(rig_counter(&r, CTR_DN_OOS), 1);
-    assert_in_range(refused(&r, 1), 1, 5);
+    assert_in_range(call_refused(&r), 1, 5);
     /* One at a time, each oos-force. */
-    wait_check(&r, PHONE, 10);
+    assert_int_equal(wait_check(&r, PHONE, 5000, &got), 0);
     for (unsigned i = 0; i < 3; i++) {
-        uint64_t ms = wait_check(&r, PHONE, 5010);
-        assert_in_range(ms, 4880, 5010);
+        assert_int_equal(wait_check(&r, PHONE, 5000, &got), 5000);
         expect_state(&r, DN_OUT_OF_SERVICE);
+        assert_in_range(call_refused(&r), 1, 5);
     }
-    assert_in_range(refused(&r, 2), 1, 5);
+    assert_int_equal(rig_counter(&r, CTR_CHECKS), 5);
+    assert_int_equal(rig_counter(&r, CTR_CHECKS_FAILED), 4);
     answer_udp(&r, PHONE, &got, 200, "");
     expect_state(&r, DN_IN_SERVICE);
     assert_int_equal(rig_counter(&r, CTR_DN_BACK), 1);
     assert_int_equal(rig_counter(&r, CTR_DN_OOS), 1);
-    fake_advance(r.loop, 30000);
+    /* Each oos-check again. */
+    fake_advance(r.loop, 39000);
     assert_int_equal(rig_counter(&r, CTR_CHECKS), 5);
-    close_rig(&r);
+    close_checked(&r);
+}
+
+/* oos-force longer than one check: asked again in between, and an answer in time is in time. */
+static void test_patience(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_checked(&r, OPEN CHECKED "oos-check = 60\noos-force = 12\n");
+    wait_check(&r, PHONE, 60000, &got);
+    assert_int_equal(wait_check(&r, PHONE, 6000, &got), 5000);
+    expect_state(&r, DN_SUSPECT);
+    assert_int_equal(wait_check(&r, PHONE, 6000, &got), 5000);
+    fake_advance(r.loop, 1000);
+    expect_state(&r, DN_SUSPECT);
+    answer_udp(&r, PHONE, &got, 200, "");
+    expect_state(&r, DN_IN_SERVICE);
+    assert_int_equal(rig_counter(&r, CTR_DN_OOS), 0);
+    assert_int_equal(rig_counter(&r, CTR_DN_BACK), 0);
+    /* The silence is counted anew. */
+    wait_check(&r, PHONE, 60000, &got);
+    fake_advance(r.loop, 11990);
+    expect_state(&r, DN_SUSPECT);
+    fake_advance(r.loop, 10);
+    expect_state(&r, DN_OUT_OF_SERVICE);
+    close_checked(&r);
+}
+
+/* oos-force = 0: the first check that fails decides, and the interval stays. */
+static void test_no_patience(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_checked(&r, OPEN CHECKED "oos-check = 30\noos-force = 0\n");
+    wait_check(&r, PHONE, 30000, &got);
+    fake_advance(r.loop, 4990);
+    expect_state(&r, DN_SUSPECT);
+    fake_advance(r.loop, 10);
+    expect_state(&r, DN_OUT_OF_SERVICE);
+    assert_in_range(call_refused(&r), 20, 30);
+    assert_int_equal(wait_check(&r, PHONE, 30000, &got), 25000);
+    answer_udp(&r, PHONE, &got, 486, "");
+    expect_state(&r, DN_IN_SERVICE);
+    close_checked(&r);
+}
+
+/* oos-force = 1: a slow device has the time of a check to come back. */
+static void test_slow_device(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_checked(&r, OPEN CHECKED "oos-check = 10\noos-force = 1\n");
+    wait_check(&r, PHONE, 10000, &got);
+    fake_advance(r.loop, 1000);
+    expect_state(&r, DN_OUT_OF_SERVICE);
+    fake_advance(r.loop, 3500);
+    assert_int_equal(rig_counter(&r, CTR_CHECKS), 1);
+    answer_udp(&r, PHONE, &got, 200, "");
+    expect_state(&r, DN_IN_SERVICE);
+    assert_int_equal(wait_check(&r, PHONE, 10000, &got), 5500);
+    close_checked(&r);
+}
+
+/* A listed status is no answer, though it comes at once; any other one is. */
+static void test_listed(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_checked(&r,
+                 OPEN CHECKED "oos-check = 60\noos-force = 3\noos-check-failure = 503, 404 500\n");
+    static const unsigned listed[] = {503, 404, 500};
+    wait_check(&r, PHONE, 60000, &got);
+    for (unsigned i = 0; i < 3; i++) {
+        answer_udp(&r, PHONE, &got, listed[i], "");
+        expect_state(&r, DN_SUSPECT);
+        assert_int_equal(wait_check(&r, PHONE, 1000, &got), 1000);
+    }
+    expect_state(&r, DN_OUT_OF_SERVICE);
+    answer_udp(&r, PHONE, &got, 500, "");
+    expect_state(&r, DN_OUT_OF_SERVICE);
+    assert_int_equal(wait_check(&r, PHONE, 3000, &got), 3000);
+    answer_udp(&r, PHONE, &got, 486, "");
+    expect_state(&r, DN_IN_SERVICE);
+    assert_int_equal(rig_counter(&r, CTR_CHECKS_FAILED), 4);
+    close_checked(&r);
+}
+
+/* --- others know better --- */
+
+/* Somebody has heard of it since it became suspect: not out of service, but asked again. */
+static void test_heard_meanwhile(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_checked(&r, OPEN CHECKED "oos-check = 60\noos-force = 5\n");
+    wait_check(&r, PHONE, 60000, &got);
+    fake_advance(r.loop, 2000);
+    assert_int_equal(dn_set_in_service(r.shared.dir, SLICE("1001")), DN_SUSPECT);
+    fake_advance(r.loop, 3500);
+    expect_state(&r, DN_IN_SERVICE);
+    assert_int_equal(rig_counter(&r, CTR_DN_OOS), 0);
+    assert_int_equal(wait_check(&r, PHONE, 1000, &got), 500);
+    fake_advance(r.loop, 5000);
+    expect_state(&r, DN_OUT_OF_SERVICE);
+    close_checked(&r);
+}
+
+/* A request has found it dead: from then on it is checked as one that is out of service. */
+static void test_found_by_request(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_checked(&r, OPEN CHECKED "oos-check = 300\noos-force = 5\n");
+    wait_check(&r, PHONE, 300000, &got);
+    answer_udp(&r, PHONE, &got, 200, "");
+    fake_advance(r.loop, 10500);
+    assert_true(dn_set_out_of_service(r.shared.dir, SLICE("1001"), ERR_UNREACHABLE, rig_wall(&r)));
+    assert_in_range(wait_check(&r, PHONE, 6000, &got), 10, 6000);
+    answer_udp(&r, PHONE, &got, 200, "");
+    expect_state(&r, DN_IN_SERVICE);
+    assert_int_equal(rig_counter(&r, CTR_DN_BACK), 1);
+    close_checked(&r);
+}
+
+/* Registering brings it back at once, and the check that was under way does not take it out again.
+ */
+static void test_register_brings_back(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_checked(&r, OPEN "[dn 1001]\noos-check = 60\noos-force = 5\n");
+    /* Not registered, not checked. */
+    fake_advance(r.loop, 130000);
+    assert_int_equal(rig_counter(&r, CTR_CHECKS), 0);
+    register_udp(&r, "1001", PHONE, "");
+    wait_check(&r, PHONE, 60000, &got);
+    fake_advance(r.loop, 5000);
+    expect_state(&r, DN_OUT_OF_SERVICE);
+    assert_in_range(call_refused(&r), 1, 5);
+    fake_advance(r.loop, 2000);
+    drop_all(&r);
+    register_udp(&r, "1001", PHONE, "");
+    expect_state(&r, DN_IN_SERVICE);
+    assert_int_equal(rig_counter(&r, CTR_DN_BACK), 1);
+    fake_advance(r.loop, 2900);
+    expect_state(&r, DN_IN_SERVICE);
+    assert_int_equal(rig_counter(&r, CTR_DN_OOS), 1);
+    close_checked(&r);
 }
 
 int main(void)
@@ -204,6 +262,13 @@ int main(void)
         cmocka_unit_test(test_alive),
         cmocka_unit_test(test_any_final),
         cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_patience),
+        cmocka_unit_test(test_no_patience),
+        cmocka_unit_test(test_slow_device),
+        cmocka_unit_test(test_listed),
+        cmocka_unit_test(test_heard_meanwhile),
+        cmocka_unit_test(test_found_by_request),
+        cmocka_unit_test(test_register_brings_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
