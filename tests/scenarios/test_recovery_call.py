@@ -5,7 +5,7 @@ import time
 
 from lib.recovery import (ALL, BRISK, CROSS, D_QUICK, QUICK, REOPEN_DELAY, Rig, SAID, SLACK, SLOW,
                           TCP, TLS, with_tls, EXTENSION)
-from lib.scenario import check, complete_call, equal, hang_up, scenario
+from lib.scenario import check, equal, hang_up, scenario
 
 
 @scenario(way=ALL)

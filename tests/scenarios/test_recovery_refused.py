@@ -5,7 +5,7 @@ import time
 
 from lib import netns
 from lib.recovery import (ALL, BRISK, CONNECT_TIMEOUT, CROSS, EXTENSION, REOPEN_DELAY, Rig, SAID,
-                          SLACK, TLS, TLS_OURS, settled, uri_of_phone, with_tls)
+                          SLACK, TCP, TLS, TLS_OURS, settled, uri_of_phone, with_tls)
 from lib.scenario import check, complete_call, equal, hang_up, scenario
 
 LIMIT = REOPEN_DELAY + CONNECT_TIMEOUT
@@ -122,7 +122,7 @@ def _out_of_service_then_back(world, rig):
     hang_up(*rig.complete_call())
 
 
-@scenario(way=(ALL[0], TLS))
+@scenario(way=(TCP, TLS))
 def case_9_phone_refuses_the_new_connection(world, way):
     # The first connection may still heal until the bound, so a refusal alone ends nothing sooner.
     rig = Rig(world, way)
@@ -130,7 +130,7 @@ def case_9_phone_refuses_the_new_connection(world, way):
     _out_of_service_then_back(world, rig)
 
 
-@scenario(way=(ALL[0], TLS))
+@scenario(way=(TCP, TLS))
 def case_9_phone_is_unreachable(world, way):
     """New connections are dropped silently as well: tcp-reopen-delay and tcp-connect-timeout."""
     rig = Rig(world, way)
@@ -149,7 +149,7 @@ def case_9_phone_rebooted_and_listens_no_more(world, way):
     _refused(rig, prepare, CONNECT_TIMEOUT)
 
 
-@scenario(way=(ALL[0], TLS))
+@scenario(way=(TCP, TLS))
 def case_9_other_binding_is_tried(world, way):
     """Forked DN: the phone that lives still gets the call."""
     rig = Rig(world, way)
@@ -183,11 +183,11 @@ def case_9_a_dn_with_a_fixed_contact_comes_back_by_its_own_connection(world, tra
 
 WRONG = {
     "name": (lambda w: w.authority.issue("wrong", "IP:10.77.1.99", "DNS:other.test"),
-             "tls_wrong_name", r"name|identity"),
+             "tls_wrong_name", "certificate of another name"),
     "expired": (lambda w: w.authority.issue("wrong", f"IP:{netns.PHONE}", expired=True),
-                "tls_expired", r"expired|not valid"),
+                "tls_expired", "certificate not valid now"),
     "self_signed": (lambda w: w.authority.issue("wrong", f"IP:{netns.PHONE}", self_signed=True),
-                    "tls_untrusted", r"self.signed|untrusted|signed|trust"),
+                    "tls_untrusted", "certificate not trusted"),
 }
 
 
@@ -199,7 +199,7 @@ def case_10_wrong_certificate_on_the_reopened_connection(world, way, wrong):
     rig.phone.tls.use(make(world))
     _refused(rig, rig.forget)
     check(rig.phone.wait(lambda: rig.phone.refused, 2), "the phone saw no handshake refused")
-    check(rig.proxy.log_matches(rf"\b({words})", 2.0, rig.since), f"no log line with {words}")
+    check(rig.proxy.log_matches(words, 2.0, rig.since), f"no log line with {words}")
     check(rig.proxy.counters()[counter] >= 1, f"counter {counter} is 0")
     # With the right one it is accepted again.
     rig.phone.tls.use(world.authority.issue("right", f"IP:{netns.PHONE}"))

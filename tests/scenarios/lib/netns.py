@@ -154,6 +154,16 @@ class Firewall:
             elements += [f"{a} . {ap} . {b} . {bp}", f"{b} . {bp} . {a} . {ap}"]
         self.nft(f"add element inet hf forgotten {{ {', '.join(elements)} }}\n")
 
+    def forget_towards_phone(self, pair):
+        """Of this connection drop what the proxy sends; what the phone sends still passes."""
+        (a, ap), (b, bp) = pair
+        self.nft(f"add element inet hf forgotten {{ {b} . {bp} . {a} . {ap} }}\n")
+
+    def forget_towards_proxy(self, pair):
+        """Of this connection drop what the phone sends; what the proxy sends still passes."""
+        (a, ap), (b, bp) = pair
+        self.nft(f"add element inet hf forgotten {{ {a} . {ap} . {b} . {bp} }}\n")
+
     def _mode(self, *rules):
         lines = ["flush chain inet hf mode"]
         lines += [f"add rule inet hf mode {rule}" for rule in rules]
@@ -168,6 +178,10 @@ class Firewall:
 
     def drop_to_proxy(self):
         self._mode('iifname "tophone" goto dropped')
+
+    def vanish(self, address):
+        """Nobody is at this address any more."""
+        self._mode(f"ip daddr {address} goto dropped", f"ip saddr {address} goto dropped")
 
     def drop_new(self):
         """Refuse connections silently: SYNs of either side vanish, established ones live on."""

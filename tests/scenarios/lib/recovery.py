@@ -132,6 +132,7 @@ class Rig:
         self.phone.script = [(0.0, 180)]
         call = self.caller.invite(self.user)
         check(call.transaction.wait_status(180), "no 180")
+        check(self.phone.wait(self.new_calls, 5), "the phone does not ring")
         return call, self.new_calls()[-1]
 
     def complete_call(self, **more):

@@ -23,26 +23,25 @@ class Skip(Exception):
     """The scenario cannot run here; the text says what is missing."""
 
 
-def scenario(timeout=60, once=False, **axes):
+def scenario(timeout=60, **axes):
     """Register a function as a scenario under its own name.
 
     An axis, as in transport=("tcp", "tls"), makes one scenario for each of its values, which the
-    function gets by that name and which ends the scenario's name: "..._over_tcp". `once`: enough
-    in one of the runs of a full test (the runner's --short leaves it out)."""
-    def register(name, func):
+    function gets by that name and which ends the scenario's name: "..._over_tcp"."""
+    def register(name, func, variant=None):
         if name in REGISTRY:
             raise ValueError(f"two scenarios named {name}")
-        func.timeout, func.once = timeout, once
+        func.timeout, func.variant = timeout, variant
         REGISTRY[name] = func
 
     def mark(func):
         if not axes:
             register(func.__name__, func)
-        for values in itertools.product(*axes.values()) if axes else ():
+        for n, values in enumerate(itertools.product(*axes.values()) if axes else ()):
             given = dict(zip(axes, values))
             words = [f"over_{v}" if axis == "transport" else str(v) for axis, v in given.items()]
             made = functools.partial(func, **given)
-            register("_".join([func.__name__] + words), made)
+            register("_".join([func.__name__] + words), made, n)
         return func
     return mark
 
