@@ -2,7 +2,7 @@
 #include "net/loop.h"
 
 #include "base/alloc.h"
-#include "net/net_int.h"
+#include "net/tls_int.h"
 
 /* Rounds of "ended streams are told, then the turn ends again" before the loop polls once more. */
 #define MAX_END_ROUNDS 8
@@ -46,6 +46,7 @@ static void turn_end(struct net_loop *loop)
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct net_loop *loop = prepare->data;
+    tls_shakes_run(loop);
     turn_end(loop);
     for (unsigned i = 0; i < MAX_END_ROUNDS && !list_is_empty(&loop->ended); i++) {
         net_streams_end(loop);
@@ -65,6 +66,7 @@ int net_loop_new(struct net_loop **out, const struct net_loop_events *events)
         mem_free(loop);
         return rc;
     }
+    (void)uv_loop_configure(&loop->uv, UV_METRICS_IDLE_TIME);
     rc = uv_async_init(&loop->uv, &loop->async, on_async);
     if (rc != 0) {
         uv_loop_close(&loop->uv);
@@ -77,6 +79,8 @@ int net_loop_new(struct net_loop **out, const struct net_loop_events *events)
     list_init(&loop->dirty);
     list_init(&loop->connecting);
     list_init(&loop->ended);
+    tls_gate_init(&loop->gate);
+    uv_idle_init(&loop->uv, &loop->idle);
     uv_prepare_init(&loop->uv, &loop->prepare);
     uv_timer_init(&loop->uv, &loop->alarm);
     uv_timer_init(&loop->uv, &loop->connect_timer);
@@ -95,9 +99,11 @@ void net_loop_free(struct net_loop **loop_ptr)
     uv_close((uv_handle_t *)&loop->prepare, NULL);
     uv_close((uv_handle_t *)&loop->alarm, NULL);
     uv_close((uv_handle_t *)&loop->connect_timer, NULL);
+    uv_close((uv_handle_t *)&loop->idle, NULL);
     while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) {
     }
     net_out_cache_free(loop);
+    tls_cache_free(&loop->sessions);
     mem_free(loop->rx);
     if (uv_loop_close(&loop->uv) != 0)
         __builtin_trap(); /* a socket was left open: our bug */

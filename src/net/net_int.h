@@ -12,6 +12,7 @@
 
 #include "base/list.h"
 #include "net/loop.h"
+#include "net/tls_loop.h"
 
 #define NET_BATCH        64 /* datagrams for each recvmmsg and sendmmsg */
 #define NET_DATAGRAM_MAX 65535
@@ -47,11 +48,12 @@ struct net_loop {
     uv_prepare_t prepare;
     uv_timer_t alarm;
     uv_timer_t connect_timer; /* for the first of `connecting` */
+    uv_idle_t idle;           /* runs while steps of handshakes are left over */
     struct net_loop_events ev;
     atomic_bool stopping;
     uint64_t alarm_due;
     struct list dirty;      /* net_stream.node: written to since the last flush */
-    struct list connecting; /* net_stream.node: by deadline */
+    struct list connecting; /* net_stream.node: by deadline, TLS handshakes too */
     struct list ended;      /* net_stream.node: on_end is to be told */
     struct net_rx *rx;      /* receive buffers, made with the first socket */
     struct net_out *out_cache[NET_OUT_CLASSES];
@@ -60,6 +62,8 @@ struct net_loop {
     struct addr local_ips[NET_LOCAL_IPS];
     unsigned nlocal_ips;
     uint64_t local_ips_until; /* ms */
+    struct tls_gate gate;
+    struct tls_cache sessions;
 };
 
 /* The receive buffers; one for the loop is enough, since what is in it is used up before the

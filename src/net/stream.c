@@ -4,11 +4,12 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "net/stream_int.h"
+#include "net/tls_int.h"
 
 #define DEFAULT_MAX_QUEUE (1u << 20)
 /* recv calls for one readiness event, so that one busy peer does not starve the others. */
-#define MAX_READS 4
+#define MAX_READS   4
+#define MAX_RECORDS 16 /* the same for records of TLS */
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
@@ -38,6 +39,8 @@ void net_stream_watch(struct net_stream *s)
     int mask = 0;
     if (s->state == STREAM_CONNECTING)
         mask = UV_WRITABLE;
+    else if (s->state == STREAM_SHAKING)
+        mask = tls_shake_is_due(s) ? 0 : s->blocked ? UV_WRITABLE : UV_READABLE;
     else if (s->state == STREAM_OPEN)
         mask = (s->paused ? 0 : UV_READABLE) | (s->blocked ? UV_WRITABLE : 0);
     if (mask == s->mask)
@@ -66,8 +69,7 @@ void net_stream_fail(struct net_stream *s, int err)
     list_push(&stream_loop(s)->ended, &s->node);
 }
 
-/* On the loop: the stream has ended, or will never open. */
-static void tell_end(struct net_stream *s, int err)
+void net_stream_tell_end(struct net_stream *s, int err)
 {
     s->state = STREAM_ENDED;
     s->err = err;
@@ -90,7 +92,7 @@ void net_streams_end(struct net_loop *loop)
         int err = s->err;
         (void)net_stream_read(s);
         if (s->state != STREAM_CLOSED)
-            tell_end(s, err);
+            net_stream_tell_end(s, err);
     }
 }
 
@@ -103,30 +105,43 @@ void net_streams_expire(struct net_loop *loop)
             net_connect_alarm(loop, s->deadline);
             return;
         }
-        tell_end(s, -ETIMEDOUT);
+        if (s->state == STREAM_SHAKING)
+            tls_shake_expired(s);
+        else
+            net_stream_tell_end(s, -ETIMEDOUT);
     }
+}
+
+/* > 0 bytes; 0: there are none now; ERR_CLOSED, -errno. */
+static ssize_t plain_read(struct net_stream *s, char *buf, size_t cap)
+{
+    ssize_t n;
+    do {
+        n = recv(s->fd, buf, cap, MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n > 0)
+        return n;
+    if (n == 0)
+        return ERR_CLOSED;
+    return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
 }
 
 bool net_stream_read(struct net_stream *s)
 {
-    struct net_rx *rx = stream_loop(s)->rx;
-    for (unsigned i = 0; i < MAX_READS && s->state != STREAM_CLOSED; i++) {
-        ssize_t n = recv(s->fd, rx->bytes[0], NET_DATAGRAM_MAX, MSG_DONTWAIT);
-        if (n == 0) {
-            s->err = ERR_CLOSED;
-            return false;
-        }
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-            return true;
+    char *buf = stream_loop(s)->rx->bytes[0];
+    bool is_tls = s->tls != NULL;
+    for (unsigned i = 0; i < (is_tls ? MAX_RECORDS : MAX_READS) && s->state != STREAM_CLOSED; i++) {
+        ssize_t n = is_tls ? tls_conn_read(s, buf, NET_DATAGRAM_MAX)
+                           : plain_read(s, buf, NET_DATAGRAM_MAX);
         if (n < 0) {
-            s->err = -errno;
+            s->err = (int)n;
             return false;
         }
+        if (n == 0)
+            break;
         if (s->ev != NULL)
-            s->ev->on_data(s->user, rx->bytes[0], (size_t)n);
-        if (n < NET_DATAGRAM_MAX || s->paused)
+            s->ev->on_data(s->user, buf, (size_t)n);
+        if ((!is_tls && n < NET_DATAGRAM_MAX) || s->paused)
             break;
     }
     return s->state != STREAM_CLOSED;
@@ -145,7 +160,11 @@ static void on_connected(struct net_stream *s)
 {
     int err = socket_error(s);
     if (err != 0) {
-        tell_end(s, err);
+        net_stream_tell_end(s, err);
+        return;
+    }
+    if (s->tls != NULL) {
+        tls_shake_connected(s);
         return;
     }
     list_remove(&s->node);
@@ -162,7 +181,11 @@ static void on_poll_error(struct net_stream *s)
     s->mask = 0;
     if (s->state == STREAM_CONNECTING) {
         int err = socket_error(s);
-        tell_end(s, err != 0 ? err : -EIO);
+        net_stream_tell_end(s, err != 0 ? err : -EIO);
+        return;
+    }
+    if (s->state == STREAM_SHAKING) {
+        tls_shake_event(s); /* reading tells what it is */
         return;
     }
     int err = 0;
@@ -173,7 +196,7 @@ static void on_poll_error(struct net_stream *s)
     if (s->state == STREAM_CLOSED)
         return;
     if (err != 0)
-        tell_end(s, err);
+        net_stream_tell_end(s, err);
     else
         net_stream_watch(s);
 }
@@ -191,6 +214,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         on_connected(s);
         return;
     }
+    if (s->state == STREAM_SHAKING) {
+        tls_shake_event(s);
+        return;
+    }
     if ((events & UV_WRITABLE) != 0) {
         s->blocked = false;
         net_stream_watch(s);
@@ -198,7 +225,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
             list_push(&stream_loop(s)->dirty, &s->node);
     }
     if ((events & UV_READABLE) != 0 && !s->paused && !net_stream_read(s) && s->state == STREAM_OPEN)
-        tell_end(s, s->err);
+        net_stream_tell_end(s, s->err);
 }
 
 static void on_uv_closed(uv_handle_t *handle)
@@ -214,6 +241,8 @@ void net_stream_close(struct net_stream **stream, bool abort)
     *stream = NULL;
     if (s->state == STREAM_OPEN && !abort && s->out != NULL && !s->blocked)
         (void)!net_stream_try_send(s);
+    if (s->tls != NULL && !abort && s->state != STREAM_CONNECTING && s->out == NULL)
+        tls_conn_bye(s);
     if (abort || (s->state == STREAM_ENDED && s->err != ERR_CLOSED)) {
         struct linger none = {1, 0};
         (void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
@@ -221,6 +250,7 @@ void net_stream_close(struct net_stream **stream, bool abort)
     s->state = STREAM_CLOSED;
     list_remove(&s->node);
     net_stream_drop_out(s);
+    tls_conn_free(s);
     uv_close((uv_handle_t *)&s->poll, on_uv_closed);
     close(s->fd);
 }

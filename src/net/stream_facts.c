@@ -2,13 +2,15 @@
 /* What the kernel knows of a connection. */
 #include <netinet/tcp.h>
 
-#include "net/stream_int.h"
 #include "net/tcp_info.h"
+#include "net/tls_int.h"
 
 size_t net_stream_unacked(const struct net_stream *s)
 {
     size_t queued = net_stream_queued(s);
-    return s->state == STREAM_OPEN ? queued + net_tcp_unacked(s->fd) : queued;
+    if (s->state != STREAM_OPEN)
+        return queued;
+    return queued + (s->tls != NULL ? tls_conn_unacked(s) : net_tcp_unacked(s->fd));
 }
 
 void net_stream_set_user_timeout(struct net_stream *s, uint32_t ms)

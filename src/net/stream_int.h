@@ -11,6 +11,7 @@
 
 enum stream_state {
     STREAM_CONNECTING, /* node in loop->connecting */
+    STREAM_SHAKING,    /* TLS handshake; node in loop->connecting */
     STREAM_OPEN,       /* node in loop->dirty when something was written this turn */
     STREAM_ENDED,      /* node in loop->ended until on_end was told */
     STREAM_CLOSED      /* by its owner; memory goes when libuv lets go */
@@ -21,8 +22,9 @@ struct net_stream {
     const struct net_stream_events *ev;
     void *user;
     struct list node;
-    struct net_out *out; /* NULL: nothing queued */
-    uint64_t deadline;   /* ms, of connecting */
+    struct net_out *out;  /* NULL: nothing queued */
+    struct tls_conn *tls; /* NULL: plain TCP */
+    uint64_t deadline;    /* ms, of connecting and of the handshake */
     int fd;
     int err;            /* why it ended */
     uint32_t max_queue; /* bytes */
@@ -43,6 +45,10 @@ int net_stream_make(struct net_loop *loop, int fd, enum stream_state state,
                     struct net_stream **out) WARN_UNUSED;
 /* Asks the loop for what the state needs. */
 void net_stream_watch(struct net_stream *s);
+/* Puts it into the loop's list by deadline, ms. */
+void net_stream_wait_until(struct net_stream *s, uint64_t deadline);
+/* Ends it now and tells on_end; from the loop only. */
+void net_stream_tell_end(struct net_stream *s, int err);
 /* Ends it: on_end is told by the loop, not from here. */
 void net_stream_fail(struct net_stream *s, int err);
 /* Reads until there is nothing more or it has ended; false: it has ended (s->err) or was closed by

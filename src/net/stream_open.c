@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/log.h"
-#include "net/stream_int.h"
+#include "net/listener_int.h"
+#include "net/tls_int.h"
 
 #define ACCEPTS_PER_TURN 64
 #define ACCEPT_PAUSE_MS  100
@@ -16,21 +16,6 @@
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
-
-struct net_listener {
-    uv_poll_t poll;
-    uv_timer_t pause;
-    struct net_loop *loop;
-    struct counters *counters;
-    net_accept_fn *on_accept;
-    void *user;
-    struct addr local;
-    int fd;
-    int fd_end; /* an accepted descriptor from here on is too many */
-    struct log_limit paused;
-    bool wildcard, closed;
-    uint8_t handles; /* of libuv, still open */
-};
 
 static void on_acceptable(uv_poll_t *poll, int status, int events);
 
@@ -59,6 +44,11 @@ static void accepted(struct net_listener *l, int fd, const union net_sockaddr *f
         (l->wildcard && net_sock_local(fd, &local) != 0) ||
         net_stream_make(l->loop, fd, STREAM_OPEN, &s) != 0) {
         close(fd);
+        return;
+    }
+    if (l->tls != NULL) {
+        s->state = STREAM_SHAKING;
+        tls_shake_accept(l, s, &remote, &local);
         return;
     }
     l->on_accept(l->user, s, &remote, &local);
@@ -173,6 +163,8 @@ void net_listener_close(struct net_listener **listener)
         return;
     *listener = NULL;
     l->closed = true;
+    tls_shakes_drop(l->loop, l);
+    net_tls_release(&l->tls);
     uv_close((uv_handle_t *)&l->poll, on_uv_closed);
     uv_close((uv_handle_t *)&l->pause, on_uv_closed);
     close(l->fd);
@@ -186,6 +178,17 @@ void net_listener_local(const struct net_listener *l, struct addr *out)
 void net_listener_set_opt(struct net_listener *l, const struct net_sockopt *opt)
 {
     net_apply_tcp(l->fd, net_af(&l->local), opt);
+}
+
+void net_listener_set_tls(struct net_listener *l, struct net_tls *tls, uint32_t timeout_ms,
+                          unsigned max, net_refused_fn *on_refused)
+{
+    struct net_tls *before = l->tls;
+    l->tls = tls != NULL ? net_tls_hold(tls) : NULL;
+    l->tls_timeout_ms = timeout_ms;
+    l->tls_max = max > 0 ? max : 1;
+    l->on_refused = on_refused;
+    net_tls_release(&before);
 }
 
 static int connect_socket(const struct addr *local, const struct addr *remote,
@@ -217,15 +220,17 @@ static int connect_socket(const struct addr *local, const struct addr *remote,
 }
 
 /* Kept in order of the deadline; timeouts are nearly always equal, so the place is the end. */
-static void connecting_insert(struct net_loop *loop, struct net_stream *s)
+void net_stream_wait_until(struct net_stream *s, uint64_t deadline)
 {
+    struct net_loop *loop = stream_loop(s);
     struct list *at = &loop->connecting;
+    s->deadline = deadline;
     while (at->prev != &loop->connecting &&
-           container_of(at->prev, struct net_stream, node)->deadline > s->deadline)
+           container_of(at->prev, struct net_stream, node)->deadline > deadline)
         at = at->prev;
     list_insert_before(at, &s->node);
     if (loop->connecting.next == &s->node)
-        net_connect_alarm(loop, s->deadline);
+        net_connect_alarm(loop, deadline);
 }
 
 int net_stream_open(struct net_loop *loop, const struct addr *local, const struct addr *remote,
@@ -233,8 +238,6 @@ int net_stream_open(struct net_loop *loop, const struct addr *local, const struc
                     const struct net_tls_client *tls, const struct net_stream_events *events,
                     void *user, struct net_stream **out)
 {
-    if (tls != NULL)
-        return ERR_UNSUPPORTED;
     int fd = connect_socket(local, remote, opt);
     if (fd < 0)
         return fd;
@@ -244,9 +247,13 @@ int net_stream_open(struct net_loop *loop, const struct addr *local, const struc
         close(fd);
         return rc;
     }
+    rc = tls != NULL ? tls_shake_open(s, tls, remote) : 0;
+    if (rc != 0) {
+        net_stream_close(&s, true);
+        return rc;
+    }
     net_stream_set(s, events, user);
-    s->deadline = net_now(loop) + timeout_ms;
-    connecting_insert(loop, s);
+    net_stream_wait_until(s, net_now(loop) + timeout_ms);
     net_stream_watch(s);
     *out = s;
     return 0;

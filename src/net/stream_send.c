@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "net/stream_int.h"
+#include "net/tls_int.h"
 
 /* The class whose buffers hold `cap` bytes; NET_OUT_CLASSES: none does. */
 static unsigned class_of(size_t cap)
@@ -114,7 +114,7 @@ int net_stream_write(struct net_stream *s, const void *bytes, size_t len)
     return 0;
 }
 
-int net_stream_try_send(struct net_stream *s)
+static int plain_send(struct net_stream *s)
 {
     struct net_out *o = s->out;
     while (o->off < o->len) {
@@ -129,8 +129,15 @@ int net_stream_try_send(struct net_stream *s)
             return -errno;
         o->off += (size_t)n;
     }
-    net_stream_drop_out(s);
     return 0;
+}
+
+int net_stream_try_send(struct net_stream *s)
+{
+    int rc = s->tls != NULL ? tls_conn_send(s) : plain_send(s);
+    if (rc == 0 && s->out->off == s->out->len)
+        net_stream_drop_out(s);
+    return rc;
 }
 
 void net_stream_flush_all(struct net_loop *loop)

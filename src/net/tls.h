@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/counter.h"
 #include "base/err.h"
 #include "base/slice.h"
 
@@ -37,9 +38,10 @@ struct net_tls_keys;
 int net_tls_keys_new(struct net_tls_keys **out) WARN_UNUSED;
 void net_tls_keys_free(struct net_tls_keys **keys);
 
-/* Reads all files. 0 with one holder; ERR_NOMEM; -errno or ERR_PARSE with one line in `why`,
- * without newline, that names the file and what is wrong ("/etc/x.pem: No such file or directory",
- * "the private key /a does not belong to the certificate /b"). */
+/* Reads all files; a certificate that is not valid now is taken. 0 with one holder; ERR_NOMEM;
+ * -errno or ERR_PARSE with one line in `why`, without newline, that names the file and what is
+ * wrong ("/etc/x.pem: No such file or directory", "the private key /a does not belong to the
+ * certificate /b"). */
 int net_tls_new(const struct net_tls_conf *conf, struct net_tls_keys *keys, char *why,
                 size_t why_size, struct net_tls **out) WARN_UNUSED;
 /* One more holder; any thread. */
@@ -55,6 +57,7 @@ struct net_tls_client {
     const char *name; /* what the peer has to prove (RFC 5922 7.3), host name or IP address; also
                          SNI where it is a name. Empty: the chain is verified and no name. Lives
                          until the call returns */
+    struct counters *counters; /* CTR_TLS_* of this handshake; may be NULL */
 };
 
 /* Of a connection that is up. */
