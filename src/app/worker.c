@@ -330,7 +330,7 @@ int worker_new(const struct conf *conf, struct shared *shared, unsigned index, s
 int worker_listen(struct worker *w, struct addr *failed)
 {
     struct flow_conf flow = w->conf->flow;
-    struct flow_events events = {on_message, on_flow_event, w};
+    struct flow_events events = {on_message, on_flow_event, w, NULL};
     *failed = (struct addr){0};
     flow.counts = w->shared->flow_counts;
     flow.aliases = w->shared->flow_aliases;

@@ -19,7 +19,7 @@ struct flow_aliases {
 
 struct alias {
     struct table_node node;
-    struct addr addr;
+    struct flow_alias what;
     uint64_t flow;
 };
 
@@ -57,41 +57,49 @@ void flow_aliases_free(struct flow_aliases **aliases)
     *aliases = NULL;
 }
 
-static struct alias *find(const struct flow_aliases *a, const struct addr *addr, uint64_t hash)
+static uint64_t hash_of(const struct flow_aliases *a, const struct flow_alias *what)
+{
+    return hash_bytes(&a->key, &what->addr, sizeof(what->addr)) ^
+           hash_mix((uint64_t)what->tls_peer << 8 | what->transport);
+}
+
+static struct alias *find(const struct flow_aliases *a, const struct flow_alias *what,
+                          uint64_t hash)
 {
     for (struct table_node *n = table_first(&a->table, hash); n != NULL; n = table_next(n)) {
         struct alias *x = container_of(n, struct alias, node);
-        if (addr_eq(&x->addr, addr))
+        if (addr_eq(&x->what.addr, &what->addr) && x->what.transport == what->transport &&
+            x->what.tls_peer == what->tls_peer)
             return x;
     }
     return NULL;
 }
 
-static void put_locked(struct flow_aliases *a, const struct addr *addr, uint64_t flow)
+static void put_locked(struct flow_aliases *a, const struct flow_alias *what, uint64_t flow)
 {
-    uint64_t hash = hash_bytes(&a->key, addr, sizeof(*addr));
-    if (atomic_load(&a->n) >= FLOW_ALIASES_MAX || find(a, addr, hash) != NULL)
+    uint64_t hash = hash_of(a, what);
+    if (atomic_load(&a->n) >= FLOW_ALIASES_MAX || find(a, what, hash) != NULL)
         return;
     struct alias *x = mem_zalloc(sizeof(*x));
     if (x == NULL)
         return;
-    x->addr = *addr;
+    x->what = *what;
     x->flow = flow;
     table_insert(&a->table, &x->node, hash);
     atomic_fetch_add(&a->n, 1);
 }
 
-void flow_aliases_put(struct flow_aliases *a, const struct addr *addr, uint64_t flow)
+void flow_aliases_put(struct flow_aliases *a, const struct flow_alias *what, uint64_t flow)
 {
     pthread_mutex_lock(&a->lock);
-    put_locked(a, addr, flow);
+    put_locked(a, what, flow);
     pthread_mutex_unlock(&a->lock);
 }
 
-void flow_aliases_drop(struct flow_aliases *a, const struct addr *addr, uint64_t flow)
+void flow_aliases_drop(struct flow_aliases *a, const struct flow_alias *what, uint64_t flow)
 {
     pthread_mutex_lock(&a->lock);
-    struct alias *x = find(a, addr, hash_bytes(&a->key, addr, sizeof(*addr)));
+    struct alias *x = find(a, what, hash_of(a, what));
     if (x != NULL && x->flow == flow) {
         free_one(&x->node, a);
         atomic_fetch_sub(&a->n, 1);
@@ -99,12 +107,12 @@ void flow_aliases_drop(struct flow_aliases *a, const struct addr *addr, uint64_t
     pthread_mutex_unlock(&a->lock);
 }
 
-uint64_t flow_aliases_find(struct flow_aliases *a, const struct addr *addr)
+uint64_t flow_aliases_find(struct flow_aliases *a, const struct flow_alias *what)
 {
     if (atomic_load_explicit(&a->n, memory_order_relaxed) == 0)
         return 0;
     pthread_mutex_lock(&a->lock);
-    const struct alias *x = find(a, addr, hash_bytes(&a->key, addr, sizeof(*addr)));
+    const struct alias *x = find(a, what, hash_of(a, what));
     uint64_t flow = x != NULL ? x->flow : 0;
     pthread_mutex_unlock(&a->lock);
     return flow;

@@ -19,11 +19,18 @@ struct flow_aliases;
 int flow_aliases_new(struct flow_aliases **out) WARN_UNUSED;
 void flow_aliases_free(struct flow_aliases **aliases);
 
-/* The first connection that offers itself for an address keeps it until it is dropped. Without
- * room or memory nothing is noted. */
-void flow_aliases_put(struct flow_aliases *a, const struct addr *addr, uint64_t flow);
-void flow_aliases_drop(struct flow_aliases *a, const struct addr *addr, uint64_t flow);
+/* What a connection is offered for. */
+struct flow_alias {
+    struct addr addr;
+    uint8_t transport; /* enum sip_transport */
+    uint32_t tls_peer; /* TLS: number of the sent-by that its certificate proves */
+};
+
+/* The first connection that offers itself keeps it until it is dropped. Without room or memory
+ * nothing is noted. */
+void flow_aliases_put(struct flow_aliases *a, const struct flow_alias *what, uint64_t flow);
+void flow_aliases_drop(struct flow_aliases *a, const struct flow_alias *what, uint64_t flow);
 /* The connection's id, 0: none. */
-uint64_t flow_aliases_find(struct flow_aliases *a, const struct addr *addr);
+uint64_t flow_aliases_find(struct flow_aliases *a, const struct flow_alias *what);
 
 #endif

@@ -29,7 +29,8 @@ void flow_answer_fault(struct flows *fs, const struct sip_msg *m, const struct s
         return;
     int rc;
     if (f != NULL) {
-        rc = flow_write(f, out.ptr, out.len, 0);
+        struct flow_out answer = {.bytes = out.ptr, .len = out.len};
+        rc = flow_write(f, &answer);
     } else {
         flow_response_dest(origin, &m->via, &dest);
         rc = flow_udp_send(fs, &dest, out.ptr, out.len);
@@ -45,7 +46,8 @@ void flow_response_dest(const struct flow_origin *origin, const struct sip_via *
     *out = (struct flow_dest){.flow = origin->flow,
                               .remote = origin->remote,
                               .local = origin->local,
-                              .transport = origin->transport};
+                              .transport = origin->transport,
+                              .tls_peer = origin->tls_peer};
     if (origin->transport != SIP_UDP) {
         /* The connection of the request; if that is gone, RFC 3261 18.2.2: the received address,
          * the port of sent-by. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Connections in all, and those of each address, of all workers together. The latter are touched
  * once for each connection accepted and ended, and only while there is a limit, so one lock is
- * enough. */
+ * enough. Refused ones stand in a small table of sets, in which the oldest gives way. */
 #include "flow/counts.h"
 
 #include <pthread.h>
@@ -13,11 +13,23 @@
 #include "base/random.h"
 #include "base/table.h"
 
+#define REFUSED_SETS 64u
+#define REFUSED_WAYS 4u
+#define REFUSED_MS   60000u
+
+struct refused {
+    struct addr addr; /* port 0; family 0: unused */
+    int reason;
+    uint32_t left_out;
+    uint64_t logged; /* ms */
+};
+
 struct flow_counts {
     _Atomic uint32_t all;
     pthread_mutex_t lock;
     struct hash_key key;
     struct table table; /* struct count */
+    struct refused refused[REFUSED_SETS][REFUSED_WAYS];
 };
 
 struct count {
@@ -122,4 +134,38 @@ bool flow_counts_enter(struct flow_counts *c, uint32_t max)
 void flow_counts_leave(struct flow_counts *c)
 {
     atomic_fetch_sub_explicit(&c->all, 1, memory_order_relaxed);
+}
+
+/* The entry of address and reason in its set; else the one that gives way: an unused one, or the
+ * one that was logged longest ago. */
+static struct refused *refused_find(struct flow_counts *c, const struct addr *ip, int reason)
+{
+    uint64_t hash = hash_bytes(&c->key, ip, sizeof(*ip)) ^ hash_mix((uint64_t)(uint32_t)reason);
+    struct refused *set = c->refused[hash % REFUSED_SETS], *oldest = set;
+    for (unsigned i = 0; i < REFUSED_WAYS; i++) {
+        if (set[i].reason == reason && addr_eq(&set[i].addr, ip))
+            return &set[i];
+        if (set[i].addr.family == ADDR_NONE || set[i].logged < oldest->logged)
+            oldest = &set[i];
+        if (oldest->addr.family == ADDR_NONE)
+            break;
+    }
+    *oldest = (struct refused){.addr = *ip, .reason = reason};
+    return oldest;
+}
+
+bool flow_counts_refused(struct flow_counts *c, const struct addr *addr, int reason, uint64_t now,
+                         uint32_t *left_out)
+{
+    struct addr ip = *addr;
+    ip.port = 0;
+    pthread_mutex_lock(&c->lock);
+    struct refused *x = refused_find(c, &ip, reason);
+    bool ok = x->logged == 0 || now >= x->logged + REFUSED_MS;
+    *left_out = x->left_out;
+    x->left_out = ok ? 0 : x->left_out + 1;
+    if (ok)
+        x->logged = now != 0 ? now : 1;
+    pthread_mutex_unlock(&c->lock);
+    return ok;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connections in all, and those accepted from each address, counted over all workers.
+/* Connections in all, those accepted from each address, and whom we have refused lately, counted
+ * over all workers.
  *
  * owns: the counts. thread: any. */
 #ifndef FLOW_COUNTS_H
@@ -27,5 +28,11 @@ void flow_counts_give(struct flow_counts *c, const struct addr *addr);
  * less. */
 bool flow_counts_enter(struct flow_counts *c, uint32_t max);
 void flow_counts_leave(struct flow_counts *c);
+
+/* A connection from the address was refused for that reason (enum err). True when it is to be
+ * logged: once in a minute for each address and reason; *left_out: how many were not since the last
+ * time. Of more addresses than there is room for some are logged more often. `now`: ms. */
+bool flow_counts_refused(struct flow_counts *c, const struct addr *addr, int reason, uint64_t now,
+                         uint32_t *left_out);
 
 #endif

@@ -6,8 +6,8 @@
  * that stays the same when the connection beneath is replaced (reopened), and goes stale when it is
  * given up. owns: sockets, flows, partial messages. borrows: conf, counters, mailboxes. thread: one
  * worker; flows of other workers are reached by their mailboxes, behind the same functions. RFC
- * 3261 section 18; RFC 3581; RFC 5626 sections 3.5, 4.4, 5.4; RFC 5923; RFC 5389 (binding
- * requests). */
+ * 3261 section 18; RFC 3581; RFC 5626 sections 3.5, 4.4, 5.4; RFC 5922; RFC 5923; RFC 5389
+ * (binding requests). */
 #ifndef FLOW_FLOW_H
 #define FLOW_FLOW_H
 
@@ -49,6 +49,8 @@ struct flow_origin {
     struct addr remote; /* source address and port */
     struct addr local;  /* address it came to */
     uint8_t transport;
+    uint32_t tls_peer; /* requests by TLS: what a new connection to the sender has to prove, the
+                          host of its sent-by (RFC 3261 18.2.2, RFC 5922 7.3) */
 };
 
 /* The address part of our listeners, for Via, Record-Route and the check whether an address is
@@ -81,7 +83,8 @@ struct flow_conf {
     uint32_t max_queue; /* bytes queued for a connection before it is cut as a slow reader */
     uint32_t partial_timeout_ms; /* a message begun and not completed in that time: the connection
                                     is closed */
-    uint32_t reopen_per_second; /* openings a second for each destination address; burst the same */
+    uint32_t reopen_per_second;  /* openings a second for each destination address; burst the same;
+                                    each worker in all: ten times that */
     struct sip_limits limits;
 };
 
@@ -111,9 +114,12 @@ enum flow_event_kind { FLOW_MOVED, FLOW_DEAD, FLOW_FAILED, FLOW_RENAMED };
 
 struct flow_event {
     enum flow_event_kind kind;
-    int err; /* DEAD, FAILED: ERR_CLOSED, -errno, ERR_STALE_* */
+    int err; /* DEAD, FAILED: ERR_CLOSED, -errno, ERR_STALE_*, ERR_TLS_* */
     uint64_t flow;
-    uint64_t to; /* RENAMED */
+    uint64_t to;           /* RENAMED */
+    uint64_t acked_before; /* MOVED, DEAD: what was given to flows_send before that time (ms of
+                              flows_time) had been acknowledged by the kernel of the peer; 0: not
+                              known, as for flows of other workers */
     struct addr remote;
 };
 
@@ -126,6 +132,8 @@ struct flow_events {
      * flows_send, flows_close or flows_answered. */
     void (*on_event)(void *user, const struct flow_event *ev);
     void *user;
+    /* A peer has connected to us (TLS: and its handshake is done). May be NULL. */
+    void (*on_accepted)(void *user, const struct addr *remote);
 };
 
 /* `mailboxes`: one for each worker, `nworkers` of them. Opens the listeners: 0, -errno with the
@@ -179,11 +187,14 @@ void flows_set_dn(struct flows *flows, uint64_t flow, struct slice dn);
 
 /* The number for flow_dest.tls_peer: rules of the profile (a [dn] section's name; empty: the
  * daemon's own) and the name that the peer has to prove (host of the URI that leads there, RFC 5922
- * 4, 7.3). The same pair gives the same number as long as the process runs. 0 without TLS, and when
- * there are too many: then the address is to be proved. */
+ * 4, 7.3). The same pair gives the same number as long as the process runs. A profile that is not
+ * configured is the daemon's own. A literal address stands for the one that the connection is
+ * opened to. 0 without TLS, and when there are too many: then the address is to be proved. */
 uint32_t flows_tls_peer(struct flows *flows, struct slice profile, struct slice host);
 /* The name behind the number (for flow tokens, lists); empty for 0. Lives for ever. */
 struct slice flows_tls_name(struct flows *flows, uint32_t tls_peer);
+/* The profile behind it, likewise; empty: the daemon's own. */
+struct slice flows_tls_profile(struct flows *flows, uint32_t tls_peer);
 
 /* Closes a flow (any worker's) after what is queued. */
 void flows_close(struct flows *flows, uint64_t flow, int reason);
@@ -205,7 +216,8 @@ int flows_local_for(struct flows *flows, const struct flow_dest *dest,
                     struct flow_local *out) WARN_UNUSED;
 /* Is address and port one of ours, on any transport? Port 0 means 5060. */
 bool flows_is_us(struct flows *flows, const struct addr *a);
-/* Is there a listener (so that a socket can be opened) for this transport and family? */
+/* Is there a listener (so that a socket can be opened) for this transport and family? TLS: are
+ * there rules, and a listener of that family, of whatever transport? */
 bool flows_has(const struct flows *flows, enum sip_transport t, enum addr_family family);
 
 /* Where responses to a request go (RFC 3261 18.2.2, RFC 3581, RFC 5923): from the request's origin

@@ -19,6 +19,7 @@
 #include "flow/aliases.h"
 #include "flow/counts.h"
 #include "flow/flow.h"
+#include "flow/tls_int.h"
 #include "net/stream.h"
 #include "net/udp.h"
 #include "sip/frame.h"
@@ -27,6 +28,7 @@
 #define FLOW_CHECK_MS       200  /* unacknowledged bytes are looked at this often */
 #define FLOW_SECOND_MS      50   /* the same while a second connection is being opened */
 #define FLOW_CONFIRM_MS     1000 /* other workers have this long to send again on a dead flow */
+#define FLOW_RESENT_MS      4    /* the first look whether what was sent again is acknowledged */
 #define FLOW_RETRY_MS       10   /* a message that could not be taken is offered again */
 #define FLOW_LINGER_MS      200  /* a refused stream is read for so long that its answer survives */
 #define FLOW_BACKOFF_MIN_MS 1000
@@ -36,6 +38,8 @@
 #define FLOW_OPEN_SHARE 8
 #define FLOW_OPEN_MIN   64
 
+#define FLOW_HANDSHAKES 64    /* TLS handshakes under way when the conf does not say */
+#define FLOW_TOTAL      10    /* openings a second in all, in multiples of those of one address */
 #define FLOW_WORK_CACHE 256   /* free struct flow_work kept */
 #define FLOW_OUTBOX_MAX 10000 /* events that wait for room in a mailbox */
 #define FLOW_PEERS_MAX  65536 /* destinations with a backoff or a limit of openings */
@@ -55,6 +59,7 @@ struct flow {
     struct flow_in *in;        /* NULL: no partial message */
     struct flow_work *work;    /* NULL: nothing under way */
     struct flow_key *key;      /* NULL: not to be found by address */
+    struct flow_dn *dn;        /* NULL: not known */
     uint64_t users;            /* bit for each worker that sent on it */
     struct list doomed;        /* in flows->doomed */
     struct addr remote, local;
@@ -65,19 +70,36 @@ struct flow {
     int16_t doom;               /* enum err that dooms it */
     uint8_t state;              /* enum flow_state */
     uint8_t transport;          /* enum sip_transport */
+    uint8_t unanswered;         /* transactions in a row; see flows_unanswered */
     bool is_opened : 1;         /* by us: `reopen` is the address it was opened to */
+    bool is_ours : 1;           /* the connection it has now was opened by us */
+    bool is_fresh : 1;          /* and nothing has come from it, not even an acknowledgement */
+    bool has_spoken : 1;        /* bytes came on an accepted connection */
+    bool was_verified : 1;      /* TLS: the peer that connected has shown a certificate */
+    bool has_proved : 1;        /* TLS: which proves the name of `proved` */
     bool no_reopen : 1;         /* a Voice over IP Service */
     bool alias_seen : 1;        /* the first request was looked at for RFC 5923 */
     bool reopen_is_contact : 1; /* `reopen` came with a request */
     bool half_ping : 1;         /* struct sip_frame.crlf while no message is partial */
     bool lame : 1;              /* what still comes is thrown away */
     bool is_counted : 1;        /* in the per-address counts */
+    int16_t last_cause;         /* enum err: why it was reopened last */
+    uint32_t tls_peer;          /* TLS: what the next connection that we open has to prove; while
+                                   is_ours, what this one has proved */
+    uint32_t proved;            /* number of the name that every connection which takes the place
+                                   of the first has to prove too */
+};
+
+struct flow_dn {
+    uint8_t len;
+    char text[];
 };
 
 struct flow_key {
     struct table_node node;
     struct flow *flow;
     struct addr addr;
+    uint32_t tls_peer; /* TLS: what the connection has proved */
 };
 
 /* Bytes of a message that is not complete, or cannot be taken yet. */
@@ -94,8 +116,16 @@ struct flow_queued {
     struct list node;
     uint32_t from;  /* worker */
     uint32_t flags; /* enum flow_send_flags */
+    uint64_t since; /* flow_dest.since */
     size_t len;
     char bytes[];
+};
+
+/* A request that was sent again and is not yet known to be acknowledged. */
+struct flow_resent {
+    struct list node;
+    uint64_t end; /* flow_work.sent behind it */
+    uint64_t since;
 };
 
 struct flow_work {
@@ -116,6 +146,10 @@ struct flow_work {
     uint64_t mark_end, mark_at; /* the oldest request that may be unacknowledged: `sent` behind it,
                                    and when; 0: none */
     uint64_t last_end, last_at; /* the newest request */
+    uint64_t acked_at;          /* what was given to us before (ms) is acknowledged; 0: not known */
+    uint64_t look_end, look_at; /* `sent` at an earlier look, and when; 0: none */
+    struct list resent;         /* struct flow_resent, in order */
+    uint32_t resent_look;       /* ms from one look at it to the next */
     uint64_t since;             /* ms: opening asked for, death or suspicion noticed */
     uint64_t fail_at; /* ms: second connection failed, and the first has this long to heal; 0: no */
     int cause;        /* enum err why it is opened again; 0: a first opening */
@@ -126,26 +160,28 @@ struct flow_work {
     struct flow_work *next_free;
 };
 
-/* What is known of a destination: of an address with port the backoff, of an address alone the
- * token bucket. */
+/* What is known of a destination: of an address with port (and of what has to be proved there) the
+ * backoff, of an address alone the token bucket, of no address that of all together. */
 struct flow_peer {
     struct table_node node;
     struct flows *owner;
     struct addr addr;
+    uint32_t tls_peer;
     struct timer timer;
     struct list line; /* bucket: flow_work.line, first come first served */
     uint64_t until;   /* backoff: ms */
     uint32_t delay;   /* backoff: ms, the last one */
-    uint32_t tokens;  /* bucket: thousandths */
+    uint64_t tokens;  /* bucket: thousandths */
     uint64_t filled;  /* bucket: ms of the last filling */
 };
 
 struct flow_listener {
     struct flows *owner;
-    struct addr addr; /* with the port that was really bound */
-    bool any;         /* all addresses of the family */
+    struct addr addr;  /* with the port that was really bound; 0: TLS only */
+    uint16_t tls_port; /* really bound; 0: none */
+    bool any;          /* all addresses of the family */
     struct net_udp *udp;
-    struct net_listener *tcp;
+    struct net_listener *tcp, *tls;
 };
 
 struct flows {
@@ -211,10 +247,10 @@ int flow_new(struct flows *fs, enum sip_transport t, const struct addr *remote,
 void flow_free(struct flow *f, bool abort);
 /* NULL when stale or doomed. */
 struct flow *flow_find(const struct flows *fs, uint64_t id);
-struct flow *flow_find_addr(const struct flows *fs, enum sip_transport t,
-                            const struct addr *remote);
+struct flow *flow_find_addr(const struct flows *fs, enum sip_transport t, const struct addr *remote,
+                            uint32_t tls_peer);
 /* To be found by that address from now on, if nobody else is; without memory it is not. */
-void flow_index(struct flow *f, const struct addr *addr);
+void flow_index(struct flow *f, const struct addr *addr, uint32_t tls_peer);
 /* One more connection from the address: false when it is one too many. */
 bool flow_count_in(struct flow *f);
 /* The accepted connection is gone, or about to be replaced by one of ours. */
@@ -231,6 +267,8 @@ void flow_work_cache_free(struct flows *fs);
 /* --- listen.c --- */
 int flow_listen(struct flows *fs, const struct flow_conf *conf, struct addr *failed) WARN_UNUSED;
 void flow_unlisten(struct flows *fs);
+/* The daemon's rules, as they are now, for connections accepted from now on. */
+void flow_listen_tls(struct flows *fs);
 /* The listener for `local` (NULL or ADDR_NONE: the one the kernel's choice towards `remote` belongs
  * to). NULL: none. */
 const struct flow_listener *flow_listener_for(const struct flows *fs, const struct addr *remote,
@@ -244,6 +282,9 @@ extern const struct net_stream_events flow_stream_events;
 void flow_in_drop(struct flow *f);
 void flow_on_accept(void *user, struct net_stream *s, const struct addr *remote,
                     const struct addr *local);
+void flow_on_accept_tls(void *user, struct net_stream *s, const struct addr *remote,
+                        const struct addr *local);
+void flow_on_refused(void *user, const struct addr *remote, const struct addr *local, int err);
 void flow_on_datagram(void *user, char *data, size_t len, const struct addr *remote,
                       const struct addr *local);
 int flow_udp_send(struct flows *fs, const struct flow_dest *dest, const void *bytes,
@@ -256,11 +297,18 @@ void flow_answer_fault(struct flows *fs, const struct sip_msg *m, const struct s
 /* flows_send on this worker for worker `from`. */
 int flow_send_local(struct flows *fs, struct flow_dest *dest, const void *bytes, size_t len,
                     unsigned flags, unsigned from) WARN_UNUSED;
+/* A message on its way out. */
+struct flow_out {
+    const void *bytes;
+    size_t len;
+    uint64_t since; /* flow_dest.since */
+    unsigned flags; /* enum flow_send_flags */
+    unsigned from;  /* worker */
+};
 /* On the stream, now. */
-int flow_write(struct flow *f, const void *bytes, size_t len, unsigned flags) WARN_UNUSED;
+int flow_write(struct flow *f, const struct flow_out *m) WARN_UNUSED;
 /* Behind what waits in `list` of its work (queue or held). 0, ERR_FULL, ERR_NOMEM. */
-int flow_enqueue(struct flow *f, struct list *list, const void *bytes, size_t len, unsigned flags,
-                 unsigned from) WARN_UNUSED;
+int flow_enqueue(struct flow *f, struct list *list, const struct flow_out *m) WARN_UNUSED;
 void flow_flush_queue(struct flow *f);
 /* `worker` has reacted to the event: what was held of it goes on. */
 void flow_confirmed(struct flow *f, unsigned worker);
@@ -271,12 +319,14 @@ int flow_open(struct flows *fs, const struct flow_dest *dest, struct flow **out)
 /* Opens f->reopen beneath the flow, at once or when it is its turn: FLOW_GONE becomes FLOW_OPENING;
  * FLOW_UP gets a second connection. 0, ERR_NO_ROUTE, ERR_UNREACHABLE, -errno, ERR_NOMEM. */
 int flow_open_again(struct flow *f, int cause) WARN_UNUSED;
+/* The attempt is up and takes the place of whatever there was. */
+void flow_use_attempt(struct flow *f);
 /* Its turn in the line has come. */
 void flow_open_turn(struct flow *f);
 void flow_attempt_drop(struct flow *f);
 
 /* --- recover.c --- */
-void flow_sent(struct flow *f, size_t len, unsigned flags);
+void flow_sent(struct flow *f, const struct flow_out *m);
 void flow_check(struct flow *f);
 void flow_work_timer(struct timer *t, uint64_t now);
 /* The connection has ended. */
@@ -289,12 +339,32 @@ void flow_fail(struct flow *f, int err);
 /* Ends a doomed flow. */
 void flow_end_doomed(struct flow *f);
 
+/* --- wedged.c --- */
+void flow_unanswered(struct flow *f);
+
+/* --- resent.c --- */
+/* The message was just written, w->sent is behind it. */
+void flow_resent_add(struct flow_work *w, const struct flow_out *m);
+/* Bytes up to `acked` (of flow_work.sent) are acknowledged. */
+void flow_resent_acked(struct flow *f, uint64_t acked);
+void flow_resent_drop(struct flow_work *w);
+
+/* --- label.c --- */
+/* Without memory it stays as it was. */
+void flow_label(struct flow *f, struct slice dn);
+struct slice flow_dn(const struct flow *f);
+/* A line about the flow, with its DN and addresses; `cause` 0, `ms` below 0: not said. */
+void flow_log(const struct flow *f, enum log_level level, const char *text, int cause, int64_t ms,
+              uint32_t left_out);
+
 /* --- mail.c --- */
 /* Tells the own worker now, others by mail. */
 void flow_tell(struct flows *fs, uint64_t users, const struct flow_event *ev);
 int flow_mail_send(struct flows *fs, unsigned owner, struct flow_dest *dest, const void *bytes,
                    size_t len, unsigned flags) WARN_UNUSED;
 void flow_mail_close(struct flows *fs, unsigned owner, uint64_t flow, int reason);
+void flow_mail_unanswered(struct flows *fs, unsigned owner, uint64_t flow);
+void flow_mail_dn(struct flows *fs, unsigned owner, uint64_t flow, struct slice dn);
 void flow_outbox_init(struct flows *fs);
 void flow_outbox_flush(struct flows *fs);
 void flow_outbox_free(struct flows *fs);
@@ -305,9 +375,9 @@ unsigned flow_addr_owner(const struct flows *fs, enum sip_transport t, const str
 
 /* --- dest.c --- */
 /* 0, or ERR_UNREACHABLE during a backoff. */
-int flow_peer_check(const struct flows *fs, const struct addr *addr) WARN_UNUSED;
-void flow_peer_failed(struct flows *fs, const struct addr *addr);
-void flow_peer_ok(struct flows *fs, const struct addr *addr);
+int flow_peer_check(const struct flows *fs, const struct addr *addr, uint32_t tls_peer) WARN_UNUSED;
+void flow_peer_failed(struct flows *fs, const struct addr *addr, uint32_t tls_peer);
+void flow_peer_ok(struct flows *fs, const struct addr *addr, uint32_t tls_peer);
 /* May a connection to the address be opened now? If not, the work stands in line and flow_open_turn
  * is called. */
 bool flow_peer_may_open(struct flows *fs, const struct addr *addr, struct flow_work *work);

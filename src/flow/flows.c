@@ -108,7 +108,10 @@ void flows_set_conf(struct flows *fs, const struct flow_conf *conf)
     for (unsigned i = 0; i < fs->nlisteners; i++) {
         if (fs->listeners[i].tcp != NULL)
             net_listener_set_opt(fs->listeners[i].tcp, &fs->sockopt);
+        if (fs->listeners[i].tls != NULL)
+            net_listener_set_opt(fs->listeners[i].tls, &fs->sockopt);
     }
+    flow_listen_tls(fs);
     flow_recount(fs);
 }
 
@@ -118,8 +121,10 @@ void flows_flush(struct flows *fs)
         flow_end_doomed(container_of(fs->doomed.next, struct flow, doomed));
     if (!list_is_empty(&fs->outbox))
         flow_outbox_flush(fs);
-    for (unsigned i = 0; i < fs->nlisteners; i++)
-        net_udp_flush(fs->listeners[i].udp);
+    for (unsigned i = 0; i < fs->nlisteners; i++) {
+        if (fs->listeners[i].udp != NULL)
+            net_udp_flush(fs->listeners[i].udp);
+    }
     net_stream_flush_all(fs->loop);
 }
 
@@ -155,6 +160,21 @@ bool flows_is_up(const struct flows *fs, uint64_t id)
         return true;
     const struct flow *f = flow_find(fs, id);
     return f != NULL && f->state == FLOW_UP && !f->lame;
+}
+
+uint32_t flows_tls_peer(struct flows *fs, struct slice profile, struct slice host)
+{
+    return fs->conf.tls != NULL ? flow_tls_number(fs->conf.tls, profile, host, false) : 0;
+}
+
+struct slice flows_tls_name(struct flows *fs, uint32_t tls_peer)
+{
+    return fs->conf.tls != NULL ? flow_tls_name(fs->conf.tls, tls_peer) : SLICE("");
+}
+
+struct slice flows_tls_profile(struct flows *fs, uint32_t tls_peer)
+{
+    return fs->conf.tls != NULL ? flow_tls_profile_of(fs->conf.tls, tls_peer) : SLICE("");
 }
 
 uint64_t flows_time(const struct flows *fs)

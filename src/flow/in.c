@@ -14,12 +14,13 @@ static void refuse(struct flows *fs, struct net_stream *s, const struct addr *re
     net_stream_close(&s, true);
 }
 
-void flow_on_accept(void *user, struct net_stream *s, const struct addr *remote,
-                    const struct addr *local)
+/* The stream is up, with TLS its handshake done. */
+static void accepted(struct flows *fs, enum sip_transport t, struct net_stream *s,
+                     const struct addr *remote, const struct addr *local)
 {
-    struct flows *fs = ((struct flow_listener *)user)->owner;
+    struct net_tls_info tls;
     struct flow *f;
-    int rc = flow_new(fs, SIP_TCP, remote, local, false, &f);
+    int rc = flow_new(fs, t, remote, local, false, &f);
     if (rc != 0) {
         refuse(fs, s, remote, rc == ERR_LIMIT ? "tcp-max-connections" : "no memory");
         return;
@@ -31,10 +32,56 @@ void flow_on_accept(void *user, struct net_stream *s, const struct addr *remote,
     }
     f->stream = s;
     f->state = FLOW_UP;
+    f->was_verified = t == SIP_TLS && net_stream_tls_info(s, &tls) == 0 && tls.has_peer;
     net_stream_set_max(s, fs->conf.max_queue);
     net_stream_set(s, &flow_stream_events, f);
     counter_inc(fs->counters, CTR_FLOWS);
     counter_inc(fs->counters, CTR_FLOW_ACCEPTED);
+    if (fs->ev.on_accepted != NULL)
+        fs->ev.on_accepted(fs->ev.user, remote);
+}
+
+void flow_on_accept(void *user, struct net_stream *s, const struct addr *remote,
+                    const struct addr *local)
+{
+    accepted(((struct flow_listener *)user)->owner, SIP_TCP, s, remote, local);
+}
+
+void flow_on_accept_tls(void *user, struct net_stream *s, const struct addr *remote,
+                        const struct addr *local)
+{
+    accepted(((struct flow_listener *)user)->owner, SIP_TLS, s, remote, local);
+}
+
+/* Once a minute for each address and reason, and not too many addresses. */
+static void log_refused(struct flows *fs, const struct addr *remote, const struct addr *local,
+                        int err)
+{
+    uint32_t of_address, of_all;
+    if (!flow_counts_refused(fs->counts, remote, err, flows_now(fs), &of_address) ||
+        !log_limit_ok(&fs->log_refused, flows_now(fs), 20, 10000, &of_all))
+        return;
+    LOG(LOG_WARN, "flow", "connection refused", LF_ADDR("peer", remote), LF_ADDR("local", local),
+        LF_ERR("cause", err), LF_INT("left_out", of_address + of_all));
+}
+
+void flow_on_refused(void *user, const struct addr *remote, const struct addr *local, int err)
+{
+    log_refused(((struct flow_listener *)user)->owner, remote, local, err);
+}
+
+/* The first bytes of an accepted connection: is this a record with a ClientHello (RFC 8446 5.1)?
+ * No SIP message begins with that byte. */
+static bool is_tls_on_plain(struct flow *f, const char *data, size_t len)
+{
+    bool is_first = !f->has_spoken && !f->is_opened && f->transport == SIP_TCP;
+    f->has_spoken = true;
+    if (!is_first || data[0] != 0x16 || (len > 1 && data[1] != 0x03))
+        return false;
+    counter_inc(f->owner->counters, CTR_TLS_ON_PLAIN);
+    log_refused(f->owner, &f->remote, &f->local, ERR_TLS_ON_PLAIN);
+    flow_doom(f, ERR_TLS_ON_PLAIN);
+    return true;
 }
 
 void flow_in_drop(struct flow *f)
@@ -52,20 +99,52 @@ static void origin_of(const struct flow *f, struct flow_origin *o)
         .flow = f->id, .remote = f->remote, .local = f->local, .transport = f->transport};
 }
 
-/* RFC 5923 section 4 where it is safe without TLS: who asks for an alias is found by the sent-by
- * port of the address that its connection really comes from, never by an address it only claims. */
-static void look_at_alias(struct flow *f, const struct sip_msg *m)
+/* What a new connection to the sender has to prove (RFC 5922 7.3). */
+static uint32_t sent_by_peer(const struct flow *f, const struct sip_msg *m)
 {
+    struct flow_tls *tls = f->owner->conf.tls;
+    if (f->transport != SIP_TLS || !m->is_request || tls == NULL)
+        return 0;
+    return flow_tls_number(tls, SLICE_NONE, m->via.host, true);
+}
+
+static struct slice without_brackets(struct slice host)
+{
+    bool has = host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']';
+    return has ? slice_of(host.ptr + 1, host.len - 2) : host;
+}
+
+/* RFC 5923: with TLS whoever asks for an alias must have shown a certificate that proves the host
+ * of its sent-by (9.2); it is found by that name at the address that its connection really comes
+ * from. Without TLS that is safe for one case: sent-by is the address that the connection comes
+ * from. Never by an address that is only claimed. */
+static void look_at_alias(struct flow *f, const struct sip_msg *m, uint32_t tls_peer)
+{
+    struct flows *fs = f->owner;
     struct addr a;
-    if (f->alias_seen || !m->is_request)
+    if (f->alias_seen || f->is_opened || !m->is_request)
         return;
     f->alias_seen = true;
+    bool proves = f->was_verified && !f->is_ours &&
+                  net_stream_peer_is(f->stream, without_brackets(m->via.host));
+    if (proves && tls_peer != 0 && !f->has_proved) {
+        f->has_proved = true;
+        f->proved = tls_peer;
+    }
     uint16_t port = m->via.port != 0 ? m->via.port : sip_transport_port(f->transport);
-    if (!f->is_opened && m->via.has_alias && addr_parse_ip(m->via.host, port, &a) == 0 &&
-        addr_eq_ip(&a, &f->remote))
-        flow_index(f, &a);
-    if (f->key != NULL && f->owner->aliases != NULL)
-        flow_aliases_put(f->owner->aliases, &a, f->id);
+    bool is_literal = addr_parse_ip(m->via.host, port, &a) == 0;
+    if (!is_literal) {
+        a = f->remote;
+        a.port = port;
+    }
+    /* A name without a number: there is no room for more. */
+    bool is_named = is_literal ? addr_eq_ip(&a, &f->remote) : tls_peer != 0;
+    if (!m->via.has_alias || !is_named || (f->transport == SIP_TLS && !proves))
+        return;
+    flow_index(f, &a, tls_peer);
+    struct flow_alias alias = {a, f->transport, tls_peer};
+    if (f->key != NULL && fs->aliases != NULL)
+        flow_aliases_put(fs->aliases, &alias, f->id);
 }
 
 /* 0, or ERR_FULL: to be offered again. */
@@ -82,7 +161,8 @@ static int deliver(struct flow *f, const char *bytes, size_t len)
         flow_answer_fault(fs, &m, &fault, &origin, f);
         return 0;
     }
-    look_at_alias(f, &m);
+    origin.tls_peer = sent_by_peer(f, &m);
+    look_at_alias(f, &m, origin.tls_peer);
     rc = fs->ev.on_message(fs->ev.user, &m, &origin);
     if (rc != ERR_FULL)
         counter_inc(fs->counters, CTR_MSG_IN);
@@ -246,6 +326,20 @@ static void keep(struct flow *f, const struct sip_frame *frame, const char *rest
     }
 }
 
+/* Bytes came. True: they are not to be looked at. */
+static bool on_bytes(struct flow *f, const char *data, size_t len)
+{
+    if (!f->has_spoken && is_tls_on_plain(f, data, len))
+        return true;
+    f->last_in = flows_seconds(f->owner);
+    f->unanswered = 0;
+    f->is_fresh = false;
+    /* They bring an acknowledgement, which may be waited for. */
+    if (f->work != NULL && (f->work->attempt != NULL || !list_is_empty(&f->work->resent)))
+        flow_check(f);
+    return false;
+}
+
 /* Bytes join what is kept. Those that came while reading is paused only wait. */
 static void flow_on_data(void *user, const char *data, size_t len)
 {
@@ -255,9 +349,8 @@ static void flow_on_data(void *user, const char *data, size_t len)
     bool started;
     if (f->lame || f->doom != 0)
         return;
-    f->last_in = len != 0 ? flows_seconds(f->owner) : f->last_in;
-    if (len != 0 && f->work != NULL && f->work->attempt != NULL)
-        flow_check(f);
+    if (len != 0 && on_bytes(f, data, len))
+        return;
     sip_frame_init(&frame);
     frame.crlf = f->half_ping;
     if (f->in != NULL) {

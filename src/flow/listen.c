@@ -6,7 +6,7 @@
 /* When the kernel chooses the port, UDP takes it first and TCP may find it taken. */
 #define PORT_TRIES 16
 
-static int listen_once(struct flows *fs, struct flow_listener *l, const struct addr *want)
+static int listen_plain(struct flows *fs, struct flow_listener *l, const struct addr *want)
 {
     bool exclusive = fs->worker == 0;
     int rc = net_udp_open(fs->loop, want, &fs->sockopt, exclusive, fs->counters, flow_on_datagram,
@@ -21,13 +21,34 @@ static int listen_once(struct flows *fs, struct flow_listener *l, const struct a
     return rc;
 }
 
-static int listen_on(struct flows *fs, struct flow_listener *l, const struct addr *want)
+static int listen_tls(struct flows *fs, struct flow_listener *l, uint16_t port)
 {
-    int rc;
+    struct addr at = l->addr;
+    struct net_tls *tls = flow_tls_context(fs->conf.tls, 0);
+    bool is_possible = tls != NULL && net_tls_can_accept(tls);
+    net_tls_release(&tls);
+    if (!is_possible)
+        return ERR_UNSUPPORTED;
+    at.port = port;
+    int rc = net_listener_open(fs->loop, &at, &fs->sockopt, fs->worker == 0, fs->counters,
+                               flow_on_accept_tls, l, &l->tls);
+    if (rc != 0)
+        return rc;
+    net_listener_local(l->tls, &at);
+    l->tls_port = at.port;
+    return 0;
+}
+
+static int listen_on(struct flows *fs, struct flow_listener *l, const struct flow_conf *conf,
+                     const struct addr *want)
+{
+    int rc = 0;
     l->owner = fs;
     l->any = addr_is_any(want);
-    for (unsigned i = 0; i < PORT_TRIES; i++) {
-        rc = listen_once(fs, l, want);
+    l->addr = *want;
+    l->addr.port = 0;
+    for (unsigned i = 0; i < PORT_TRIES && !conf->no_plain; i++) {
+        rc = listen_plain(fs, l, want);
         if (rc != -EADDRINUSE || want->port != 0)
             break;
     }
@@ -40,14 +61,36 @@ int flow_listen(struct flows *fs, const struct flow_conf *conf, struct addr *fai
     if (fs->listeners == NULL)
         return ERR_NOMEM;
     for (unsigned i = 0; i < conf->nlisten; i++) {
-        int rc = listen_on(fs, &fs->listeners[i], &conf->listen[i]);
-        if (rc != 0) {
-            *failed = conf->listen[i];
+        struct flow_listener *l = &fs->listeners[i];
+        *failed = conf->listen[i];
+        int rc = listen_on(fs, l, conf, &conf->listen[i]);
+        if (rc != 0)
             return rc;
-        }
         fs->nlisteners = i + 1;
+        if (conf->tls_port == 0 || conf->tls == NULL)
+            continue;
+        failed->port = conf->tls_port;
+        rc = listen_tls(fs, l, conf->tls_port);
+        if (rc != 0)
+            return rc;
     }
+    *failed = (struct addr){.family = ADDR_NONE};
+    flow_listen_tls(fs);
     return 0;
+}
+
+void flow_listen_tls(struct flows *fs)
+{
+    const struct flow_conf *c = &fs->conf;
+    struct net_tls *tls = c->tls != NULL ? flow_tls_context(c->tls, 0) : NULL;
+    unsigned most = c->handshakes != 0 ? c->handshakes : FLOW_HANDSHAKES;
+    bool is_possible = tls != NULL && net_tls_can_accept(tls);
+    for (unsigned i = 0; i < fs->nlisteners && is_possible; i++) {
+        if (fs->listeners[i].tls != NULL)
+            net_listener_set_tls(fs->listeners[i].tls, tls, c->connect_timeout_ms, most,
+                                 flow_on_refused);
+    }
+    net_tls_release(&tls);
 }
 
 void flow_unlisten(struct flows *fs)
@@ -55,6 +98,7 @@ void flow_unlisten(struct flows *fs)
     for (unsigned i = 0; i < fs->nlisteners; i++) {
         net_udp_close(&fs->listeners[i].udp);
         net_listener_close(&fs->listeners[i].tcp);
+        net_listener_close(&fs->listeners[i].tls);
     }
     mem_free(fs->listeners);
     fs->listeners = NULL;
@@ -63,8 +107,25 @@ void flow_unlisten(struct flows *fs)
 
 void flows_stop_accepting(struct flows *fs)
 {
-    for (unsigned i = 0; i < fs->nlisteners; i++)
+    for (unsigned i = 0; i < fs->nlisteners; i++) {
         net_listener_close(&fs->listeners[i].tcp);
+        net_listener_close(&fs->listeners[i].tls);
+    }
+}
+
+/* Is the address with its port that of the listener, on whatever transport? */
+static bool is_exactly(const struct flow_listener *l, const struct addr *a)
+{
+    return addr_eq_ip(&l->addr, a) && a->port != 0 &&
+           (a->port == l->addr.port || a->port == l->tls_port);
+}
+
+/* Our port for the transport; without a listener for TLS a peer finds nobody, on whatever port. */
+static uint16_t port_of(const struct flow_listener *l, enum sip_transport t)
+{
+    if (t != SIP_TLS)
+        return l->addr.port;
+    return l->tls_port != 0 ? l->tls_port : sip_transport_port(SIP_TLS);
 }
 
 /* One on exactly that address before one on all of them; of equal ones the first. */
@@ -73,7 +134,7 @@ static const struct flow_listener *by_local(const struct flows *fs, const struct
     const struct flow_listener *any = NULL;
     for (unsigned i = 0; i < fs->nlisteners; i++) {
         const struct flow_listener *l = &fs->listeners[i];
-        if (addr_eq(&l->addr, local))
+        if (is_exactly(l, local))
             return l;
     }
     for (unsigned i = 0; i < fs->nlisteners; i++) {
@@ -132,6 +193,7 @@ int flows_local_for(struct flows *fs, const struct flow_dest *dest, struct flow_
     if (l == NULL)
         return ERR_NO_ROUTE;
     out->addr = l->addr;
+    out->addr.port = port_of(l, (enum sip_transport)dest->transport);
     if (!l->any)
         return 0;
     if (local->family == remote->family && !addr_is_any(local)) {
@@ -139,7 +201,7 @@ int flows_local_for(struct flows *fs, const struct flow_dest *dest, struct flow_
     } else if (net_source_for(fs->loop, remote, &out->addr) != 0) {
         return ERR_NO_ROUTE;
     }
-    out->addr.port = l->addr.port;
+    out->addr.port = port_of(l, (enum sip_transport)dest->transport);
     return 0;
 }
 
@@ -150,9 +212,10 @@ bool flows_is_us(struct flows *fs, const struct addr *a)
         full.port = 5060;
     for (unsigned i = 0; i < fs->nlisteners; i++) {
         const struct flow_listener *l = &fs->listeners[i];
-        if (addr_eq(&l->addr, &full))
+        if (is_exactly(l, &full))
             return true;
-        if (l->any && l->addr.port == full.port && l->addr.family == full.family &&
+        bool is_port = full.port == l->addr.port || full.port == l->tls_port;
+        if (l->any && is_port && l->addr.family == full.family &&
             (addr_is_any(&full) || net_is_local_ip(fs->loop, &full)))
             return true;
     }
@@ -161,13 +224,20 @@ bool flows_is_us(struct flows *fs, const struct addr *a)
 
 bool flows_has(const struct flows *fs, enum sip_transport t, enum addr_family family)
 {
-    if (t != SIP_UDP && t != SIP_TCP)
+    bool is_tls = t == SIP_TLS;
+    if (is_tls ? fs->conf.tls == NULL : t != SIP_UDP && t != SIP_TCP)
         return false;
     for (unsigned i = 0; i < fs->nlisteners; i++) {
-        if (fs->listeners[i].addr.family == family)
+        const struct flow_listener *l = &fs->listeners[i];
+        if (l->addr.family == family && (is_tls || l->udp != NULL))
             return true;
     }
     return false;
+}
+
+uint16_t flows_tls_port(const struct flows *fs, unsigned index)
+{
+    return index < fs->nlisteners ? fs->listeners[index].tls_port : 0;
 }
 
 bool flows_listener_addr(const struct flows *fs, unsigned index, struct addr *out)

@@ -5,16 +5,16 @@
 
 #define PROVISIONAL 0x80u /* bit of the worker byte that no pool sets */
 
-enum op { OP_SEND, OP_CLOSE, OP_EVENT, OP_CONFIRM };
+enum op { OP_SEND, OP_CLOSE, OP_EVENT, OP_CONFIRM, OP_UNANSWERED, OP_DN };
 
 struct flow_mail {
     uint32_t op;           /* enum op */
     uint32_t flags;        /* SEND */
     int err;               /* CLOSE */
-    uint64_t flow;         /* CLOSE, CONFIRM */
+    uint64_t flow;         /* CLOSE, CONFIRM, UNANSWERED, DN */
     struct flow_dest dest; /* SEND */
     struct flow_event ev;  /* EVENT */
-    size_t len;            /* SEND: bytes behind this */
+    size_t len;            /* SEND, DN: bytes behind this */
 };
 
 /* An event or confirmation that found its mailbox full. Order is kept: while one waits, all wait.
@@ -138,9 +138,34 @@ void flow_mail_close(struct flows *fs, unsigned owner, uint64_t flow, int reason
     post(fs, owner, &m);
 }
 
+void flow_mail_unanswered(struct flows *fs, unsigned owner, uint64_t flow)
+{
+    struct flow_mail m = {.op = OP_UNANSWERED, .flow = flow};
+    post(fs, owner, &m);
+}
+
+/* A label may get lost: the next registration brings it again. */
+void flow_mail_dn(struct flows *fs, unsigned owner, uint64_t flow, struct slice dn)
+{
+    if (dn.len > FLOW_DN_MAX)
+        dn.len = FLOW_DN_MAX;
+    struct flow_mail m = {.op = OP_DN, .flow = flow, .len = dn.len};
+    struct mail *mail = mail_new(MAIL_FLOW, fs->worker, sizeof(m) + dn.len);
+    if (mail == NULL)
+        return;
+    memcpy(mail->payload, &m, sizeof(m));
+    if (dn.len != 0)
+        memcpy(mail->payload + sizeof(m), dn.ptr, dn.len);
+    if (mailbox_post(fs->mailboxes[owner], mail) == 0)
+        return;
+    mail_free(&mail);
+    counter_inc(fs->counters, CTR_MAILBOX_FULL);
+}
+
 void flow_tell(struct flows *fs, uint64_t users, const struct flow_event *ev)
 {
     struct flow_mail m = {.op = OP_EVENT, .ev = *ev};
+    m.ev.acked_before = 0; /* what they sent was under way for some time before it was written */
     for (unsigned i = 0; i < fs->nworkers; i++) {
         if (i != fs->worker && (users & flow_bit(i)) != 0)
             post(fs, i, &m);
@@ -190,6 +215,10 @@ void flows_on_mail(struct flows *fs, struct mail *mail)
         f = flow_find(fs, m.flow);
         if (f != NULL)
             flow_confirmed(f, mail->from);
+        break;
+    case OP_UNANSWERED: flows_unanswered(fs, m.flow); break;
+    case OP_DN:
+        flows_set_dn(fs, m.flow, slice_of((const char *)mail->payload + sizeof(m), m.len));
         break;
     }
     mail_free(&mail);

@@ -21,23 +21,47 @@ static const struct net_stream_events attempt_events = {on_attempt_open, on_atte
 static bool is_peers_fault(int err)
 {
     return err == -ECONNREFUSED || err == -ETIMEDOUT || err == -EHOSTUNREACH ||
-           err == -ENETUNREACH || err == -ECONNRESET || err == -EHOSTDOWN || err == ERR_CLOSED;
+           err == -ENETUNREACH || err == -ECONNRESET || err == -EHOSTDOWN || err == ERR_CLOSED ||
+           (err <= ERR_TLS_HANDSHAKE && err >= ERR_TLS_PLAIN);
+}
+
+/* With what rules, and what name is to be proved; `ip` is room for an address. The context is held.
+ * False: there are no rules. */
+static bool tls_client(const struct flow *f, const struct addr *target, char *ip,
+                       struct net_tls_client *out)
+{
+    struct flow_tls *tls = f->owner->conf.tls;
+    *out = (struct net_tls_client){.tls = tls != NULL ? flow_tls_context(tls, f->tls_peer) : NULL};
+    if (out->tls == NULL)
+        return false;
+    out->name = flow_tls_name(tls, f->tls_peer).ptr;
+    if (out->name[0] == '\0')
+        out->name = addr_write_ip(target, false, ip);
+    return true;
 }
 
 static int open_stream(struct flow *f, const struct addr *target)
 {
     struct flows *fs = f->owner;
     struct flow_work *w = f->work;
+    struct net_tls_client client = {.tls = NULL}, *tls = NULL;
+    char ip[ADDR_TEXT_MAX];
     struct addr local;
+    if (f->transport == SIP_TLS) {
+        if (!tls_client(f, target, ip, &client))
+            return ERR_NO_ROUTE;
+        tls = &client;
+    }
     flow_bind_addr(fs, target, &f->local, &local);
     w->target = *target;
     int rc = net_stream_open(fs->loop, &local, target, &fs->sockopt, fs->conf.connect_timeout_ms,
-                             NULL, &attempt_events, f, &w->attempt);
+                             tls, &attempt_events, f, &w->attempt);
     if (rc == -EADDRNOTAVAIL && local.family != ADDR_NONE) {
         local.family = ADDR_NONE; /* the address the peer knew is not ours any more */
         rc = net_stream_open(fs->loop, &local, target, &fs->sockopt, fs->conf.connect_timeout_ms,
-                             NULL, &attempt_events, f, &w->attempt);
+                             tls, &attempt_events, f, &w->attempt);
     }
+    net_tls_release(&client.tls);
     if (rc != 0)
         w->attempt = NULL;
     else
@@ -66,7 +90,7 @@ static int open_now(struct flow *f)
     if (rc != 0) {
         counter_inc(f->owner->counters, CTR_FLOW_OPEN_FAILED);
         if (is_peers_fault(rc))
-            flow_peer_failed(f->owner, &f->reopen);
+            flow_peer_failed(f->owner, &f->reopen, f->tls_peer);
     }
     return rc;
 }
@@ -77,7 +101,7 @@ static void attempt_failed(struct flow *f, int err)
     struct flows *fs = f->owner;
     counter_inc(fs->counters, CTR_FLOW_OPEN_FAILED);
     if (is_peers_fault(err))
-        flow_peer_failed(fs, &f->reopen);
+        flow_peer_failed(fs, &f->reopen, f->tls_peer);
     if (f->state == FLOW_UP)
         flow_second_failed(f, err);
     else
@@ -93,32 +117,54 @@ static void on_attempt_end(void *user, int err)
         attempt_failed(f, rc);
 }
 
-static void log_reopened(const struct flow *f, const struct flow_work *w)
+/* What takes the place of a connection whose peer had shown a certificate is verified as strictly,
+ * whatever the rules for opened connections say. 0 or the TLS error. */
+static int check_proof(const struct flow *f)
 {
-    uint64_t now = flows_now(f->owner);
-    LOG(LOG_INFO, "flow", "connection reopened", LF_ADDR("peer", &f->remote),
-        LF_ADDR("local", &f->local), LF_ERR("cause", w->cause), LF_INT("ms", now - w->since));
+    const struct net_stream *s = f->work->attempt;
+    struct net_tls_info tls;
+    if (!f->was_verified)
+        return 0;
+    if (net_stream_tls_info(s, &tls) != 0 || !tls.has_peer) {
+        counter_inc(f->owner->counters, CTR_TLS_NO_CERTIFICATE);
+        return ERR_TLS_NO_CERTIFICATE;
+    }
+    if (!f->has_proved || net_stream_peer_is(s, flow_tls_name(f->owner->conf.tls, f->proved)))
+        return 0;
+    counter_inc(f->owner->counters, CTR_TLS_NAME);
+    return ERR_TLS_NAME;
+}
+
+/* The connection is the attempt now. */
+void flow_use_attempt(struct flow *f)
+{
+    struct flow_work *w = f->work;
+    f->stream = w->attempt;
+    w->attempt = NULL;
+    f->is_ours = f->is_fresh = true;
+    f->unanswered = 0;
+    f->remote = w->target;
+    net_stream_local(f->stream, &f->local);
+    net_stream_set(f->stream, &flow_stream_events, f);
+    if (w->cause != 0) {
+        counter_inc(f->owner->counters, CTR_REOPENED);
+        f->reopened++;
+        f->last_cause = (int16_t)w->cause;
+        flow_log(f, LOG_INFO, "connection reopened", w->cause,
+                 (int64_t)(flows_now(f->owner) - w->since), 0);
+    }
+    w->cause = 0;
+    w->sent = w->mark_end = w->last_end = w->since = 0;
+    w->acked_at = w->look_end = w->fail_at = 0;
+    w->is_short = w->is_stuck = false;
+    flow_resent_drop(w);
 }
 
 static void first_up(struct flow *f)
 {
-    struct flows *fs = f->owner;
-    struct flow_work *w = f->work;
-    f->stream = w->attempt;
-    w->attempt = NULL;
+    flow_use_attempt(f);
     f->state = FLOW_UP;
-    f->remote = w->target;
-    net_stream_local(f->stream, &f->local);
-    net_stream_set(f->stream, &flow_stream_events, f);
-    counter_inc(fs->counters, CTR_FLOWS);
-    if (w->cause != 0) {
-        counter_inc(fs->counters, CTR_REOPENED);
-        f->reopened++;
-        log_reopened(f, w);
-        w->cause = 0;
-    }
-    w->sent = w->mark_end = w->last_end = 0;
-    w->since = 0;
+    counter_inc(f->owner->counters, CTR_FLOWS);
     flow_flush_queue(f);
     flow_check(f);
 }
@@ -127,9 +173,15 @@ static void on_attempt_open(void *user)
 {
     struct flow *f = user;
     struct flows *fs = f->owner;
+    int rc = check_proof(f);
+    if (rc != 0) {
+        net_stream_close(&f->work->attempt, true);
+        attempt_failed(f, rc);
+        return;
+    }
     counter_inc(fs->counters, CTR_FLOW_OPENED);
-    flow_peer_ok(fs, &f->reopen);
-    flow_index(f, &f->reopen);
+    flow_peer_ok(fs, &f->reopen, f->tls_peer);
+    flow_index(f, &f->reopen, f->tls_peer);
     if (f->state == FLOW_UP)
         flow_second_up(f);
     else
@@ -141,12 +193,14 @@ int flow_open(struct flows *fs, const struct flow_dest *dest, struct flow **out)
     struct flow *f;
     if (dest->remote.port == 0 || !flows_has(fs, dest->transport, dest->remote.family))
         return ERR_NO_ROUTE;
-    int rc = flow_peer_check(fs, &dest->remote);
+    uint32_t tls_peer = dest->transport == SIP_TLS ? dest->tls_peer : 0;
+    int rc = flow_peer_check(fs, &dest->remote, tls_peer);
     if (rc == 0)
         rc = flow_new(fs, dest->transport, &dest->remote, &dest->local, true, &f);
     if (rc != 0)
         return rc;
     f->is_opened = true;
+    f->tls_peer = tls_peer;
     f->reopen = dest->remote;
     f->alt_port = dest->alt_port;
     rc = flow_open_again(f, 0);
@@ -154,7 +208,7 @@ int flow_open(struct flows *fs, const struct flow_dest *dest, struct flow **out)
         flow_free(f, true);
         return rc;
     }
-    flow_index(f, &f->reopen);
+    flow_index(f, &f->reopen, tls_peer);
     *out = f;
     return 0;
 }
@@ -164,7 +218,7 @@ int flow_open_again(struct flow *f, int cause)
     struct flows *fs = f->owner;
     if (f->reopen.port == 0 || f->reopen.family == ADDR_NONE)
         return ERR_NO_ROUTE;
-    int rc = flow_peer_check(fs, &f->reopen);
+    int rc = flow_peer_check(fs, &f->reopen, f->tls_peer);
     if (rc != 0)
         return rc;
     struct flow_work *w = flow_work_get(f);

@@ -7,23 +7,31 @@
  */
 #include "flow/flow_int.h"
 
+/* A connection that was just opened is not replaced by another one before it has worked: a peer
+ * that accepts and never reads would be given one after the other. */
 static bool may_suspect(const struct flow *f)
 {
-    return f->owner->conf.reopen_delay_ms != 0 && !f->no_reopen && f->reopen.port != 0 &&
-           f->reopen.family != ADDR_NONE;
+    return f->owner->conf.reopen_delay_ms != 0 && !f->no_reopen && !f->is_fresh &&
+           f->reopen.port != 0 && f->reopen.family != ADDR_NONE;
 }
 
-void flow_sent(struct flow *f, size_t len, unsigned flags)
+void flow_sent(struct flow *f, const struct flow_out *m)
 {
     struct flows *fs = f->owner;
     if (!flows_recover(fs))
         return;
+    uint64_t now = flows_now(fs), look = FLOW_CHECK_MS;
+    bool is_idle = f->work == NULL;
     struct flow_work *w = flow_work_get(f);
     if (w == NULL)
         return; /* keep-alive still finds it dead, later */
-    uint64_t now = flows_now(fs);
-    w->sent += len;
-    if ((flags & FLOW_SEND_REQUEST) != 0) {
+    if (is_idle)
+        w->acked_at = now;
+    w->sent += m->len;
+    flow_resent_add(w, m);
+    if (!list_is_empty(&w->resent))
+        look = w->resent_look;
+    if ((m->flags & FLOW_SEND_REQUEST) != 0) {
         w->last_end = w->sent;
         w->last_at = now;
         if (w->mark_end == 0) {
@@ -31,8 +39,8 @@ void flow_sent(struct flow *f, size_t len, unsigned flags)
             w->mark_at = now;
         }
     }
-    if (!timer_is_set(&w->timer) || w->timer.due > now + FLOW_CHECK_MS)
-        timer_set(fs->wheel, &w->timer, now + FLOW_CHECK_MS);
+    if (!timer_is_set(&w->timer) || w->timer.due > now + look)
+        timer_set(fs->wheel, &w->timer, now + look);
 }
 
 static void use_timeout(struct flow *f, bool is_short)
@@ -54,8 +62,8 @@ static void healed(struct flow *f)
     struct flow_work *w = f->work;
     if (w->attempt != NULL || list_is_linked(&w->line)) {
         counter_inc(f->owner->counters, CTR_REOPEN_DROPPED);
-        LOG(LOG_INFO, "flow", "connection healed, second one dropped", LF_ADDR("peer", &f->remote),
-            LF_INT("ms", flows_now(f->owner) - w->since));
+        flow_log(f, LOG_INFO, "connection healed, second one dropped", ERR_STALE_SUSPECT,
+                 (int64_t)(flows_now(f->owner) - w->since), 0);
         flow_attempt_drop(f);
     }
     w->fail_at = w->since = 0;
@@ -69,12 +77,24 @@ static void advance_mark(struct flow *f, uint64_t acked)
     struct flow_work *w = f->work;
     if (w->mark_end == 0 || acked < w->mark_end)
         return;
+    f->is_fresh = false;
     healed(f);
     w->mark_end = 0;
     if (w->last_end > acked) {
         w->mark_end = w->last_end;
         w->mark_at = w->last_at;
     }
+}
+
+/* What was sent up to an earlier look is acknowledged by now. */
+static void advance_look(struct flow_work *w, uint64_t acked, uint64_t now)
+{
+    if (w->look_end != 0 && acked < w->look_end)
+        return;
+    if (w->look_end != 0)
+        w->acked_at = w->look_at;
+    w->look_end = w->sent;
+    w->look_at = now;
 }
 
 static void suspect(struct flow *f)
@@ -100,16 +120,22 @@ static void next_look(struct flow *f, uint64_t now)
         due = min64(due, w->fail_at);
     else if (w->mark_end != 0 && !second && may_suspect(f))
         due = min64(due, w->mark_at + f->owner->conf.reopen_delay_ms);
+    if (!list_is_empty(&w->resent)) {
+        due = min64(due, now + w->resent_look);
+        w->resent_look = w->resent_look < FLOW_CHECK_MS ? w->resent_look * 2 : FLOW_CHECK_MS;
+    }
     timer_set(f->owner->wheel, &w->timer, due > now ? due : now + 1);
 }
 
 static void nothing_outstanding(struct flow *f)
 {
     struct flow_work *w = f->work;
-    w->is_stuck = false;
+    w->is_stuck = f->is_fresh = false;
     use_timeout(f, false);
     healed(f);
-    w->sent = w->mark_end = w->last_end = 0;
+    flow_resent_acked(f, UINT64_MAX);
+    w->sent = w->mark_end = w->last_end = w->look_end = 0;
+    w->acked_at = flows_now(f->owner);
     if (w->hold != 0)
         timer_set(f->owner->wheel, &w->timer, w->hold_until);
     else
@@ -127,10 +153,12 @@ void flow_check(struct flow *f)
         nothing_outstanding(f);
         return;
     }
-    uint64_t now = flows_now(fs);
+    uint64_t now = flows_now(fs), acked = w->sent > unacked ? w->sent - unacked : 0;
     w->is_stuck = true;
     use_timeout(f, true);
-    advance_mark(f, w->sent > unacked ? w->sent - unacked : 0);
+    advance_mark(f, acked);
+    advance_look(w, acked, now);
+    flow_resent_acked(f, acked);
     if (w->mark_end != 0 && w->attempt == NULL && !list_is_linked(&w->line) && w->fail_at == 0 &&
         may_suspect(f) && now >= w->mark_at + fs->conf.reopen_delay_ms)
         suspect(f);
@@ -157,7 +185,10 @@ void flow_work_timer(struct timer *t, uint64_t now)
 void flows_answered(struct flows *fs, uint64_t id)
 {
     struct flow *f = flow_find(fs, id);
-    if (f == NULL || f->work == NULL || f->state != FLOW_UP)
+    if (f == NULL)
+        return;
+    f->unanswered = 0;
+    if (f->work == NULL || f->state != FLOW_UP)
         return;
     struct flow_work *w = f->work;
     if (w->attempt == NULL && !list_is_linked(&w->line) && w->fail_at == 0)
@@ -171,12 +202,13 @@ static bool log_allowed(struct flows *fs, uint32_t *left_out)
     return log_limit_ok(&fs->log_dead, flows_now(fs), 20, 10000, left_out);
 }
 
-static void log_end(const struct flow *f, const char *text, int cause)
+/* `since`: 0, or when the trouble began. */
+static void log_end(const struct flow *f, const char *text, int cause, uint64_t since)
 {
     uint32_t left_out;
+    int64_t ms = since != 0 ? (int64_t)(flows_now(f->owner) - since) : -1;
     if (log_allowed(f->owner, &left_out))
-        LOG(LOG_INFO, "flow", text, LF_ADDR("peer", &f->remote), LF_ADDR("local", &f->local),
-            LF_ERR("cause", cause), LF_INT("left_out", left_out));
+        flow_log(f, LOG_INFO, text, cause, ms, left_out);
 }
 
 void flow_second_failed(struct flow *f, int err)
@@ -191,10 +223,11 @@ void flow_second_failed(struct flow *f, int err)
     next_look(f, flows_now(f->owner));
 }
 
-static void tell_and_hold(struct flow *f, enum flow_event_kind kind, int err)
+static void tell_and_hold(struct flow *f, enum flow_event_kind kind, int err, uint64_t acked)
 {
     struct flows *fs = f->owner;
-    struct flow_event ev = {.kind = kind, .err = err, .flow = f->id, .remote = f->remote};
+    struct flow_event ev = {
+        .kind = kind, .err = err, .flow = f->id, .acked_before = acked, .remote = f->remote};
     uint64_t users = f->users;
     f->users = 0;
     uint64_t others = users & ~flow_bit(fs->worker);
@@ -213,25 +246,14 @@ void flow_second_up(struct flow *f)
         flow_check(f);
         return;
     }
+    uint64_t acked = w->acked_at;
     flow_count_out(f);
     net_stream_close(&f->stream, true);
     flow_in_drop(f);
     f->half_ping = false;
-    f->stream = w->attempt;
-    w->attempt = NULL;
-    f->remote = w->target;
-    net_stream_local(f->stream, &f->local);
-    net_stream_set(f->stream, &flow_stream_events, f);
-    f->reopened++;
     counter_inc(fs->counters, CTR_STALE_SUSPECT);
-    counter_inc(fs->counters, CTR_REOPENED);
-    LOG(LOG_INFO, "flow", "connection reopened", LF_ADDR("peer", &f->remote),
-        LF_ADDR("local", &f->local), LF_ERR("cause", ERR_STALE_SUSPECT),
-        LF_INT("ms", flows_now(fs) - w->since));
-    w->sent = w->mark_end = w->last_end = w->since = 0;
-    w->is_short = w->is_stuck = false;
-    w->cause = 0;
-    tell_and_hold(f, FLOW_MOVED, ERR_STALE_SUSPECT);
+    flow_use_attempt(f);
+    tell_and_hold(f, FLOW_MOVED, ERR_STALE_SUSPECT, acked);
     flow_check(f);
 }
 
@@ -249,19 +271,10 @@ void flow_fail(struct flow *f, int err)
     bool again = f->state == FLOW_UP || (f->work != NULL && f->work->cause != 0);
     if (again)
         counter_inc(f->owner->counters, CTR_REOPEN_FAILED);
-    log_end(f, again ? "connection could not be reopened" : "connection could not be opened", err);
+    log_end(f, again ? "connection could not be reopened" : "connection could not be opened", err,
+            f->work != NULL ? f->work->since : 0);
     /* ERR_TIMEOUT is a transaction's; users must not take an opening for it. */
     end_and_tell(f, FLOW_FAILED, err == ERR_TIMEOUT ? ERR_UNREACHABLE : err, true);
-}
-
-void flow_end_doomed(struct flow *f)
-{
-    int err = f->doom;
-    bool slow = err == ERR_SLOW_READER;
-    if (slow)
-        counter_inc(f->owner->counters, CTR_FLOW_SLOW_READER);
-    log_end(f, "connection closed", err);
-    end_and_tell(f, slow ? FLOW_FAILED : FLOW_DEAD, err, slow);
 }
 
 /* How it was noticed. The kernel says ETIMEDOUT both for probes and for data that nobody
@@ -283,7 +296,7 @@ static int classify(const struct flow *f, int err)
 
 /* Keeps the slot: whoever was told DEAD and sends again at once opens the connection under the same
  * id. */
-static void await_senders(struct flow *f, int cause)
+static void await_senders(struct flow *f, int cause, uint64_t acked)
 {
     struct flows *fs = f->owner;
     struct flow_work *w = f->work;
@@ -294,36 +307,64 @@ static void await_senders(struct flow *f, int cause)
         w->since = flows_now(fs);
     w->sent = w->mark_end = w->last_end = 0;
     w->is_short = w->is_stuck = false;
+    flow_resent_drop(w);
     timer_stop(fs->wheel, &w->timer);
-    tell_and_hold(f, FLOW_DEAD, cause);
+    tell_and_hold(f, FLOW_DEAD, cause, acked);
     if (w->hold != 0)
         timer_set(fs->wheel, &w->timer, w->hold_until);
     else if (w->queued == 0)
         flow_free(f, true);
 }
 
-void flow_ended(struct flow *f, int err)
+static void lost(struct flow *f, int cause, bool abort)
 {
     struct flows *fs = f->owner;
+    uint64_t acked = f->work != NULL ? f->work->acked_at : flows_now(fs);
+    if (!flows_recover(fs) || flow_work_get(f) == NULL) {
+        end_and_tell(f, FLOW_DEAD, cause, abort);
+        return;
+    }
+    flow_count_out(f);
+    net_stream_close(&f->stream, abort);
+    counter_dec(fs->counters, CTR_FLOWS);
+    flow_in_drop(f);
+    f->half_ping = false;
+    await_senders(f, cause, acked);
+}
+
+void flow_ended(struct flow *f, int err)
+{
     if (f->doom != 0 || f->lame) {
         f->doom = f->doom != 0 ? f->doom : (int16_t)err;
         flow_end_doomed(f);
         return;
     }
     int cause = classify(f, err);
-    log_end(f, "connection ended", cause);
-    if (f->work != NULL && f->work->fail_at != 0) {
+    log_end(f, "connection ended", cause, f->work != NULL ? f->work->mark_at : 0);
+    bool never_worked = f->is_fresh && cause == ERR_STALE_UNACKED;
+    if (never_worked || (f->work != NULL && f->work->fail_at != 0)) {
         flow_fail(f, cause);
         return;
     }
-    if (!flows_recover(fs) || flow_work_get(f) == NULL) {
-        end_and_tell(f, FLOW_DEAD, cause, err != ERR_CLOSED);
+    lost(f, cause, err != ERR_CLOSED);
+}
+
+void flow_end_doomed(struct flow *f)
+{
+    struct flows *fs = f->owner;
+    int err = f->doom;
+    bool slow = err == ERR_SLOW_READER;
+    if (slow)
+        counter_inc(fs->counters, CTR_FLOW_SLOW_READER);
+    if (err == ERR_STALE_WEDGED)
+        counter_inc(fs->counters, CTR_STALE_WEDGED);
+    if (err != ERR_TLS_ON_PLAIN) /* that has its own line */
+        log_end(f, "connection closed", err, 0);
+    if (err != ERR_STALE_WEDGED || f->state != FLOW_UP) {
+        end_and_tell(f, slow ? FLOW_FAILED : FLOW_DEAD, err, slow);
         return;
     }
-    flow_count_out(f);
-    net_stream_close(&f->stream, err != ERR_CLOSED);
-    counter_dec(fs->counters, CTR_FLOWS);
-    flow_in_drop(f);
-    f->half_ping = false;
-    await_senders(f, cause);
+    list_remove(&f->doomed);
+    f->doom = 0;
+    lost(f, err, true);
 }

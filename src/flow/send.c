@@ -3,15 +3,22 @@
 #include "base/alloc.h"
 #include "flow/flow_int.h"
 
+static uint32_t tls_peer_of(const struct flow_dest *dest)
+{
+    return dest->transport == SIP_TLS ? dest->tls_peer : 0;
+}
+
 int flows_send(struct flows *fs, struct flow_dest *dest, const void *bytes, size_t len,
                unsigned flags)
 {
     if (dest->transport == SIP_UDP)
         return flow_udp_send(fs, dest, bytes, len);
-    if (dest->transport != SIP_TCP)
+    if (dest->transport != SIP_TCP && dest->transport != SIP_TLS)
         return ERR_NO_ROUTE;
-    if (dest->flow == 0 && fs->aliases != NULL)
-        dest->flow = flow_aliases_find(fs->aliases, &dest->remote);
+    if (dest->flow == 0 && fs->aliases != NULL) {
+        struct flow_alias alias = {dest->remote, dest->transport, tls_peer_of(dest)};
+        dest->flow = flow_aliases_find(fs->aliases, &alias);
+    }
     unsigned owner = dest->flow != 0 ? flow_id_owner(fs, dest->flow)
                                      : flow_addr_owner(fs, dest->transport, &dest->remote);
     if (owner != fs->worker)
@@ -19,29 +26,30 @@ int flows_send(struct flows *fs, struct flow_dest *dest, const void *bytes, size
     return flow_send_local(fs, dest, bytes, len, flags, fs->worker);
 }
 
-int flow_enqueue(struct flow *f, struct list *list, const void *bytes, size_t len, unsigned flags,
-                 unsigned from)
+int flow_enqueue(struct flow *f, struct list *list, const struct flow_out *m)
 {
     struct flow_work *w = f->work;
-    if (len > f->owner->conf.max_queue - w->queued || w->queued > f->owner->conf.max_queue)
+    size_t max = f->owner->conf.max_queue;
+    if (m->len > max - w->queued || w->queued > max)
         return ERR_FULL;
-    struct flow_queued *q = mem_alloc(sizeof(*q) + len);
+    struct flow_queued *q = mem_alloc(sizeof(*q) + m->len);
     if (q == NULL)
         return ERR_NOMEM;
     list_init(&q->node);
-    q->from = from;
-    q->flags = flags;
-    q->len = len;
-    memcpy(q->bytes, bytes, len);
+    q->from = m->from;
+    q->flags = m->flags;
+    q->since = m->since;
+    q->len = m->len;
+    memcpy(q->bytes, m->bytes, m->len);
     list_push(list, &q->node);
-    w->queued += len;
+    w->queued += m->len;
     return 0;
 }
 
-int flow_write(struct flow *f, const void *bytes, size_t len, unsigned flags)
+int flow_write(struct flow *f, const struct flow_out *m)
 {
     struct flows *fs = f->owner;
-    int rc = net_stream_write(f->stream, bytes, len);
+    int rc = net_stream_write(f->stream, m->bytes, m->len);
     if (rc == ERR_CLOSED)
         return 0; /* its end is about to be told; who waits for an answer sends again then */
     if (rc == ERR_FULL)
@@ -50,7 +58,7 @@ int flow_write(struct flow *f, const void *bytes, size_t len, unsigned flags)
         return rc;
     f->last_out = flows_seconds(fs);
     counter_inc(fs->counters, CTR_MSG_OUT);
-    flow_sent(f, len, flags);
+    flow_sent(f, m);
     return 0;
 }
 
@@ -68,7 +76,8 @@ void flow_flush_queue(struct flow *f)
 {
     struct flow_queued *q;
     while (f->doom == 0 && f->work != NULL && (q = queue_pop(f->work, &f->work->queue)) != NULL) {
-        int rc = flow_write(f, q->bytes, q->len, q->flags);
+        struct flow_out m = {q->bytes, q->len, q->since, q->flags, q->from};
+        int rc = flow_write(f, &m);
         mem_free(q);
         if (rc == ERR_NOMEM)
             flow_doom(f, ERR_NOMEM); /* a hole in the order is worse than a lost connection */
@@ -122,6 +131,17 @@ void flow_confirmed(struct flow *f, unsigned worker)
     }
 }
 
+/* The device has shown a certificate that proves the name of its registered address: so must
+ * whatever takes its place. */
+static void note_proof(struct flow *f)
+{
+    if (!f->was_verified || f->has_proved || f->stream == NULL || f->tls_peer == 0)
+        return;
+    struct slice name = flow_tls_name(f->owner->conf.tls, f->tls_peer);
+    f->has_proved = name.len != 0 && net_stream_peer_is(f->stream, name);
+    f->proved = f->has_proved ? f->tls_peer : 0;
+}
+
 /* Where it would be opened again: a flow that we opened keeps its address; else the one of the
  * latest request (the Contact of the binding), and before any that of a response (the Via sent-by).
  */
@@ -140,15 +160,19 @@ static void learn_reopen(struct flow *f, const struct flow_dest *dest, unsigned 
         return;
     f->reopen = dest->remote;
     f->alt_port = dest->alt_port;
+    if (!f->is_ours && f->tls_peer != tls_peer_of(dest)) {
+        f->tls_peer = tls_peer_of(dest);
+        note_proof(f);
+    }
 }
 
-static int send_on(struct flow *f, const void *bytes, size_t len, unsigned flags, unsigned from)
+static int send_on(struct flow *f, const struct flow_out *m)
 {
     struct flow_work *w = f->work;
-    f->users |= flow_bit(from);
-    if (w != NULL && (w->hold & flow_bit(from)) != 0 && (flags & FLOW_SEND_RESEND) == 0)
-        return flow_enqueue(f, &w->held, bytes, len, flags, from);
-    if (f->state == FLOW_GONE && f->no_reopen && (flags & FLOW_SEND_RESEND) != 0)
+    f->users |= flow_bit(m->from);
+    if (w != NULL && (w->hold & flow_bit(m->from)) != 0 && (m->flags & FLOW_SEND_RESEND) == 0)
+        return flow_enqueue(f, &w->held, m);
+    if (f->state == FLOW_GONE && f->no_reopen && (m->flags & FLOW_SEND_RESEND) != 0)
         return ERR_STALE;
     if (f->state == FLOW_GONE) {
         int rc = flow_open_again(f, w->cause);
@@ -156,8 +180,19 @@ static int send_on(struct flow *f, const void *bytes, size_t len, unsigned flags
             return rc;
     }
     if (f->state == FLOW_OPENING)
-        return flow_enqueue(f, &f->work->queue, bytes, len, flags, from);
-    return flow_write(f, bytes, len, flags);
+        return flow_enqueue(f, &f->work->queue, m);
+    return flow_write(f, m);
+}
+
+/* Never another transport than the one that was asked for: a message for TLS is not sent in the
+ * clear. A connection that we have opened proved one name by the rules of one profile, so that no
+ * request for another goes there (RFC 5923 8.2); responses go where their requests came from. */
+static bool may_use(const struct flow *f, const struct flow_dest *dest, unsigned flags)
+{
+    if (f->lame || f->transport != dest->transport)
+        return false;
+    bool is_ours = f->is_ours || f->state == FLOW_OPENING;
+    return !is_ours || (flags & FLOW_SEND_REQUEST) == 0 || f->tls_peer == tls_peer_of(dest);
 }
 
 int flow_send_local(struct flows *fs, struct flow_dest *dest, const void *bytes, size_t len,
@@ -165,12 +200,12 @@ int flow_send_local(struct flows *fs, struct flow_dest *dest, const void *bytes,
 {
     struct flow *f = flow_find(fs, dest->flow);
     bool no_open = (flags & FLOW_SEND_NO_OPEN) != 0;
-    if (f != NULL && f->lame)
+    if (f != NULL && !may_use(f, dest, flags))
         f = NULL;
     if (no_open && (f == NULL || f->state == FLOW_GONE))
         return ERR_STALE;
     if (f == NULL && dest->remote.family != ADDR_NONE && dest->remote.port != 0)
-        f = flow_find_addr(fs, dest->transport, &dest->remote);
+        f = flow_find_addr(fs, dest->transport, &dest->remote, tls_peer_of(dest));
     if (f == NULL) {
         int rc = flow_open(fs, dest, &f);
         if (rc != 0)
@@ -178,5 +213,6 @@ int flow_send_local(struct flows *fs, struct flow_dest *dest, const void *bytes,
     }
     dest->flow = f->id;
     learn_reopen(f, dest, flags);
-    return send_on(f, bytes, len, flags, from);
+    struct flow_out m = {bytes, len, dest->since, flags, from};
+    return send_on(f, &m);
 }

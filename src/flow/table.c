@@ -3,9 +3,10 @@
 #include "base/alloc.h"
 #include "flow/flow_int.h"
 
-static uint64_t addr_key(const struct flows *fs, unsigned t, const struct addr *a)
+static uint64_t addr_key(const struct flows *fs, unsigned t, const struct addr *a,
+                         uint32_t tls_peer)
 {
-    return hash_bytes(&fs->key, a, sizeof(*a)) ^ hash_mix(t + 1);
+    return hash_bytes(&fs->key, a, sizeof(*a)) ^ hash_mix((uint64_t)tls_peer << 8 | (t + 1));
 }
 
 int flow_new(struct flows *fs, enum sip_transport t, const struct addr *remote,
@@ -41,30 +42,32 @@ struct flow *flow_find(const struct flows *fs, uint64_t id)
     return f != NULL && f->doom == 0 ? f : NULL;
 }
 
-struct flow *flow_find_addr(const struct flows *fs, enum sip_transport t, const struct addr *remote)
+struct flow *flow_find_addr(const struct flows *fs, enum sip_transport t, const struct addr *remote,
+                            uint32_t tls_peer)
 {
-    uint64_t hash = addr_key(fs, t, remote);
+    uint64_t hash = addr_key(fs, t, remote, tls_peer);
     for (struct table_node *n = table_first(&fs->index, hash); n != NULL; n = table_next(n)) {
         const struct flow_key *k = container_of(n, struct flow_key, node);
-        if (k->flow->transport == t && addr_eq(&k->addr, remote) && k->flow->doom == 0 &&
-            k->flow->state != FLOW_GONE)
+        if (k->flow->transport == t && k->tls_peer == tls_peer && addr_eq(&k->addr, remote) &&
+            k->flow->doom == 0 && !k->flow->lame && k->flow->state != FLOW_GONE)
             return k->flow;
     }
     return NULL;
 }
 
-void flow_index(struct flow *f, const struct addr *addr)
+void flow_index(struct flow *f, const struct addr *addr, uint32_t tls_peer)
 {
     struct flows *fs = f->owner;
-    if (f->key != NULL || flow_find_addr(fs, f->transport, addr) != NULL)
+    if (f->key != NULL || flow_find_addr(fs, f->transport, addr, tls_peer) != NULL)
         return;
     struct flow_key *k = mem_zalloc(sizeof(*k));
     if (k == NULL)
         return;
     k->flow = f;
     k->addr = *addr;
+    k->tls_peer = tls_peer;
     f->key = k;
-    table_insert(&fs->index, &k->node, addr_key(fs, f->transport, addr));
+    table_insert(&fs->index, &k->node, addr_key(fs, f->transport, addr, tls_peer));
 }
 
 bool flow_count_in(struct flow *f)
@@ -130,11 +133,13 @@ void flow_free(struct flow *f, bool abort)
         flow_work_put(f);
     }
     if (f->key != NULL) {
+        struct flow_alias alias = {f->key->addr, f->transport, f->key->tls_peer};
         table_remove(&fs->index, &f->key->node);
         if (fs->aliases != NULL && !f->is_opened)
-            flow_aliases_drop(fs->aliases, &f->key->addr, f->id);
+            flow_aliases_drop(fs->aliases, &alias, f->id);
         mem_free(f->key);
     }
+    mem_free(f->dn);
     flow_count_out(f);
     flow_counts_leave(fs->counts);
     list_remove(&f->doomed);
@@ -161,6 +166,7 @@ struct flow_work *flow_work_get(struct flow *f)
     list_init(&w->line);
     list_init(&w->queue);
     list_init(&w->held);
+    list_init(&w->resent);
     f->work = w;
     return w;
 }
@@ -185,6 +191,7 @@ void flow_work_put(struct flow *f)
         list_is_linked(&w->line))
         return;
     timer_stop(fs->wheel, &w->timer);
+    flow_resent_drop(w);
     f->work = NULL;
     if (fs->nfree_work >= FLOW_WORK_CACHE) {
         mem_free(w);

@@ -52,7 +52,7 @@ void flow_on_datagram(void *user, char *data, size_t len, const struct addr *rem
 int flow_udp_send(struct flows *fs, const struct flow_dest *dest, const void *bytes, size_t len)
 {
     const struct flow_listener *l = flow_listener_for(fs, &dest->remote, &dest->local);
-    if (l == NULL || dest->remote.port == 0)
+    if (l == NULL || l->udp == NULL || dest->remote.port == 0)
         return ERR_NO_ROUTE;
     int rc = net_udp_send(l->udp, &dest->remote, &dest->local, bytes, len);
     if (rc == 0)

@@ -13,6 +13,7 @@
 #include "net/loop.h"
 #include "net/resolver.h"
 #include "net/stream.h"
+#include "net/tls.h"
 #include "net/udp.h"
 
 /* --- time ------------------------------------------------------------------------------------- */
@@ -55,6 +56,13 @@ enum fake_policy {
     FAKE_ACCEPT,
     FAKE_REFUSE,    /* RST at once */
     FAKE_BLACKHOLE, /* no answer at all */
+    /* The rest matters to TLS only; TCP is accepted. */
+    FAKE_TLS_PLAIN,     /* it does not speak TLS */
+    FAKE_TLS_SILENT,    /* the handshake never ends */
+    FAKE_TLS_VERSION,   /* no version in common */
+    FAKE_TLS_EXPIRED,   /* its certificate */
+    FAKE_TLS_UNTRUSTED, /* its certificate */
+    FAKE_TLS_REFUSED,   /* it refuses ours */
 };
 /* What a peer does when we connect; the latest word on an address counts; FAKE_ACCEPT is the
  * default. */
@@ -75,6 +83,20 @@ unsigned fake_opens(const struct net_loop *loop, const char *addr);
 /* Connections that are up now. */
 unsigned fake_open_count(const struct net_loop *loop);
 
+/* The names and addresses (separated by commas) that the certificate of the peer proves when we
+ * connect; the latest word on an address counts. Where nothing was said it proves whatever it is
+ * asked for. */
+void fake_set_identity(struct net_loop *loop, const char *addr, const char *names);
+/* A peer connects to us by TLS; `names` are what its certificate proves, NULL: it has none. NULL:
+ * nobody listens there for TLS, or it was refused. */
+struct fake_conn *fake_connect_tls(struct net_loop *loop, const char *from, const char *to,
+                                   const char *names);
+/* The handshake of a peer that connects by TLS fails; false: nobody listens there for TLS. One that
+ * connects without TLS (fake_connect) to a TLS port is refused with ERR_TLS_PLAIN. */
+bool fake_refused_tls(struct net_loop *loop, const char *from, const char *to, int err);
+/* The name that we wanted proved when we opened the connection; "" for TCP. */
+const char *fake_tls_name(const struct fake_conn *conn);
+
 void fake_send(struct fake_conn *conn, struct slice bytes);
 /* The next whole SIP message (or CRLF answer to a ping) the peer received on it; live until
  * net_loop_free. */
@@ -90,7 +112,7 @@ void fake_stall(struct fake_conn *conn, bool stalled);
 unsigned fake_stall_all(struct net_loop *loop, const char *addr);
 /* The peer has rebooted: it answers the first bytes that reach it with RST, and they are lost. */
 void fake_forget(struct fake_conn *conn);
-void fake_fin(struct fake_conn *conn);
+void fake_fin(struct fake_conn *conn); /* or close_notify */
 void fake_reset(struct fake_conn *conn);
 bool fake_is_open(const struct fake_conn *conn);
 /* Was it closed by us with RST? */

@@ -57,23 +57,78 @@ static void on_accepted(void *object, struct bytes *data)
     l->fn(l->user, s, &s->remote, &s->local);
 }
 
-struct fake_conn *fake_connect(struct net_loop *loop, const char *from, const char *to)
+/* A stream from there to the listener, not yet told to its owner. */
+static struct net_stream *arriving(struct net_loop *loop, const struct net_listener *l,
+                                   const char *from, const char *to)
 {
-    struct addr local = fake_addr(to);
-    struct net_listener *l = listener_for(loop, &local);
-    struct net_stream *s = l != NULL ? fake_stream_new(loop, &l->opt) : NULL;
+    struct net_stream *s = fake_stream_new(loop, &l->opt);
 
     if (s == NULL)
         return NULL;
     s->state = CONN_UP;
     s->accepted = true;
-    s->local = local;
+    s->local = fake_addr(to);
     s->remote = fake_addr(from);
     if (s->remote.port == 0)
         s->remote.port = loop->next_port++;
-    fake_queue(loop, loop->now, on_accepted, s, NULL, 0);
-    fake_run(loop);
+    return s;
+}
+
+static struct fake_conn *arrived(struct net_stream *s)
+{
+    fake_queue(s->loop, s->loop->now, on_accepted, s, NULL, 0);
+    fake_run(s->loop);
     return s->state == CONN_CLOSED ? NULL : conn_of(s);
+}
+
+struct fake_conn *fake_connect(struct net_loop *loop, const char *from, const char *to)
+{
+    struct addr local = fake_addr(to), remote = fake_addr(from);
+    struct net_listener *l = listener_for(loop, &local);
+    struct net_stream *s;
+
+    if (l == NULL)
+        return NULL;
+    if (l->tls != NULL) {
+        fake_refuse(l, &remote, &local, ERR_TLS_PLAIN);
+        return NULL;
+    }
+    s = arriving(loop, l, from, to);
+    return s != NULL ? arrived(s) : NULL;
+}
+
+struct fake_conn *fake_connect_tls(struct net_loop *loop, const char *from, const char *to,
+                                   const char *names)
+{
+    struct addr local = fake_addr(to);
+    struct net_listener *l = listener_for(loop, &local);
+    struct net_stream *s = l != NULL && l->tls != NULL ? arriving(loop, l, from, to) : NULL;
+    int err;
+
+    if (s == NULL)
+        return NULL;
+    err = fake_admit(s, l, names);
+    if (err == 0)
+        return arrived(s);
+    fake_refuse(l, &s->remote, &s->local, err);
+    net_stream_close(&s, true);
+    return NULL;
+}
+
+bool fake_refused_tls(struct net_loop *loop, const char *from, const char *to, int err)
+{
+    struct addr local = fake_addr(to), remote = fake_addr(from);
+    struct net_listener *l = listener_for(loop, &local);
+
+    if (l == NULL || l->tls == NULL)
+        return false;
+    fake_refuse(l, &remote, &local, err);
+    return true;
+}
+
+const char *fake_tls_name(const struct fake_conn *conn)
+{
+    return stream_of(conn)->asked;
 }
 
 struct fake_conn *fake_opened(struct net_loop *loop, const char *addr, unsigned n)

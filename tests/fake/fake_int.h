@@ -13,6 +13,8 @@
     (256u * 1024)               /* bytes a kernel takes for a peer that does not acknowledge */
 #define FAKE_RETRIES_MS 938000u /* tcp_retries2: unacknowledged data without a user timeout */
 
+#define FAKE_NAMES_MAX  256
+
 struct bytes {
     char *ptr;
     size_t len, cap;
@@ -32,6 +34,27 @@ struct fake_rule {
     struct list node;
     struct addr addr;
     enum fake_policy policy;
+};
+
+/* What the certificate at an address proves. */
+struct fake_identity {
+    struct list node;
+    struct addr addr;
+    char names[FAKE_NAMES_MAX];
+};
+
+/* A session that can be resumed. */
+struct fake_session {
+    struct list node;
+    struct addr remote;
+    unsigned serial; /* of the context */
+    char name[FAKE_NAMES_MAX];
+};
+
+struct net_tls {
+    unsigned holders;
+    unsigned serial;
+    bool can_accept, verify_client, verify_server;
 };
 
 struct fake_host {
@@ -70,6 +93,9 @@ struct net_listener {
     struct addr local;
     struct net_sockopt opt;
     net_accept_fn *fn;
+    struct net_tls *tls; /* NULL: TCP */
+    net_refused_fn *on_refused;
+    struct counters *counters;
     void *user;
     void *token;
 };
@@ -106,6 +132,10 @@ struct net_stream {
     int held_end; /* FIN or RST held back by the stall */
     void *token;
     void *queue_token;
+    struct net_tls *tls; /* NULL: TCP */
+    bool resumed, has_peer;
+    char asked[FAKE_NAMES_MAX]; /* the name that the peer had to prove */
+    char names[FAKE_NAMES_MAX]; /* what its certificate proves; empty: none */
 };
 
 struct fake_query {
@@ -131,6 +161,7 @@ struct net_loop {
     struct list events; /* fake_event, by due */
     struct list locals; /* fake_rule, addr alone */
     struct list rules;
+    struct list identities, sessions;
     struct list hosts;
     struct list packets; /* sent, in order */
     struct list taken;   /* fake_taken */
@@ -165,6 +196,16 @@ bool fake_addr_is(const struct addr *pattern, const struct addr *a);
 uint64_t fake_stream_next(const struct net_loop *loop);
 void fake_streams_expire(struct net_loop *loop);
 void fake_streams_free(struct net_loop *loop);
+
+/* --- fake_tls.c --- */
+
+/* 0, or why the handshake with the peer fails; ERR_TIMEOUT: it never ends. */
+int fake_handshake(struct net_stream *s, enum fake_policy policy);
+/* A peer has connected and shows a certificate for `names` (NULL: none). 0 or why not. */
+int fake_admit(struct net_stream *s, const struct net_listener *l, const char *names);
+void fake_refuse(const struct net_listener *l, const struct addr *remote, const struct addr *local,
+                 int err);
+bool fake_names_have(const char *names, struct slice name);
 
 /* A stream without a connection; NULL when the allocation is planned to fail. */
 struct net_stream *fake_stream_new(struct net_loop *loop, const struct net_sockopt *opt);

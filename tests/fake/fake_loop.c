@@ -128,6 +128,8 @@ int net_loop_new(struct net_loop **out, const struct net_loop_events *events)
     list_init(&loop->events);
     list_init(&loop->locals);
     list_init(&loop->rules);
+    list_init(&loop->identities);
+    list_init(&loop->sessions);
     list_init(&loop->hosts);
     list_init(&loop->packets);
     list_init(&loop->taken);
@@ -165,6 +167,8 @@ void net_loop_free(struct net_loop **ptr)
     free_nodes(&loop->taken, offsetof(struct fake_taken, node));
     free_nodes(&loop->locals, offsetof(struct fake_rule, node));
     free_nodes(&loop->rules, offsetof(struct fake_rule, node));
+    free_nodes(&loop->identities, offsetof(struct fake_identity, node));
+    free_nodes(&loop->sessions, offsetof(struct fake_session, node));
     free_nodes(&loop->hosts, offsetof(struct fake_host, node));
     mem_free(loop->token);
     free(loop);

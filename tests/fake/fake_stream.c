@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Our end of connections: net/stream.h. */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -121,6 +122,7 @@ void net_stream_close(struct net_stream **ptr, bool abort)
     fake_unqueue(s->loop, s);
     mem_free(s->token);
     s->token = NULL;
+    net_tls_release(&s->tls);
     *ptr = NULL;
 }
 
@@ -142,20 +144,24 @@ static enum fake_policy policy_of(const struct net_loop *loop, const struct addr
 static void on_connect(void *object, struct bytes *data)
 {
     struct net_stream *s = object;
+    enum fake_policy policy = policy_of(s->loop, &s->remote);
+    int err = policy == FAKE_REFUSE ? -ECONNREFUSED : 0;
 
     (void)data;
-    if (s->state != CONN_OPENING)
+    if (s->state != CONN_OPENING || policy == FAKE_BLACKHOLE)
         return;
-    switch (policy_of(s->loop, &s->remote)) {
-    case FAKE_BLACKHOLE: break;
-    case FAKE_REFUSE: tell_end(s, -ECONNREFUSED); break;
-    case FAKE_ACCEPT:
-        s->state = CONN_UP;
-        s->accepted = true;
-        s->heard_at = s->loop->now;
-        s->ev->on_open(s->user);
-        break;
+    if (err == 0 && s->tls != NULL)
+        err = fake_handshake(s, policy);
+    if (err == ERR_TIMEOUT)
+        return;
+    if (err != 0) {
+        tell_end(s, err);
+        return;
     }
+    s->state = CONN_UP;
+    s->accepted = true;
+    s->heard_at = s->loop->now;
+    s->ev->on_open(s->user);
 }
 
 int net_stream_open(struct net_loop *loop, const struct addr *local, const struct addr *remote,
@@ -163,7 +169,6 @@ int net_stream_open(struct net_loop *loop, const struct addr *local, const struc
                     const struct net_tls_client *tls, const struct net_stream_events *events,
                     void *user, struct net_stream **out)
 {
-    (void)tls;
     struct addr source;
     struct net_stream *s;
 
@@ -182,6 +187,10 @@ int net_stream_open(struct net_loop *loop, const struct addr *local, const struc
     s->local.port = loop->next_port++;
     s->remote = *remote;
     s->deadline = timeout_ms != 0 ? loop->now + timeout_ms : UINT64_MAX;
+    if (tls != NULL) {
+        s->tls = net_tls_hold(tls->tls);
+        snprintf(s->asked, sizeof(s->asked), "%s", tls->name);
+    }
     net_stream_set(s, events, user);
     fake_queue(loop, loop->now + loop->connect_ms, on_connect, s, NULL, 0);
     *out = s;
@@ -195,7 +204,6 @@ int net_listener_open(struct net_loop *loop, const struct addr *local,
     struct net_listener *l;
     void *token;
 
-    (void)counters;
     if (!addr_is_any(local) && !net_is_local_ip(loop, local))
         return -EADDRNOTAVAIL;
     LIST_EACH(node, &loop->listeners)
@@ -213,6 +221,7 @@ int net_listener_open(struct net_loop *loop, const struct addr *local,
     if (l->local.port == 0)
         l->local.port = loop->next_port++;
     l->opt = *opt;
+    l->counters = counters;
     l->fn = on_accept;
     l->user = user;
     list_push(&loop->listeners, &l->node);
@@ -227,6 +236,7 @@ void net_listener_close(struct net_listener **ptr)
     if (l == NULL)
         return;
     list_remove(&l->node);
+    net_tls_release(&l->tls);
     mem_free(l->token);
     free(l);
     *ptr = NULL;

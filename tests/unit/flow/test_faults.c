@@ -32,7 +32,7 @@ static void test_start(void **state)
 {
     static struct rig r;
     struct net_loop_events lev = {.user = NULL};
-    struct flow_events fev = {on_message, on_event, NULL};
+    struct flow_events fev = {on_message, on_event, NULL, NULL};
     bool failed = true;
     (void)state;
     for (uint64_t n = 1; failed; n++) {

@@ -212,8 +212,8 @@ static void test_destinations_have_a_maximum(void **state)
     for (unsigned i = 0; i < FLOW_PEERS_MAX + 1000; i++) {
         struct addr a = {.family = ADDR_IP4, .port = 5060};
         memcpy(a.ip, &(uint32_t){i}, 4);
-        flow_peer_failed(r.flows, &a);
-        flow_peer_failed(r.flows, &a);
+        flow_peer_failed(r.flows, &a, 0);
+        flow_peer_failed(r.flows, &a, 0);
     }
     assert_int_equal(r.flows->peers.count, FLOW_PEERS_MAX);
     end();

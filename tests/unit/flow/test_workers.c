@@ -286,7 +286,7 @@ static void test_mailbox_full(void **state)
 }
 
 static struct flow_aliases *aliases;
-static struct addr alias;
+static struct flow_alias alias;
 
 static bool alias_is_gone(struct rig *x)
 {
@@ -309,9 +309,10 @@ static void test_alias_of_another_worker(void **state)
     peer_write(peer_fd, req, len);
     rig_until(&r, got_message);
     owner = pool_id_worker(r.msgs[0].origin.flow);
-    alias = (struct addr){.family = ADDR_IP4, .port = 5071, .ip = {127, 0, 0, 1}};
+    alias = (struct flow_alias){.addr = {.family = ADDR_IP4, .port = 5071, .ip = {127, 0, 0, 1}},
+                                .transport = SIP_TCP};
     for (unsigned i = 0; i < 2; i++) {
-        dest = (struct flow_dest){.remote = alias, .transport = SIP_TCP};
+        dest = (struct flow_dest){.remote = alias.addr, .transport = SIP_TCP};
         assert_int_equal(send_by(i, "x", FLOW_SEND_REQUEST), 0);
         assert_true(dest.flow == r.msgs[0].origin.flow);
     }
