@@ -41,6 +41,7 @@ static const char *own_text(enum err err)
     case ERR_TLS_ON_PLAIN: return "peer speaks TLS where it is not spoken";
     case ERR_TLS_BUSY: return "too many TLS handshakes";
     case ERR_TIMEOUT: return "timed out";
+    case ERR_ADMIN: return "set by the administrator";
     }
     return NULL;
 }

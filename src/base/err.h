@@ -45,6 +45,7 @@ enum err {
     ERR_TLS_PLAIN = -1037,          /* the peer does not speak TLS */
     ERR_TLS_ON_PLAIN = -1038,       /* a ClientHello where TLS is not spoken */
     ERR_TLS_BUSY = -1039,           /* too many handshakes at a time */
+    ERR_ADMIN = -1040,              /* no failure: the administrator wants it so */
 };
 
 /* A short text for logs ("connection reset by peer", "stale: unacknowledged"…); never NULL, lives

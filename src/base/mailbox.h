@@ -27,9 +27,10 @@ struct mail {
 
 /* First digit of the kind is the room that reads it. */
 enum mail_kind {
-    MAIL_SIP = 1,  /* app: a SIP message for its home */
-    MAIL_FLOW = 2, /* flow: send, close, events */
-    MAIL_APP = 3,  /* app: reload, drain */
+    MAIL_SIP = 1,   /* app: a SIP message for its home */
+    MAIL_FLOW = 2,  /* flow: send, close, events */
+    MAIL_APP = 3,   /* app: reload, drain */
+    MAIL_ADMIN = 4, /* admin: a command's part at this worker */
 };
 
 /* What senders write and what the reader writes lie on cache lines of their own. By padding:

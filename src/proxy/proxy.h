@@ -70,4 +70,8 @@ void proxy_on_ack(struct proxy *p, const struct sip_msg *ack, const struct flow_
 void proxy_on_cancel(struct proxy *p, const struct sip_msg *cancel,
                      const struct flow_origin *origin, uint64_t invite);
 
+/* The administrator ends the call with that Call-ID, whose home this worker is. How many dialogs
+ * were released. */
+unsigned proxy_release(struct proxy *p, struct slice call_id, const char *why);
+
 #endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands of the people who run the daemon: one table, and the control socket in front of it.
+ *
+ * A command runs on the thread that asks. What only a worker may touch is asked from that worker by
+ * mail, with a bound on the time: a worker never waits for a command, and one that is stuck costs
+ * an answer, not the daemon. owns: the control socket, its thread, its clients. borrows: mailboxes,
+ * counters, directory. thread: admin_on_mail: the worker's; admin_command: any but a worker's. */
+#ifndef ADMIN_ADMIN_H
+#define ADMIN_ADMIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/counter.h"
+#include "base/err.h"
+#include "base/mailbox.h"
+#include "base/slice.h"
+#include "call/call.h"
+#include "dn/dn.h"
+#include "flow/flow.h"
+#include "proxy/proxy.h"
+#include "txn/txn.h"
+
+#define ADMIN_WORKERS_MAX 64
+
+/* What the commands reach. All of it outlives the struct admin. */
+struct admin_deps {
+    unsigned nworkers;
+    struct mailbox *mailboxes[ADMIN_WORKERS_MAX];
+    const struct counters *counters[ADMIN_WORKERS_MAX];
+    struct dn_dir *dir;
+    uint64_t (*wall)(void *user); /* wall-clock ms; any thread */
+    /* The worker where the call with that Call-ID lives; any thread. */
+    unsigned (*home)(void *user, struct slice call_id);
+    void *user;
+};
+
+struct admin;
+
+/* 0, ERR_NOMEM. */
+int admin_new(const struct admin_deps *deps, struct admin **out) WARN_UNUSED;
+/* Closes the socket and ends its thread. Mails that are still in a mailbox may be taken, or freed
+ * with it, afterwards. */
+void admin_free(struct admin **admin);
+
+/* --- at a worker ------------------------------------------------------------------------------ */
+
+/* The rooms of one worker, for the part of a command that runs there. */
+struct admin_rooms {
+    uint64_t now; /* flows_time */
+    struct flows *flows;
+    struct txns *txns;
+    struct calls *calls; /* NULL: calls are not recorded */
+    struct proxy *proxy;
+};
+
+/* A mail of kind MAIL_ADMIN; taken over. Does at most one bounded piece of work. */
+void admin_on_mail(struct mail *mail, const struct admin_rooms *rooms);
+
+/* --- commands --------------------------------------------------------------------------------- */
+
+enum admin_status {
+    ADMIN_OK,
+    ADMIN_REFUSED, /* the command is right and cannot be done: no such call, no such DN… */
+    ADMIN_USAGE,   /* no such command, or not its arguments */
+};
+
+#define ADMIN_LINE_MAX 1024 /* bytes of a command with its arguments */
+#define ADMIN_WHY_MAX  192
+
+struct admin_sink {
+    void (*line)(void *user, const char *text); /* one line of output, without its end */
+    void *user;
+};
+
+/* Runs one command: words separated by TAB, or, in a line without TAB, by blanks. Lines of output
+ * go into the sink while it runs; control characters in them are replaced. `why` (ADMIN_WHY_MAX
+ * bytes): a short text unless ADMIN_OK. */
+enum admin_status admin_command(struct admin *admin, struct slice command,
+                                const struct admin_sink *sink, char *why);
+
+/* The table, for manual pages and fronts: false at the end. */
+struct admin_command_text {
+    const char *name; /* one or two words */
+    const char *args; /* "", "NAME", "[NAME]" */
+    const char *help;
+};
+bool admin_command_text(unsigned index, struct admin_command_text *out);
+
+/* --- control socket --------------------------------------------------------------------------- */
+
+/* Opens the Unix stream socket `path` (NULL or empty: admin_default_path) and starts its thread.
+ * Its directory is made (0750) when missing; a socket that nobody listens at is replaced. 0;
+ * ERR_EXISTS (a living process listens there, or the path is no socket); ERR_LIMIT (the path is too
+ * long); ERR_NOT_FOUND (no default path); ERR_NOMEM; -errno. `used` (ADMIN_PATH_MAX bytes): the
+ * path. */
+#define ADMIN_PATH_MAX 108
+int admin_listen(struct admin *admin, const char *path, char *used) WARN_UNUSED;
+
+/* Where a daemon with these rights puts its socket: $RUNTIME_DIRECTORY/control.sock (set by
+ * systemd), /run/holdfast/control.sock for root, $XDG_RUNTIME_DIR/holdfast.sock for others. False:
+ * there is none, or it is too long. */
+bool admin_default_path(char *path, size_t cap);
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "rig.h"
+
+/* --- rooms --- */
+
+void flows_dump(struct flows *flows, void (*line)(void *user, const char *text), void *user)
+{
+    for (unsigned n = 0; n < flows->times; n++)
+        for (unsigned i = 0; i < 4 && flows->lines[i] != NULL; i++)
+            line(user, flows->lines[i]);
+}
+
+void calls_dump(struct calls *calls, uint64_t now, unsigned max,
+                void (*line)(void *user, const char *text), void *user)
+{
+    (void)calls, (void)now, (void)max;
+    line(user, RIG_CALL " confirmed dn=1001");
+    line(user, "call-2@host early dn=1002");
+}
+
+void txns_dump(struct txns *txns, void (*line)(void *user, const char *text), void *user)
+{
+    (void)txns;
+    line(user, "server INVITE proceeding");
+}
+
+unsigned proxy_release(struct proxy *p, struct slice call_id, const char *why)
+{
+    assert_non_null(why);
+    if (!slice_eq(call_id, SLICE(RIG_CALL)))
+        return 0;
+    atomic_fetch_add(&p->released, 1);
+    return 2;
+}
+
+/* --- workers --- */
+
+static void wake(void *user)
+{
+    sem_post(user);
+}
+
+struct start {
+    struct rig *rig;
+    struct rig_worker *worker;
+};
+
+static void *run_worker(void *user)
+{
+    struct start start = *(struct start *)user;
+    struct rig_worker *w = start.worker;
+    struct admin_rooms rooms = {7, &w->flows, (void *)w, (void *)w, &start.rig->proxy};
+    mem_free(user);
+    while (!atomic_load(&w->is_stopping)) {
+        struct mail *mail;
+        sem_wait(&w->mail);
+        while ((mail = mailbox_take(&w->box)) != NULL) {
+            assert_int_equal(mail->kind, MAIL_ADMIN);
+            admin_on_mail(mail, &rooms);
+        }
+    }
+    return NULL;
+}
+
+void rig_start_workers(struct rig *r)
+{
+    for (unsigned i = 0; i < RIG_WORKERS; i++) {
+        struct start *start = mem_alloc(sizeof(*start));
+        assert_non_null(start);
+        *start = (struct start){r, &r->workers[i]};
+        atomic_store(&r->workers[i].is_stopping, false);
+        assert_int_equal(pthread_create(&r->workers[i].thread, NULL, run_worker, start), 0);
+        sem_post(&r->workers[i].mail);
+    }
+    r->is_running = true;
+}
+
+void rig_stop_workers(struct rig *r)
+{
+    for (unsigned i = 0; r->is_running && i < RIG_WORKERS; i++) {
+        atomic_store(&r->workers[i].is_stopping, true);
+        sem_post(&r->workers[i].mail);
+        pthread_join(r->workers[i].thread, NULL);
+    }
+    r->is_running = false;
+}
+
+/* --- the rig --- */
+
+static uint64_t wall(void *user)
+{
+    (void)user;
+    return 1000000;
+}
+
+static unsigned home(void *user, struct slice call_id)
+{
+    (void)user;
+    return slice_eq(call_id, SLICE(RIG_CALL)) ? 1 : 0;
+}
+
+void rig_open(struct rig *r)
+{
+    struct hash_key key = {1, 2};
+    char names[2][8] = {"1001", "1002"};
+    struct dn_conf dns[2] = {{.name = names[0], .recovery_timeout_ms = 60000},
+                             {.name = names[1], .recovery_timeout_ms = 60000}};
+    struct admin_deps deps = {.nworkers = RIG_WORKERS, .wall = wall, .home = home};
+    memset(r, 0, sizeof(*r));
+    for (unsigned i = 0; i < RIG_WORKERS; i++) {
+        struct rig_worker *w = &r->workers[i];
+        sem_init(&w->mail, 0, 0);
+        mailbox_init(&w->box, 4, wake, &w->mail);
+        w->flows.times = 1;
+        deps.mailboxes[i] = &w->box;
+        deps.counters[i] = &w->counters;
+    }
+    assert_int_equal(dn_dir_new(&key, NULL, &r->dir), 0);
+    assert_int_equal(dn_dir_configure(r->dir, dns, 2), 0);
+    deps.dir = r->dir;
+    assert_int_equal(admin_new(&deps, &r->admin), 0);
+    snprintf(r->folder, sizeof(r->folder), "/tmp/holdfast-admin-XXXXXX");
+    assert_non_null(mkdtemp(r->folder));
+    rig_start_workers(r);
+}
+
+void rig_close(struct rig *r)
+{
+    admin_free(&r->admin);
+    assert_null(r->admin);
+    rig_stop_workers(r);
+    for (unsigned i = 0; i < RIG_WORKERS; i++) {
+        mailbox_fini(&r->workers[i].box);
+        sem_destroy(&r->workers[i].mail);
+    }
+    dn_dir_free(&r->dir);
+    rmdir(r->folder);
+}
+
+static void add_line(void *user, const char *text)
+{
+    struct answer *a = user;
+    size_t len = strlen(a->text);
+    a->lines++;
+    snprintf(a->text + len, sizeof(a->text) - len, "%s\n", text);
+}
+
+void rig_ask(struct rig *r, const char *command, struct answer *out)
+{
+    struct admin_sink sink = {add_line, out};
+    memset(out, 0, sizeof(*out));
+    out->status = admin_command(r->admin, slice_str(command), &sink, out->why);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands without a daemon: threads that take mails as workers do, and rooms that dump what a test
+ * has written down. flows_dump, calls_dump, txns_dump and proxy_release are defined here, so that
+ * those of the rooms are not linked. */
+#ifndef TESTS_ADMIN_RIG_H
+#define TESTS_ADMIN_RIG_H
+
+#include <pthread.h>
+#include <semaphore.h>
+
+#include "admin/admin_int.h"
+
+#define RIG_WORKERS 2
+#define RIG_CALL    "call-1@host" /* released by proxy_release: two dialogs; at worker 1 */
+
+/* A room: `each` line is dumped `times` times; proxy: how often something was released. */
+struct flows {
+    const char *lines[4];
+    unsigned times;
+};
+
+struct proxy {
+    _Atomic unsigned released;
+};
+
+struct rig_worker {
+    struct mailbox box;
+    struct counters counters;
+    struct flows flows;
+    sem_t mail;
+    pthread_t thread;
+    _Atomic bool is_stopping;
+};
+
+struct rig {
+    struct rig_worker workers[RIG_WORKERS];
+    struct proxy proxy;
+    struct dn_dir *dir;
+    struct admin *admin;
+    bool is_running;
+    char folder[64];
+};
+
+/* DNs 1001 and 1002; the threads of the workers run. */
+void rig_open(struct rig *r);
+void rig_close(struct rig *r);
+/* Workers that take no mail, as if stuck, and the way back. */
+void rig_stop_workers(struct rig *r);
+void rig_start_workers(struct rig *r);
+
+/* What a command says, one line behind the other, each with "\n"; freed by the caller. */
+struct answer {
+    enum admin_status status;
+    char why[ADMIN_WHY_MAX];
+    char text[8192];
+    uint64_t lines;
+};
+void rig_ask(struct rig *r, const char *command, struct answer *out);
+
+#endif
