@@ -123,6 +123,19 @@ static void on_flow_event(void *user, const struct flow_event *ev)
     txn_on_flow_event(w->txns, ev);
 }
 
+/* A device that has been given up may be there again. */
+static void on_accepted(void *user, const struct addr *remote)
+{
+    struct worker *w = user;
+    const struct shared *s = w->shared;
+    unsigned n = dn_on_connection(s->dir, remote, s->wall(s->user));
+    if (n == 0)
+        return;
+    counter_add(&w->counters, CTR_DN_SUSPECT, n);
+    LOG(LOG_INFO, "app", "DN tried again: a connection from its address was opened",
+        LF_ADDR("source", remote), LF_INT("dns", n));
+}
+
 static void on_sip_mail(struct worker *w, struct mail *mail)
 {
     struct sip_mail head;
@@ -294,7 +307,7 @@ static int make_users(struct worker *w)
     err = proxy_new(&w->conf->proxy, &proxy, &w->proxy);
     if (err != 0)
         return err;
-    struct registrar_deps registrar = {w->txns, s->dir,  s->auth, &w->counters,
+    struct registrar_deps registrar = {w->txns, s->dir,  s->auth, w->flows, &w->counters,
                                        s->wall, s->user, is_ours, w};
     err = registrar_new(&w->conf->registrar, &registrar, &w->registrar);
     return err == 0 ? make_checks(w) : err;
@@ -330,7 +343,7 @@ int worker_new(const struct conf *conf, struct shared *shared, unsigned index, s
 int worker_listen(struct worker *w, struct addr *failed)
 {
     struct flow_conf flow = w->conf->flow;
-    struct flow_events events = {on_message, on_flow_event, w, NULL};
+    struct flow_events events = {on_message, on_flow_event, w, on_accepted};
     *failed = (struct addr){0};
     flow.counts = w->shared->flow_counts;
     flow.aliases = w->shared->flow_aliases;

@@ -66,10 +66,23 @@ static void branch_drop(struct branch *b)
     b->is_done = true;
 }
 
-static void end(struct check *c)
+/* A peer that takes in what is sent to it and says nothing may be wedged. */
+static void tell_flow(const struct branch *b)
 {
-    for (unsigned i = 0; i < c->n; i++)
+    const struct health_deps *d = &b->check->item->h->deps;
+    const struct flow_dest *dest =
+        b->client != 0 && !b->is_done ? txn_client_dest(d->txns, b->client) : NULL;
+    if (dest != NULL && dest->transport != SIP_UDP && dest->flow != 0)
+        flows_unanswered(d->flows, dest->flow);
+}
+
+static void end(struct check *c, bool is_timeout)
+{
+    for (unsigned i = 0; i < c->n; i++) {
+        if (is_timeout)
+            tell_flow(&c->branches[i]);
         branch_drop(&c->branches[i]);
+    }
     c->item->check = NULL;
     c->item = NULL;
 }
@@ -77,7 +90,7 @@ static void end(struct check *c)
 void check_drop(struct item *it)
 {
     if (it->check != NULL)
-        end(it->check);
+        end(it->check, health_now(it->h) >= it->check->begun + HEALTH_CHECK_MS);
 }
 
 /* After one way has failed: have all? */
@@ -93,7 +106,7 @@ static void judge(struct check *c)
         c->is_late = true;
         item_unanswered(it, c->err);
     }
-    end(c);
+    end(c, false);
     if (c->has_own_fault)
         item_not_checked(it);
     else
@@ -235,7 +248,7 @@ static void on_response(void *ctx, uint64_t client, const struct sip_msg *res,
         return;
     }
     b->is_done = true;
-    end(c);
+    end(c, false);
     item_answered(it, res->status, &origin->remote);
 }
 

@@ -219,10 +219,27 @@ static void log_changes(const struct reg *g)
         log_change(g, &g->changes[i]);
         has_added = has_added || !g->changes[i].remove;
     }
-    if (has_added && g->dn.oos_cause != 0) {
+    if (!has_added || g->dn.oos_cause == 0)
+        return;
+    if (g->dn.went_out)
         counter_inc(g->r->deps.counters, CTR_DN_BACK);
-        LOG(LOG_INFO, "registrar", "back in service: it has registered", LF_SLICE("dn", g->name),
-            LF_ADDR("source", &g->origin->remote), LF_ERR("was", g->dn.oos_cause));
+    LOG(LOG_INFO, "registrar",
+        g->dn.went_out ? "DN back in service: it has registered"
+                       : "DN no longer suspect: it has registered",
+        LF_SLICE("dn", g->name), LF_ADDR("source", &g->origin->remote),
+        LF_ERR("was", g->dn.oos_cause));
+}
+
+/* The connection is the device's own: not that of a proxy between. */
+static void name_flow(const struct reg *g)
+{
+    struct flows *flows = g->r->deps.flows;
+    for (unsigned i = 0; flows != NULL && i < g->nchanges; i++) {
+        const struct dn_change *c = &g->changes[i];
+        if (c->remove || c->binding.way.flow == 0)
+            continue;
+        flows_set_dn(flows, c->binding.way.flow, g->name);
+        return;
     }
 }
 
@@ -234,7 +251,10 @@ static void apply(struct reg *g, struct reg_refusal *out)
         err = dn_register(r->deps.dir, g->name, g->changes, g->nchanges, g->is_star,
                           r->conf->max_bindings, g->now, reg_same_contact);
     switch (err) {
-    case 0: log_changes(g); break;
+    case 0:
+        log_changes(g);
+        name_flow(g);
+        break;
     case ERR_STALE: reg_refuse(out, 500, "CSeq Not Higher"); break;
     case ERR_LIMIT: reg_refuse(out, 403, "Too Many Contacts"); break;
     default: reg_refuse(out, 500, NULL); break;

@@ -30,6 +30,7 @@ struct registrar_deps {
     struct txns *txns;
     struct dn_dir *dir;
     struct auth *auth;
+    struct flows *flows; /* learns whose connections are whose; may be NULL */
     struct counters *counters;
     uint64_t (*wall)(void *user); /* wall-clock ms */
     void *user;
