@@ -74,7 +74,7 @@ struct flow {
     bool is_opened : 1;         /* by us: `reopen` is the address it was opened to */
     bool is_ours : 1;           /* the connection it has now was opened by us */
     bool is_fresh : 1;          /* and nothing has come from it, not even an acknowledgement */
-    bool has_spoken : 1;        /* bytes came on an accepted connection */
+    bool has_spoken : 1;        /* bytes came from it */
     bool was_verified : 1;      /* TLS: the peer that connected has shown a certificate */
     bool has_proved : 1;        /* TLS: which proves the name of `proved` */
     bool no_reopen : 1;         /* a Voice over IP Service */
@@ -233,6 +233,12 @@ static inline bool flows_recover(const struct flows *fs)
     return fs->conf.sockopt.keep_alive;
 }
 
+/* Why there was no handshake, as far as the peer is to blame. */
+static inline bool flow_is_tls_error(int err)
+{
+    return err <= ERR_TLS_HANDSHAKE && err >= ERR_TLS_PLAIN;
+}
+
 static inline uint64_t flow_bit(unsigned worker)
 {
     return (uint64_t)1 << worker;
@@ -251,6 +257,7 @@ struct flow *flow_find_addr(const struct flows *fs, enum sip_transport t, const 
                             uint32_t tls_peer);
 /* To be found by that address from now on, if nobody else is; without memory it is not. */
 void flow_index(struct flow *f, const struct addr *addr, uint32_t tls_peer);
+void flow_unindex(struct flow *f);
 /* One more connection from the address: false when it is one too many. */
 bool flow_count_in(struct flow *f);
 /* The accepted connection is gone, or about to be replaced by one of ours. */

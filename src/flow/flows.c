@@ -7,7 +7,10 @@
 static int use_conf(struct flows *fs, const struct flow_conf *conf)
 {
     struct net_keepalive ka;
+    struct flow_tls *tls = fs->conf.tls; /* is never taken away: flows have numbers of it */
     fs->conf = *conf;
+    if (tls != NULL)
+        fs->conf.tls = tls;
     fs->conf.listen = NULL;
     fs->conf.nlisten = 0;
     fs->sockopt = conf->sockopt;

@@ -74,7 +74,7 @@ void flow_on_refused(void *user, const struct addr *remote, const struct addr *l
  * No SIP message begins with that byte. */
 static bool is_tls_on_plain(struct flow *f, const char *data, size_t len)
 {
-    bool is_first = !f->has_spoken && !f->is_opened && f->transport == SIP_TCP;
+    bool is_first = !f->has_spoken && !f->is_ours && f->transport == SIP_TCP;
     f->has_spoken = true;
     if (!is_first || data[0] != 0x16 || (len > 1 && data[1] != 0x03))
         return false;

@@ -22,7 +22,7 @@ static bool is_peers_fault(int err)
 {
     return err == -ECONNREFUSED || err == -ETIMEDOUT || err == -EHOSTUNREACH ||
            err == -ENETUNREACH || err == -ECONNRESET || err == -EHOSTDOWN || err == ERR_CLOSED ||
-           (err <= ERR_TLS_HANDSHAKE && err >= ERR_TLS_PLAIN);
+           flow_is_tls_error(err);
 }
 
 /* With what rules, and what name is to be proved; `ip` is room for an address. The context is held.
@@ -31,7 +31,8 @@ static bool tls_client(const struct flow *f, const struct addr *target, char *ip
                        struct net_tls_client *out)
 {
     struct flow_tls *tls = f->owner->conf.tls;
-    *out = (struct net_tls_client){.tls = tls != NULL ? flow_tls_context(tls, f->tls_peer) : NULL};
+    *out = (struct net_tls_client){.tls = tls != NULL ? flow_tls_context(tls, f->tls_peer) : NULL,
+                                   .counters = f->owner->counters};
     if (out->tls == NULL)
         return false;
     out->name = flow_tls_name(tls, f->tls_peer).ptr;
@@ -135,17 +136,28 @@ static int check_proof(const struct flow *f)
     return ERR_TLS_NAME;
 }
 
-/* The connection is the attempt now. */
+/* To be found by what this connection has proved, and by nothing else. */
+static void index_anew(struct flow *f)
+{
+    bool is_proved = f->key != NULL && (f->key->tls_peer == f->tls_peer ||
+                                        (f->has_proved && f->key->tls_peer == f->proved));
+    if (!is_proved)
+        flow_unindex(f);
+    flow_index(f, &f->reopen, f->tls_peer);
+}
+
 void flow_use_attempt(struct flow *f)
 {
     struct flow_work *w = f->work;
     f->stream = w->attempt;
     w->attempt = NULL;
     f->is_ours = f->is_fresh = true;
+    f->has_spoken = false;
     f->unanswered = 0;
     f->remote = w->target;
     net_stream_local(f->stream, &f->local);
     net_stream_set(f->stream, &flow_stream_events, f);
+    index_anew(f);
     if (w->cause != 0) {
         counter_inc(f->owner->counters, CTR_REOPENED);
         f->reopened++;
@@ -181,7 +193,6 @@ static void on_attempt_open(void *user)
     }
     counter_inc(fs->counters, CTR_FLOW_OPENED);
     flow_peer_ok(fs, &f->reopen, f->tls_peer);
-    flow_index(f, &f->reopen, f->tls_peer);
     if (f->state == FLOW_UP)
         flow_second_up(f);
     else

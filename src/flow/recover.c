@@ -268,11 +268,14 @@ static void end_and_tell(struct flow *f, enum flow_event_kind kind, int err, boo
 
 void flow_fail(struct flow *f, int err)
 {
-    bool again = f->state == FLOW_UP || (f->work != NULL && f->work->cause != 0);
+    const struct flow_work *w = f->work;
+    bool again = w != NULL && w->cause != 0;
+    if (f->state == FLOW_UP)
+        again = f->reopened != 0 || (w != NULL && w->fail_at != 0);
     if (again)
         counter_inc(f->owner->counters, CTR_REOPEN_FAILED);
     log_end(f, again ? "connection could not be reopened" : "connection could not be opened", err,
-            f->work != NULL ? f->work->since : 0);
+            w != NULL ? w->since : 0);
     /* ERR_TIMEOUT is a transaction's; users must not take an opening for it. */
     end_and_tell(f, FLOW_FAILED, err == ERR_TIMEOUT ? ERR_UNREACHABLE : err, true);
 }
@@ -332,6 +335,18 @@ static void lost(struct flow *f, int cause, bool abort)
     await_senders(f, cause, acked);
 }
 
+/* A connection that we have opened, and that was no better than none: nothing was acknowledged on
+ * it; or it was up for us only, since with TLS 1.3 the peer refuses our certificate after that. */
+static bool never_worked(const struct flow *f, int cause)
+{
+    if (f->is_ours && !f->has_spoken && flow_is_tls_error(cause)) {
+        counter_inc(f->owner->counters, CTR_FLOW_OPEN_FAILED);
+        flow_peer_failed(f->owner, &f->reopen, f->tls_peer);
+        return true;
+    }
+    return f->is_fresh && cause == ERR_STALE_UNACKED;
+}
+
 void flow_ended(struct flow *f, int err)
 {
     if (f->doom != 0 || f->lame) {
@@ -341,8 +356,7 @@ void flow_ended(struct flow *f, int err)
     }
     int cause = classify(f, err);
     log_end(f, "connection ended", cause, f->work != NULL ? f->work->mark_at : 0);
-    bool never_worked = f->is_fresh && cause == ERR_STALE_UNACKED;
-    if (never_worked || (f->work != NULL && f->work->fail_at != 0)) {
+    if (never_worked(f, cause) || (f->work != NULL && f->work->fail_at != 0)) {
         flow_fail(f, cause);
         return;
     }

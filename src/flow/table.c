@@ -70,6 +70,19 @@ void flow_index(struct flow *f, const struct addr *addr, uint32_t tls_peer)
     table_insert(&fs->index, &k->node, addr_key(fs, f->transport, addr, tls_peer));
 }
 
+void flow_unindex(struct flow *f)
+{
+    struct flows *fs = f->owner;
+    if (f->key == NULL)
+        return;
+    struct flow_alias alias = {f->key->addr, f->transport, f->key->tls_peer};
+    table_remove(&fs->index, &f->key->node);
+    if (fs->aliases != NULL && !f->is_opened)
+        flow_aliases_drop(fs->aliases, &alias, f->id);
+    mem_free(f->key);
+    f->key = NULL;
+}
+
 bool flow_count_in(struct flow *f)
 {
     struct flows *fs = f->owner;
@@ -132,13 +145,7 @@ void flow_free(struct flow *f, bool abort)
         f->state = FLOW_GONE;
         flow_work_put(f);
     }
-    if (f->key != NULL) {
-        struct flow_alias alias = {f->key->addr, f->transport, f->key->tls_peer};
-        table_remove(&fs->index, &f->key->node);
-        if (fs->aliases != NULL && !f->is_opened)
-            flow_aliases_drop(fs->aliases, &alias, f->id);
-        mem_free(f->key);
-    }
+    flow_unindex(f);
     mem_free(f->dn);
     flow_count_out(f);
     flow_counts_leave(fs->counts);

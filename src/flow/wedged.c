@@ -8,9 +8,9 @@ void flow_unanswered(struct flow *f)
     uint32_t limit = fs->conf.wedged_after;
     if (!flows_recover(fs) || limit == 0 || f->state != FLOW_UP || f->lame)
         return;
-    if (f->unanswered < UINT8_MAX)
-        f->unanswered++;
-    if (f->unanswered >= limit)
+    if (limit > UINT8_MAX)
+        limit = UINT8_MAX;
+    if (++f->unanswered >= limit)
         flow_doom(f, ERR_STALE_WEDGED);
 }
 

@@ -63,6 +63,7 @@ enum fake_policy {
     FAKE_TLS_EXPIRED,   /* its certificate */
     FAKE_TLS_UNTRUSTED, /* its certificate */
     FAKE_TLS_REFUSED,   /* it refuses ours */
+    FAKE_TLS_LATE,      /* the same, as TLS 1.3 does it: when we think that it is up */
 };
 /* What a peer does when we connect; the latest word on an address counts; FAKE_ACCEPT is the
  * default. */

@@ -132,7 +132,8 @@ struct net_stream {
     int held_end; /* FIN or RST held back by the stall */
     void *token;
     void *queue_token;
-    struct net_tls *tls; /* NULL: TCP */
+    struct net_tls *tls;       /* NULL: TCP */
+    struct counters *counters; /* of failed handshakes; NULL: none */
     bool resumed, has_peer;
     char asked[FAKE_NAMES_MAX]; /* the name that the peer had to prove */
     char names[FAKE_NAMES_MAX]; /* what its certificate proves; empty: none */
@@ -205,6 +206,7 @@ int fake_handshake(struct net_stream *s, enum fake_policy policy);
 int fake_admit(struct net_stream *s, const struct net_listener *l, const char *names);
 void fake_refuse(const struct net_listener *l, const struct addr *remote, const struct addr *local,
                  int err);
+void fake_count_refusal(struct counters *counters, int err);
 bool fake_names_have(const char *names, struct slice name);
 
 /* A stream without a connection; NULL when the allocation is planned to fail. */

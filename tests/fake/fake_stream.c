@@ -155,12 +155,16 @@ static void on_connect(void *object, struct bytes *data)
     if (err == ERR_TIMEOUT)
         return;
     if (err != 0) {
+        if (s->tls != NULL && err != -ECONNREFUSED)
+            fake_count_refusal(s->counters, err);
         tell_end(s, err);
         return;
     }
     s->state = CONN_UP;
     s->accepted = true;
     s->heard_at = s->loop->now;
+    if (s->tls != NULL && policy == FAKE_TLS_LATE)
+        fake_stream_end(s, ERR_TLS_REFUSED);
     s->ev->on_open(s->user);
 }
 
@@ -189,6 +193,7 @@ int net_stream_open(struct net_loop *loop, const struct addr *local, const struc
     s->deadline = timeout_ms != 0 ? loop->now + timeout_ms : UINT64_MAX;
     if (tls != NULL) {
         s->tls = net_tls_hold(tls->tls);
+        s->counters = tls->counters;
         snprintf(s->asked, sizeof(s->asked), "%s", tls->name);
     }
     net_stream_set(s, events, user);

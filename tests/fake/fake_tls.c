@@ -142,23 +142,37 @@ static int certificate_error(enum fake_policy policy)
     case FAKE_TLS_PLAIN:
     case FAKE_TLS_SILENT:
     case FAKE_TLS_VERSION:
-    case FAKE_TLS_REFUSED: break;
+    case FAKE_TLS_REFUSED:
+    case FAKE_TLS_LATE: break;
+    }
+    return 0;
+}
+
+/* What fails whatever we verify. */
+static int peer_error(enum fake_policy policy)
+{
+    switch (policy) {
+    case FAKE_TLS_SILENT: return ERR_TIMEOUT;
+    case FAKE_TLS_PLAIN: return ERR_TLS_PLAIN;
+    case FAKE_TLS_VERSION: return ERR_TLS_VERSION;
+    case FAKE_TLS_REFUSED: return ERR_TLS_REFUSED;
+    case FAKE_ACCEPT:
+    case FAKE_REFUSE:
+    case FAKE_BLACKHOLE:
+    case FAKE_TLS_EXPIRED:
+    case FAKE_TLS_UNTRUSTED:
+    case FAKE_TLS_LATE: break;
     }
     return 0;
 }
 
 int fake_handshake(struct net_stream *s, enum fake_policy policy)
 {
-    int err = certificate_error(policy);
+    int err = peer_error(policy);
 
-    if (policy == FAKE_TLS_SILENT)
-        return ERR_TIMEOUT;
-    if (policy == FAKE_TLS_PLAIN)
-        return ERR_TLS_PLAIN;
-    if (policy == FAKE_TLS_VERSION)
-        return ERR_TLS_VERSION;
-    if (policy == FAKE_TLS_REFUSED)
-        return ERR_TLS_REFUSED;
+    if (err != 0)
+        return err;
+    err = certificate_error(policy);
     snprintf(s->names, sizeof(s->names), "%s", identity_of(s->loop, &s->remote, s->asked));
     if (err == 0 && s->asked[0] != '\0' && !fake_names_have(s->names, slice_str(s->asked)))
         err = ERR_TLS_NAME;
@@ -195,10 +209,16 @@ static enum counter counter_of(int err)
     }
 }
 
+void fake_count_refusal(struct counters *counters, int err)
+{
+    if (counters != NULL)
+        counter_inc(counters, counter_of(err));
+}
+
 void fake_refuse(const struct net_listener *l, const struct addr *remote, const struct addr *local,
                  int err)
 {
-    counter_inc(l->counters, counter_of(err));
+    fake_count_refusal(l->counters, err);
     if (l->on_refused != NULL)
         l->on_refused(l->user, remote, local, err);
 }

@@ -232,6 +232,25 @@ static void peers_that_are_refused(void **state)
     begin(false);
 }
 
+/* TLS 1.3: our request was already written. */
+static void refused_when_it_seemed_to_be_up(void **state)
+{
+    (void)state;
+    begin(false);
+    fake_set_peer(w.loop, PHONE, FAKE_TLS_LATE);
+    dest = wire_dest(&w, PHONE_TLS, SIP_TLS, "a.example");
+    assert_int_equal(wire_send(&w, 0, &dest, "x", REQUEST), 0);
+    assert_int_equal(w.nevents, 1);
+    assert_int_equal(w.events[0].kind, FLOW_FAILED);
+    assert_int_equal(w.events[0].err, ERR_TLS_REFUSED);
+    assert_int_equal(wire_counter(&w, CTR_FLOW_OPEN_FAILED), 1);
+    assert_int_equal(wire_counter(&w, CTR_REOPEN_FAILED), 0);
+    assert_int_equal(wire_logged(&w, "could not be opened"), 1);
+    dest.flow = 0;
+    assert_int_equal(wire_send(&w, 0, &dest, "x", REQUEST), ERR_UNREACHABLE);
+    assert_int_equal(flows_count(w.flows), 0);
+}
+
 static void wrong_name(void **state)
 {
     (void)state;
@@ -240,6 +259,7 @@ static void wrong_name(void **state)
     dest = wire_dest(&w, PHONE_TLS, SIP_TLS, "a.example");
     assert_int_equal(wire_send(&w, 0, &dest, "x", REQUEST), 0);
     assert_int_equal(w.events[0].err, ERR_TLS_NAME);
+    assert_int_equal(wire_counter(&w, CTR_TLS_NAME), 1);
     dest = wire_dest(&w, PHONE_TLS, SIP_TLS, "b.example");
     assert_int_equal(wire_send(&w, 0, &dest, "x", REQUEST), 0);
     assert_int_equal(w.nevents, 1);
@@ -541,6 +561,7 @@ int main(void)
         T(a_name_or_the_address_is_to_be_proved),
         T(a_connection_for_one_name_is_not_used_for_another),
         T(peers_that_are_refused),
+        T(refused_when_it_seemed_to_be_up),
         T(wrong_name),
         T(a_device_is_reopened_by_its_contact),
         T(wrong_certificate_when_reopened),
