@@ -20,6 +20,7 @@
 #include "dn/store.h"
 #include "flow/aliases.h"
 #include "flow/counts.h"
+#include "flow/tls.h"
 #include "holdfast_version.h"
 
 #define NONCE_MS        300000
@@ -30,6 +31,7 @@
 struct daemon {
     struct conf *conf;
     struct shared shared;
+    struct net_tls_keys *tls_keys; /* borrowed */
     struct dn_store *store;
     struct worker *workers[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
@@ -112,10 +114,23 @@ static int open_directory(struct daemon *d)
     return err;
 }
 
+/* sip-port-tls needs a restart, so what is not there at the start is never needed. */
+static int open_tls(struct daemon *d)
+{
+    if (d->conf->flow.tls_port == 0)
+        return 0;
+    int err = flow_tls_new(&d->shared.flow_tls);
+    if (err == 0)
+        err = flow_tls_configure(d->shared.flow_tls, d->conf->profiles, d->conf->nprofiles);
+    return err;
+}
+
 static int open_workers(struct daemon *d)
 {
     struct addr failed = {0};
-    int err = flow_counts_new(&d->shared.flow_counts);
+    int err = open_tls(d);
+    if (err == 0)
+        err = flow_counts_new(&d->shared.flow_counts);
     if (err == 0 && d->shared.nworkers > 1)
         err = flow_aliases_new(&d->shared.flow_aliases);
     for (unsigned i = 0; i < d->shared.nworkers && err == 0; i++) {
@@ -204,6 +219,10 @@ static int read_again(struct daemon *d, FILE *said, struct conf **next, unsigned
         return err;
     *later = conf_needs_restart(d->conf, *next, said);
     err = conf_keep_running(d->conf, *next);
+    if (err == 0)
+        err = conf_open_tls(*next, d->tls_keys, said);
+    if (err == 0 && d->shared.flow_tls != NULL)
+        err = flow_tls_configure(d->shared.flow_tls, (*next)->profiles, (*next)->nprofiles);
     return err == 0 ? dn_dir_configure(d->shared.dir, (*next)->dns, (*next)->ndns) : err;
 }
 
@@ -239,6 +258,7 @@ static void reload(struct daemon *d)
         return;
     }
     log_setup(next->log_level, next->log_format);
+    log_certificates(next, wall_ms(NULL));
     for (unsigned i = 0; i < d->nworkers; i++)
         worker_reload(d->workers[i], next);
     wait_seen(d, next);
@@ -346,6 +366,7 @@ static void close_all(struct daemon *d)
         worker_free(&d->workers[i]);
     flow_aliases_free(&d->shared.flow_aliases);
     flow_counts_free(&d->shared.flow_counts);
+    flow_tls_free(&d->shared.flow_tls);
     if (d->shared.auth != NULL)
         auth_free(&d->shared.auth);
     if (d->shared.dir != NULL)
@@ -377,12 +398,13 @@ static void say_keepalive(const struct conf *conf)
         LF_INT("interval_s", k.interval), LF_INT("probes", k.probes));
 }
 
-int daemon_run(struct conf *conf)
+int daemon_run(struct conf *conf, struct net_tls_keys *keys)
 {
     struct daemon *d = mem_zalloc(sizeof(*d));
     if (d == NULL)
         return 1;
     d->conf = conf;
+    d->tls_keys = keys;
     d->shared.nworkers = conf->workers;
     d->shared.wall = wall_ms;
     d->shared.on_drained = on_drained;
@@ -395,9 +417,8 @@ int daemon_run(struct conf *conf)
                  start_threads(d) == 0;
     if (is_up) {
         say_keepalive(conf);
-        for (unsigned i = 0; i < conf->flow.nlisten; i++)
-            LOG(LOG_INFO, "app", "listening", LF_ADDR("address", &conf->flow.listen[i]),
-                LF_STR("transports", "udp,tcp"));
+        log_listeners(conf);
+        log_certificates(conf, wall_ms(NULL));
         LOG(LOG_INFO, "app", "ready", LF_STR("version", HOLDFAST_VERSION),
             LF_INT("workers", d->nworkers),
             LF_STR("configuration", conf->file != NULL ? conf->file : "(embedded default)"));

@@ -9,9 +9,15 @@
 #include "base/err.h"
 #include "conf/conf.h"
 
-/* Runs until SIGTERM or SIGINT; takes over `conf`. Returns the exit status: 0 after an orderly end,
- * 1 when it could not start (one line was logged). */
-int daemon_run(struct conf *conf);
+/* Runs until SIGTERM or SIGINT; takes over `conf`, whose files of TLS have been opened with `keys`
+ * (conf_open_tls). Returns the exit status: 0 after an orderly end, 1 when it could not start (one
+ * line was logged). */
+int daemon_run(struct conf *conf, struct net_tls_keys *keys);
+
+/* Logs what is listened to, and what certificates are shown: a warning for those that have expired
+ * or will soon. */
+void log_listeners(const struct conf *conf);
+void log_certificates(const struct conf *conf, uint64_t wall_ms);
 
 /* A key that is the same after a restart on this machine with the same first address, so that the
  * dialogs of before are still known by our Record-Route; random where the machine has no id. */

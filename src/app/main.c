@@ -61,19 +61,43 @@ static int parse_args(int argc, char **argv, const char **file, bool *check)
     return EXIT_USAGE;
 }
 
+static int read_conf(const char *file, struct net_tls_keys *keys, struct conf **out)
+{
+    int err = conf_load(file, stderr, out);
+    if (err != 0)
+        return err;
+    err = conf_open_tls(*out, keys, stderr);
+    if (err != 0)
+        conf_free(out);
+    return err;
+}
+
+/* The keys outlive every context that uses them. */
+static int run(const char *file, bool check, struct net_tls_keys *keys)
+{
+    struct conf *conf = NULL;
+    if (read_conf(file, keys, &conf) != 0)
+        return EXIT_CONF;
+    if (!check)
+        return daemon_run(conf, keys);
+    printf("%s: no errors\n", file != NULL ? file : "embedded default");
+    conf_free(&conf);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *file = NULL;
     bool check = false;
-    struct conf *conf = NULL;
+    struct net_tls_keys *keys = NULL;
     int status = parse_args(argc, argv, &file, &check);
     if (status >= 0)
         return fflush(stdout) == 0 ? status : 1;
-    if (conf_load(file, stderr, &conf) != 0)
-        return EXIT_CONF;
-    if (!check)
-        return daemon_run(conf);
-    printf("%s: no errors\n", file != NULL ? file : "embedded default");
-    conf_free(&conf);
-    return 0;
+    if (net_tls_keys_new(&keys) != 0) {
+        fputs("holdfast: no memory\n", stderr);
+        return 1;
+    }
+    status = run(file, check, keys);
+    net_tls_keys_free(&keys);
+    return status;
 }

@@ -170,6 +170,7 @@ static void take_conf(struct worker *w)
     struct flow_conf flow = conf->flow;
     flow.counts = w->shared->flow_counts;
     flow.aliases = w->shared->flow_aliases;
+    flow.tls = w->shared->flow_tls;
     flows_set_conf(w->flows, &flow);
     txns_set_conf(w->txns, &conf->txn);
     route_set_conf(w->route, &conf->route);
@@ -347,6 +348,7 @@ int worker_listen(struct worker *w, struct addr *failed)
     *failed = (struct addr){0};
     flow.counts = w->shared->flow_counts;
     flow.aliases = w->shared->flow_aliases;
+    flow.tls = w->shared->flow_tls;
     int err = flows_new(w->loop, &w->wheel, &flow, w->index, w->shared->nworkers,
                         w->shared->mailboxes, &w->shared->key, &w->counters, &events, &w->flows,
                         failed);

@@ -22,6 +22,7 @@ struct shared {
     unsigned nworkers;
     struct flow_aliases *flow_aliases; /* NULL: one worker */
     struct flow_counts *flow_counts;   /* NULL: each worker counts alone */
+    struct flow_tls *flow_tls;         /* NULL: no TLS, neither in nor out */
     struct mailbox *mailboxes[WORKERS_MAX];
     struct hash_key key;         /* of hash tables, home of a call, loops: random */
     struct hash_key lasting_key; /* of what stands in our Record-Route: the same after a restart */

@@ -300,6 +300,7 @@ void conf_free(struct conf **conf)
     struct conf *c = *conf;
     if (c == NULL)
         return;
+    conf_close_tls(c);
     arena_fini(&c->arena);
     arena_cache_fini(&c->cache);
     mem_free(c);

@@ -38,9 +38,12 @@ static void say(struct opening *o, const char *name, const char *value, const ch
     unsigned index;
     const struct option *option = find(o->dn == CONF_NO_DN ? "sipproxy" : "dn", name, &index);
     unsigned line = line_of(o->conf, index, o->dn);
+    size_t len = strlen(value);
     o->errors++;
     if (o->err == NULL)
         return;
+    if (len != 0 && strncmp(why, value, len) == 0 && strncmp(why + len, ": ", 2) == 0)
+        why += len + 2; /* it is named once */
     fprintf(o->err, "%s:", o->conf->file != NULL ? o->conf->file : "embedded default");
     if (line != 0)
         fprintf(o->err, "%u:", line);

@@ -83,7 +83,8 @@ static void ack_to_dn(struct ack *a, bool may_relay)
     a->way.uri_text = t->uri;
     a->way.uri = uri;
     txn_scope_hold(a->scope);
-    route_resolve(a->proxy->deps.route, &uri, &a->query, on_resolved, a);
+    struct route_hop hop = {t->profile, t->is_secure};
+    route_resolve_hop(a->proxy->deps.route, &uri, &hop, &a->query, on_resolved, a);
 }
 
 static void ack_route(struct ack *a)
@@ -94,7 +95,8 @@ static void ack_route(struct ack *a)
         if (!may_relay)
             return;
         txn_scope_hold(a->scope);
-        route_resolve(p->deps.route, &a->way.next_uri, &a->query, on_resolved, a);
+        struct route_hop hop = {SLICE_NONE, a->way.uri.scheme == SIP_SCHEME_SIPS};
+        route_resolve_hop(p->deps.route, &a->way.next_uri, &hop, &a->query, on_resolved, a);
     } else if (a->way.has_token ||
                (!may_relay &&
                 proxy_find_registered(p, txn_scope_arena(a->scope), a->msg, &a->way))) {

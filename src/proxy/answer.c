@@ -160,6 +160,9 @@ static unsigned status_of_failure(const struct pctx *c, const struct branch *b, 
 {
     if (err == ERR_TIMEOUT)
         return c->is_invite ? 408 : 0;
+    /* There is a way, but not by TLS (RFC 5630 5.3). */
+    if (err == ERR_UNSUPPORTED && c->way.uri.scheme == SIP_SCHEME_SIPS)
+        return 480;
     if (!is_transport(err))
         return 500;
     if (sip_in_dialog(c->req))
@@ -170,9 +173,11 @@ static unsigned status_of_failure(const struct pctx *c, const struct branch *b, 
 static void send_failure(struct pctx *c)
 {
     unsigned status = c->best.status;
-    char text[160], errbuf[64];
+    char text[160 + PROXY_WARNING_MAX], errbuf[64];
     struct buf b;
     buf_init(&b, text, sizeof(text));
+    if (c->best.err == ERR_UNSUPPORTED && status == 480)
+        proxy_write_warning(c->proxy, 380, &b);
     if (c->best.err == ERR_TIMEOUT && status == 408)
         buf_lit(&b, "Reason: SIP;cause=408;text=\"No answer\"\r\n");
     else if (is_transport(c->best.err) && status != 487)

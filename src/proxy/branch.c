@@ -81,6 +81,17 @@ static int next_hop_uri(const struct branch *b, struct sip_uri *uri)
     return sip_uri_parse(na.uri, uri);
 }
 
+/* Rules of a DN are for its device and not for a proxy in front of it. */
+static struct route_hop next_hop(const struct branch *b)
+{
+    const struct route_target *t = b->target;
+    bool is_device = b->ctx->way.next_route.len == 0 && t->path.len == 0;
+    return (struct route_hop){
+        .profile = is_device ? t->profile : SLICE_NONE,
+        .is_secure = proxy_is_sips(t->uri) || (is_device && t->is_secure),
+    };
+}
+
 /* Too large for a datagram: by TCP, unless the URI asks for UDP (RFC 3261 18.1.1), or the device is
  * behind a NAT that lets pass only what comes to the port of its datagrams. */
 static bool wants_stream(const struct branch *b, const struct flow_dest *dest, size_t len)
@@ -108,6 +119,7 @@ static int branch_write(struct branch *b, struct flow_dest *dest, struct slice *
         .breadth = b->breadth,
         .record_route = c->proxy->conf->record_route && c->is_dialog_forming,
     };
+    o.record_route = o.record_route || (c->is_dialog_forming && proxy_must_record_route(&o));
     int err = proxy_write_request(c->proxy, c->arena, &o, bytes);
     if (err != 0 || !wants_stream(b, dest, bytes->len))
         return err;
@@ -181,7 +193,8 @@ static void branch_run(struct branch *b)
     txn_scope_hold(c->scope);
     txn_scope_hold(
         c->scope); /* the answer may come inside the call and end the scope before it returns */
-    route_resolve(c->proxy->deps.route, &uri, &b->query, on_resolved, b);
+    struct route_hop hop = next_hop(b);
+    route_resolve_hop(c->proxy->deps.route, &uri, &hop, &b->query, on_resolved, b);
     txn_scope_unhold(c->scope);
 }
 

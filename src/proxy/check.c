@@ -104,11 +104,26 @@ static void check_max_forwards(struct pctx *c, struct refusal *out)
         *out = (struct refusal){483, NULL, SLICE_NONE};
 }
 
+static bool has_plain_contact(const struct sip_msg *req)
+{
+    struct sip_iter it;
+    struct slice element;
+    struct sip_name_addr na;
+    sip_iter_init(&it, req, SIP_H_CONTACT);
+    return sip_iter_next(&it, &element) && sip_name_addr_parse(element, &na) == 0 &&
+           slice_istarts(na.uri, SLICE("sip:"));
+}
+
+/* RFC 5630 5.3: who asks for a secure way must be reached by one. A REGISTER may bind both kinds.
+ */
 static void check_scheme(struct pctx *c, struct refusal *out)
 {
     const struct sip_uri *uri = &c->way.uri;
-    if (uri->scheme == SIP_SCHEME_OTHER || uri->scheme == SIP_SCHEME_SIPS)
+    bool is_sips = uri->scheme == SIP_SCHEME_SIPS;
+    if (uri->scheme == SIP_SCHEME_OTHER || (is_sips && route_tls_port(c->proxy->deps.route) == 0))
         *out = (struct refusal){416, NULL, SLICE_NONE};
+    else if (is_sips && c->req->method != SIP_REGISTER && has_plain_contact(c->req))
+        *out = (struct refusal){400, "SIPS Request With SIP Contact", SLICE_NONE};
 }
 
 static void check_breadth(struct pctx *c, struct refusal *out)

@@ -22,6 +22,15 @@ static void write_host(struct proxy *p, const struct addr *local, bool may_name,
     buf_u64(out, local->port);
 }
 
+void proxy_write_warning(const struct proxy *p, unsigned code, struct buf *out)
+{
+    if (code == 0)
+        return;
+    buf_printf(out, "Warning: %u ", code);
+    buf_slice(out, p->conf->host_name.len != 0 ? p->conf->host_name : SLICE("holdfast"));
+    buf_str(out, code == 380 ? " \"SIPS Not Allowed\"\r\n" : " \"SIPS Required\"\r\n");
+}
+
 /* RFC 3261 16.6 step 8. rport, so that the answer finds its way back through a NAT (RFC 3581). */
 static void edit_via(struct proxy *p, struct sip_edit *e, const struct outgoing *o,
                      const struct flow_local *local, struct buf *b)
@@ -42,22 +51,59 @@ static void edit_via(struct proxy *p, struct sip_edit *e, const struct outgoing 
         sip_edit_replace(e, o->req->via.text, since(b, at));
 }
 
-/* One Record-Route of ours: for the side that is reached by `dest` from `local`. */
+bool proxy_is_sips(struct slice uri)
+{
+    return slice_istarts(uri, SLICE("sips:"));
+}
+
+/* Does the Request-URI or the topmost Route that leaves say sips? */
+static bool is_sips(const struct outgoing *o)
+{
+    struct slice uri = o->target != NULL ? o->target->uri : o->way->uri_text;
+    struct slice path = o->target != NULL ? o->target->path : SLICE_NONE;
+    struct slice element;
+    struct sip_name_addr na;
+    if (proxy_is_sips(uri))
+        return true;
+    if (o->way->next_route.len != 0)
+        return o->way->next_uri.scheme == SIP_SCHEME_SIPS;
+    return sip_list_next(&path, &element) && sip_name_addr_parse(element, &na) == 0 &&
+           proxy_is_sips(na.uri);
+}
+
+/* RFC 5630 5.3: there is no exception for the last hop; and by TLS too what goes to a device that
+ * has registered a sips: URI. */
+static bool needs_tls(const struct outgoing *o)
+{
+    return is_sips(o) || (o->target != NULL && o->target->is_secure);
+}
+
+bool proxy_must_record_route(const struct outgoing *o)
+{
+    return is_sips(o) != (o->origin->transport == SIP_TLS);
+}
+
+/* One Record-Route of ours: for the side that is reached by `dest` from `local`. Where the request
+ * goes on as sips, both sides come back by TLS. */
 static void draft_record_route(struct proxy *p, const struct outgoing *o,
                                const struct flow_dest *dest, const struct addr *local,
                                bool with_token, bool relays, struct buf *b)
 {
     char text[ROUTE_TOKEN_MAX];
     struct buf token;
+    bool secure = is_sips(o);
+    struct addr at = *local;
+    if (secure)
+        at.port = route_tls_port(p->deps.route);
     buf_init(&token, text, sizeof(text));
-    buf_lit(b, "Record-Route: <sip:");
+    buf_str(b, secure ? "Record-Route: <sips:" : "Record-Route: <sip:");
     if (with_token) {
         route_token_write(p->deps.route, dest, &token);
         buf_slice(b, buf_get(&token));
         buf_char(b, '@');
     }
-    write_host(p, local, false, b);
-    if (dest->transport != SIP_UDP) {
+    write_host(p, &at, false, b);
+    if (dest->transport != SIP_UDP && !secure) {
         buf_lit(b, ";transport=");
         buf_slice(b, sip_transport_param(dest->transport));
     }
@@ -119,8 +165,15 @@ static void edit_record_route(struct proxy *p, struct sip_edit *e, const struct 
     /* In the dialog of somebody who may not relay, both ends are pinned: nothing else is reached by
      * it. */
     bool relays = route_may_relay(p->deps.route, &o->origin->remote);
+    /* By its Contact alone a DN with TLS rules of its own would have to prove another name by other
+     * rules. */
+    bool has_rules = o->dest->transport == SIP_TLS && o->target != NULL &&
+                     o->target->profile.len != 0;
+    /* Who asked for sips without TLS is reached by TLS, at its Contact, or not at all. */
+    if (is_sips(o) && from.transport != SIP_TLS)
+        token_from = false;
     token_from = token_from || !relays;
-    token_to = token_to || !relays;
+    token_to = token_to || !relays || has_rules;
     bool differ = from.transport != o->dest->transport || !addr_eq(&from.local, &out_local->addr);
     if (differ || token_from || token_to)
         draft_record_route(p, o, o->dest, &out_local->addr, token_to, relays, b);
@@ -257,6 +310,8 @@ int proxy_write_request(struct proxy *p, struct arena *arena, const struct outgo
                         struct slice *out)
 {
     struct flow_local local;
+    if (needs_tls(o) && o->dest->transport != SIP_TLS)
+        return ERR_UNSUPPORTED;
     int err = flows_local_for(p->deps.flows, o->dest, &local);
     if (err < 0)
         return err;

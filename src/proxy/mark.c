@@ -100,7 +100,7 @@ void proxy_refresh_token(struct proxy *p, struct arena *arena, const struct sip_
         return;
     const struct dn_binding *b = device_of(p, arena, req, way, &name, &dn);
     if (b != NULL && b->path.len == 0 && (b->way.flow != 0 || b->way.remote.family != ADDR_NONE))
-        route_dest_of_way(&b->way, dn.type == DN_VOIP_SERVICE, &way->token);
+        route_dest_of_binding(p->deps.route, &dn, name, b, &way->token);
 }
 
 bool proxy_find_registered(struct proxy *p, struct arena *arena, const struct sip_msg *req,
@@ -114,7 +114,7 @@ bool proxy_find_registered(struct proxy *p, struct arena *arena, const struct si
     const struct dn_binding *b = device_of(p, arena, req, way, &name, &dn);
     if (b == NULL || b->path.len != 0 || (b->way.flow == 0 && b->way.remote.family == ADDR_NONE))
         return false;
-    route_dest_of_way(&b->way, dn.type == DN_VOIP_SERVICE, &way->token);
+    route_dest_of_binding(p->deps.route, &dn, name, b, &way->token);
     way->has_token = true;
     return true;
 }

@@ -144,7 +144,8 @@ bool proxy_is_for_registrar(struct proxy *p, const struct sip_msg *req)
     struct sip_iter it;
     struct slice element;
     struct sip_uri uri;
-    if (req->method != SIP_REGISTER || req->ruri.scheme != SIP_SCHEME_SIP ||
+    bool is_sips = req->ruri.scheme == SIP_SCHEME_SIPS && route_tls_port(p->deps.route) != 0;
+    if (req->method != SIP_REGISTER || (req->ruri.scheme != SIP_SCHEME_SIP && !is_sips) ||
         !route_is_ours(p->deps.route, &req->ruri))
         return false;
     sip_iter_init(&it, req, SIP_H_ROUTE);

@@ -172,9 +172,18 @@ struct outgoing {
     uint32_t breadth; /* 0: none is written */
     bool record_route;
 };
-/* The request as it is to be sent, in the arena. 0, ERR_NOMEM, ERR_LIMIT, ERR_NO_ROUTE. */
+/* The request as it is to be sent, in the arena. 0, ERR_NOMEM, ERR_LIMIT, ERR_NO_ROUTE;
+ * ERR_UNSUPPORTED: it may go by TLS only, and `dest` is none. */
 int proxy_write_request(struct proxy *p, struct arena *arena, const struct outgoing *o,
                         struct slice *out) WARN_UNUSED;
+/* Is it a sips: URI? */
+bool proxy_is_sips(struct slice uri);
+/* Where the security of the two sides is not the same, later requests must come through us too (RFC
+ * 3261 16.6 step 4). */
+bool proxy_must_record_route(const struct outgoing *o);
+/* A Warning line of RFC 5630 with that code; 0: nothing. */
+#define PROXY_WARNING_MAX 320 /* bytes; a host name has 255 */
+void proxy_write_warning(const struct proxy *p, unsigned code, struct buf *out);
 /* Does the address in this URI lead where `dest` leads? */
 bool proxy_uri_leads_to(const struct sip_uri *uri, const struct flow_dest *dest);
 

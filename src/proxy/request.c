@@ -200,11 +200,12 @@ static int find_targets(struct pctx *c)
 
 static void refuse_set(struct pctx *c)
 {
-    char text[48];
+    char text[48 + PROXY_WARNING_MAX];
     struct buf b;
     buf_init(&b, text, sizeof(text));
     if (c->set.retry_after != 0)
         buf_printf(&b, "Retry-After: %u\r\n", c->set.retry_after);
+    proxy_write_warning(c->proxy, c->set.warning, &b);
     if (c->set.status == 403)
         counter_inc(c->proxy->deps.counters, CTR_RELAY_REFUSED);
     proxy_refuse(c, &(struct refusal){c->set.status, c->set.reason, buf_get(&b)});

@@ -146,6 +146,30 @@ static uint32_t read_reg_id(const struct reg *g, const struct contact *c)
     return (uint32_t)n;
 }
 
+static bool is_path_sips(const struct reg *g)
+{
+    struct slice rest = g->path, element;
+    struct sip_name_addr na;
+    while (sip_list_next(&rest, &element))
+        if (sip_name_addr_parse(element, &na) < 0 || !slice_istarts(na.uri, SLICE("sips:")))
+            return false;
+    return true;
+}
+
+/* RFC 5630 5.2: all the way to a sips contact is by TLS, also the one on which it registers. */
+static bool check_sips(const struct reg *g, const struct contact *c, struct reg_refusal *out)
+{
+    if (c->uri.scheme != SIP_SCHEME_SIPS)
+        return true;
+    if (g->req->ruri.scheme != SIP_SCHEME_SIPS)
+        return reg_refuse(out, 400, "SIPS Contact Needs A SIPS Request-URI");
+    if (g->origin->transport != SIP_TLS)
+        return reg_refuse(out, 400, "SIPS Contact Needs TLS");
+    if (!is_path_sips(g))
+        return reg_refuse(out, 400, "SIPS Contact Needs A SIPS Path");
+    return true;
+}
+
 /* False: *out says why. */
 static bool read_contact(struct reg *g, struct slice element, struct contact *c,
                          struct reg_refusal *out)
@@ -166,6 +190,8 @@ static bool read_contact(struct reg *g, struct slice element, struct contact *c,
     c->reg_id = read_reg_id(g, c);
     bool has_own = sip_param_find(c->na.params, SLICE("expires"), &text);
     c->expires = read_expires(g, has_own ? text : SLICE_NONE, has_own);
+    if (c->expires != 0 && !check_sips(g, c, out))
+        return false;
     if (c->expires != 0 && c->expires < g->r->conf->min_expires && c->expires < RFC_HOUR)
         return reg_refuse(out, 423, NULL);
     return true;
@@ -255,6 +281,18 @@ static bool read_one(struct reg *g, struct slice element, struct reg_refusal *ou
     return true;
 }
 
+/* RFC 5630 5.2: sips contacts come without others. */
+static bool is_mixed(const struct reg *g)
+{
+    unsigned all = 0, sips = 0;
+    for (unsigned i = 0; i < g->nchanges; i++) {
+        const struct dn_change *c = &g->changes[i];
+        all += !c->remove;
+        sips += !c->remove && slice_istarts(c->binding.contact, SLICE("sips:"));
+    }
+    return sips != 0 && sips != all;
+}
+
 void reg_read_contacts(struct reg *g, struct reg_refusal *out)
 {
     struct sip_iter it;
@@ -289,6 +327,8 @@ void reg_read_contacts(struct reg *g, struct reg_refusal *out)
     while (sip_iter_next(&it, &element))
         if (!read_one(g, element, out))
             return;
+    if (is_mixed(g))
+        reg_refuse(out, 400, "SIP And SIPS Contacts");
     if (g->arena->overflow)
         reg_refuse(out, 500, NULL);
 }

@@ -16,7 +16,10 @@ static uint16_t port_of(uint16_t port, uint8_t transport)
 /* The transport that the contact names, where we have it; else the one it registered by. */
 static uint8_t transport_of(const struct reg *g, const struct sip_uri *contact, bool is_outbound)
 {
-    bool is_known = contact->transport == SIP_UDP || contact->transport == SIP_TCP;
+    bool is_known = contact->transport == SIP_UDP || contact->transport == SIP_TCP ||
+                    contact->transport == SIP_TLS;
+    if (contact->scheme == SIP_SCHEME_SIPS)
+        return SIP_TLS;
     return is_known && !is_outbound ? contact->transport : g->origin->transport;
 }
 

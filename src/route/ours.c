@@ -42,6 +42,22 @@ static struct slice without_dot(struct slice host)
     return host;
 }
 
+uint16_t route_tls_port(const struct route *r)
+{
+    return r->conf->tls_port;
+}
+
+/* Without a port it is the one of either kind: a device that speaks TLS writes the same domain. */
+static bool is_our_address(const struct route *r, struct addr *a)
+{
+    if (flows_is_us(r->deps.flows, a))
+        return true;
+    if (a->port != 0 || r->conf->tls_port == 0)
+        return false;
+    a->port = sip_transport_port(SIP_TLS);
+    return flows_is_us(r->deps.flows, a);
+}
+
 bool route_is_ours(struct route *r, const struct sip_uri *uri)
 {
     if (uri->scheme == SIP_SCHEME_TEL)
@@ -50,11 +66,10 @@ bool route_is_ours(struct route *r, const struct sip_uri *uri)
         return false;
     const struct route_conf *c = r->conf;
     struct addr a;
-    bool our_port = uri->port == 0 || uri->port == c->sip_port;
+    bool our_port = uri->port == 0 || uri->port == c->sip_port || uri->port == c->tls_port;
     /* An address that is listed may be that of the NAT in front of us, with others behind it. */
     if (addr_parse_ip(uri->host, uri->port, &a) == 0)
-        return flows_is_us(r->deps.flows, &a) ||
-               (our_port && is_listed(c->domains, c->ndomains, uri->host));
+        return is_our_address(r, &a) || (our_port && is_listed(c->domains, c->ndomains, uri->host));
     struct slice host = without_dot(uri->host);
     if (is_listed(c->domains, c->ndomains, host))
         return true;

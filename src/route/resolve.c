@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "route/route_int.h"
 
-int route_transport(const struct sip_uri *uri, uint8_t *out)
+int route_transport(const struct sip_uri *uri, bool is_secure, uint8_t *out)
 {
-    if (uri->scheme != SIP_SCHEME_SIP)
+    bool is_any = uri->transport_text.len == 0;
+    bool is_sips = uri->scheme == SIP_SCHEME_SIPS;
+    if (!is_sips && uri->scheme != SIP_SCHEME_SIP)
         return ERR_UNSUPPORTED;
-    if (uri->transport_text.len != 0 && uri->transport != SIP_UDP && uri->transport != SIP_TCP)
-        return ERR_UNSUPPORTED;
-    *out = uri->transport_text.len != 0 ? uri->transport : (uint8_t)SIP_UDP;
-    return 0;
+    if (is_sips || is_secure) {
+        *out = SIP_TLS;
+        return is_any || uri->transport == SIP_TCP || uri->transport == SIP_TLS ? 0
+                                                                                : ERR_UNSUPPORTED;
+    }
+    *out = is_any ? (uint8_t)SIP_UDP : uri->transport;
+    return *out == SIP_UDP || *out == SIP_TCP || *out == SIP_TLS ? 0 : ERR_UNSUPPORTED;
 }
 
 static void on_resolved(void *user, int err, const struct addr *addrs, unsigned n)
@@ -20,7 +25,8 @@ static void on_resolved(void *user, int err, const struct addr *addrs, unsigned 
     for (unsigned i = 0; err == 0 && i < n && usable < NET_ADDRS_MAX; i++) {
         if (!flows_has(q->route->deps.flows, q->transport, addrs[i].family))
             continue;
-        dests[usable] = (struct flow_dest){.remote = addrs[i], .transport = q->transport};
+        dests[usable] = (struct flow_dest){
+            .remote = addrs[i], .transport = q->transport, .tls_peer = q->tls_peer};
         dests[usable++].remote.port = q->port;
     }
     if (err == 0 && usable == 0)
@@ -31,12 +37,21 @@ static void on_resolved(void *user, int err, const struct addr *addrs, unsigned 
 int route_resolve(struct route *r, const struct sip_uri *uri, struct route_query *q,
                   route_resolved_fn *fn, void *user)
 {
+    return route_resolve_hop(r, uri, &(struct route_hop){SLICE_NONE, false}, q, fn, user);
+}
+
+int route_resolve_hop(struct route *r, const struct sip_uri *uri, const struct route_hop *hop,
+                      struct route_query *q, route_resolved_fn *fn, void *user)
+{
     *q = (struct route_query){.route = r, .fn = fn, .user = user};
-    int err = route_transport(uri, &q->transport);
+    int err = route_transport(uri, hop->is_secure, &q->transport);
     if (err != 0) {
         fn(user, err, NULL, 0);
         return 1;
     }
+    /* The name before it is resolved: what DNS says is no proof (RFC 5922 4). */
+    if (q->transport == SIP_TLS)
+        q->tls_peer = flows_tls_peer(r->deps.flows, hop->profile, uri->host);
     q->port = uri->port != 0 ? uri->port : sip_transport_port(q->transport);
     struct slice host = uri->maddr.len != 0 ? uri->maddr : uri->host;
     /* `q` may be gone once the answer has been given inside the call, so nothing is written after

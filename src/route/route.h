@@ -3,7 +3,7 @@
  *
  * owns: nothing that lasts but its look-ups under way. borrows: directory, flows, resolver, conf.
  * thread: one worker. RFC 3261 sections 16.5, 8.1.2; RFC 3263 section 4 (numeric hosts, A and
- * AAAA); RFC 5626 section 5.3 (flow tokens). */
+ * AAAA); RFC 5626 section 5.3 (flow tokens); RFC 5630 section 5.3 (sips); RFC 5922 section 4. */
 #ifndef ROUTE_ROUTE_H
 #define ROUTE_ROUTE_H
 
@@ -51,14 +51,18 @@ void route_set_conf(struct route *r, const struct route_conf *conf);
 /* Is the host and port of this URI (or Via sent-by) ours? A name of sip-domains or of this machine;
  * an address of ours with a port of ours. Our address with another port is somebody else. */
 bool route_is_ours(struct route *r, const struct sip_uri *uri);
+/* The port of TLS, 0: TLS is spoken neither in nor out. */
+uint16_t route_tls_port(const struct route *r);
 
 /* One way a request may take. Strings live in the arena or in the request. */
 struct route_target {
-    struct slice uri;  /* Request-URI to send */
-    struct slice path; /* Route header value to put in front (RFC 3327), or empty */
-    struct slice dn;   /* the DN behind it, or empty */
-    unsigned q;        /* 0 to 1000 */
-    bool has_dest;     /* `dest` is known; else it has to be resolved */
+    struct slice uri;     /* Request-URI to send */
+    struct slice path;    /* Route header value to put in front (RFC 3327), or empty */
+    struct slice dn;      /* the DN behind it, or empty */
+    struct slice profile; /* the same where it has TLS rules of its own, or empty */
+    unsigned q;           /* 0 to 1000 */
+    bool has_dest;        /* `dest` is known; else it has to be resolved */
+    bool is_secure;       /* reached by TLS only, also where `uri` is a sip: URI */
     bool is_voip_service;
     bool is_tried;       /* the proxy's: a branch took it */
     bool is_unreachable; /* the proxy's: no way leads there */
@@ -74,6 +78,7 @@ struct route_target {
 struct route_set {
     unsigned status;      /* 0: targets; else the response: 404, 480, 416, 403 */
     const char *reason;   /* reason phrase for status, or NULL for the default one */
+    unsigned warning;     /* of Warning, 0: none; 380: SIPS Not Allowed; 381: SIPS Required */
     uint32_t retry_after; /* s, 0: unknown */
     bool is_local;        /* a DN of ours, else relayed by its URI */
     unsigned n;
@@ -86,19 +91,25 @@ struct route_set {
 int route_lookup(struct route *r, const struct sip_uri *uri, bool may_relay, struct arena *arena,
                  struct route_set *set) WARN_UNUSED;
 void route_dest_of_way(const struct dn_way *way, bool no_reopen, struct flow_dest *out);
+/* The same with what the device has to prove by TLS: the host of its contact, by the rules of the
+ * DN. */
+void route_dest_of_binding(struct route *r, const struct dn_info *info, struct slice dn,
+                           const struct dn_binding *b, struct flow_dest *out);
 /* May `from` have requests relayed (relay-from)? */
 bool route_may_relay(const struct route *r, const struct addr *from);
 
 /* The addresses behind a URI that is a next hop (Route, relayed Request-URI, contact), by RFC 3263
- * as far as A and AAAA: transport from the transport parameter, else UDP; port from the URI, else
- * the transport's; maddr honoured; sips is ERR_UNSUPPORTED. `fn` gets up to NET_ADDRS_MAX
- * destinations with n > 0, or err < 0. Returns 1: fn was called before return; 0: later. */
+ * as far as A and AAAA: sips is TLS; else the transport parameter, else UDP; port from the URI,
+ * else the transport's; maddr honoured; the host is what a peer has to prove by TLS (RFC 5922 4).
+ * `fn` gets up to NET_ADDRS_MAX destinations with n > 0, or err < 0 (ERR_UNSUPPORTED: no such
+ * transport, or one without TLS for sips). Returns 1: fn was called before return; 0: later. */
 typedef void route_resolved_fn(void *user, int err, const struct flow_dest *dests, unsigned n);
 struct route_query {
     struct route *route;
     uint64_t query;
     route_resolved_fn *fn;
     void *user;
+    uint32_t tls_peer;
     uint16_t port;
     uint8_t transport;
 };
@@ -106,9 +117,20 @@ int route_resolve(struct route *r, const struct sip_uri *uri, struct route_query
                   route_resolved_fn *fn, void *user);
 void route_resolve_cancel(struct route_query *q);
 
-/* Flow tokens (RFC 5626 section 5.2): user part of our Record-Route or Path that names a flow;
- * keyed, so that nobody else can make one. At most ROUTE_TOKEN_MAX bytes. */
-#define ROUTE_TOKEN_MAX 96
+/* What else is known of the next hop. */
+struct route_hop {
+    struct slice profile; /* the DN behind it, where it has TLS rules of its own; or empty */
+    bool is_secure;       /* as if its URI were a sips URI: the Request-URI is one (RFC 3261 8.1.2),
+                             or the device has registered one */
+};
+int route_resolve_hop(struct route *r, const struct sip_uri *uri, const struct route_hop *hop,
+                      struct route_query *q, route_resolved_fn *fn, void *user);
+
+/* Flow tokens (RFC 5626 section 5.2): user part of our Record-Route or Path that names a flow, and
+ * what its peer has to prove by TLS; keyed, so that nobody else can make one. At most
+ * ROUTE_TOKEN_MAX bytes; where the names are too long for that it leads to a living connection
+ * only. */
+#define ROUTE_TOKEN_MAX 352
 void route_token_write(struct route *r, const struct flow_dest *dest, struct buf *out);
 /* 0; ERR_NOT_FOUND: not one of ours. */
 int route_token_parse(struct route *r, struct slice user, struct flow_dest *out) WARN_UNUSED;

@@ -13,7 +13,8 @@ struct route {
     struct hash_key token_key; /* its own: what peers see of other hashes says nothing about it */
 };
 
-/* transport parameter, else UDP; ERR_UNSUPPORTED where this proxy has no such transport. */
-int route_transport(const struct sip_uri *uri, uint8_t *out) WARN_UNUSED;
+/* TLS for sips (RFC 3261 26.2.2); else transport parameter, else UDP; ERR_UNSUPPORTED where this
+ * proxy has no such transport, or it cannot be secured. */
+int route_transport(const struct sip_uri *uri, bool is_secure, uint8_t *out) WARN_UNUSED;
 
 #endif

@@ -38,6 +38,14 @@ static void load_conf(struct rig *r, const char *options)
     int err = conf_load(file, stderr, &r->conf);
     unlink(file);
     assert_int_equal(err, 0);
+    assert_int_equal(conf_open_tls(r->conf, r->keys, stderr), 0);
+}
+
+static void configure_tls(struct rig *r)
+{
+    if (r->shared.flow_tls != NULL)
+        assert_int_equal(
+            flow_tls_configure(r->shared.flow_tls, r->conf->profiles, r->conf->nprofiles), 0);
 }
 
 void rig_open(struct rig *r, const char *options)
@@ -45,7 +53,11 @@ void rig_open(struct rig *r, const char *options)
     struct addr failed;
     memset(r, 0, sizeof(*r));
     r->wall = 1700000000000;
+    assert_int_equal(net_tls_keys_new(&r->keys), 0);
     load_conf(r, options);
+    if (r->conf->flow.tls_port != 0)
+        assert_int_equal(flow_tls_new(&r->shared.flow_tls), 0);
+    configure_tls(r);
     log_setup(getenv("RIG_LOG") != NULL ? LOG_DEBUG : LOG_ERROR, LOG_TEXT);
     r->shared.nworkers = 1;
     static uint64_t runs;
@@ -85,13 +97,16 @@ void rig_abandon(struct rig *r)
     r->loop = NULL;
     auth_free(&r->shared.auth);
     dn_dir_free(&r->shared.dir);
+    flow_tls_free(&r->shared.flow_tls);
     conf_free(&r->conf);
+    net_tls_keys_free(&r->keys);
 }
 
 void rig_reload(struct rig *r, const char *options)
 {
     struct conf *old = r->conf;
     load_conf(r, options);
+    configure_tls(r);
     assert_int_equal(dn_dir_configure(r->shared.dir, r->conf->dns, r->conf->ndns), 0);
     worker_reload(r->worker, r->conf);
     fake_run(r->loop);

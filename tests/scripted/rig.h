@@ -16,6 +16,7 @@
 struct rig {
     struct shared shared;
     struct conf *conf;
+    struct net_tls_keys *keys;
     struct worker *worker;
     struct net_loop *loop;
     uint64_t wall; /* ms at the beginning */
