@@ -240,6 +240,7 @@ static enum admin_status run_dns(struct admin *a, const struct admin_args *args,
     return ADMIN_OK;
 }
 
+/* One that the administrator has set out of service is known also while it is not registered. */
 static bool has_dn(struct admin *a, struct slice name)
 {
     struct arena_cache cache;
@@ -250,7 +251,7 @@ static bool has_dn(struct admin *a, struct slice name)
     int err = dn_find(a->deps.dir, name, wall_of(a), &arena, &info);
     arena_fini(&arena);
     arena_cache_fini(&cache);
-    return err != ERR_NOT_FOUND;
+    return err != ERR_NOT_FOUND || dn_state(a->deps.dir, name, wall_of(a)) == DN_OUT_OF_SERVICE;
 }
 
 static enum admin_status run_dn_out(struct admin *a, const struct admin_args *args,
@@ -272,7 +273,7 @@ static enum admin_status run_dn_in(struct admin *a, const struct admin_args *arg
     struct slice name = args->word[0];
     if (!has_dn(a, name))
         return refuse(why, "no such DN: %.*s", SLICE_ARG(name));
-    bool is_change = dn_set_in_service(a->deps.dir, name);
+    bool is_change = dn_readmit(a->deps.dir, name);
     if (is_change)
         LOG(LOG_INFO, "admin", "DN set in service", LF_SLICE("dn", name));
     say(sink, "%.*s is in service%s", SLICE_ARG(name), is_change ? "" : " already");

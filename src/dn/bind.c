@@ -183,8 +183,7 @@ static int edit_init(struct edit *ed, const struct dn_change *changes, unsigned 
 
 /* Made bindings that are neither kept nor already among the gone (replaced within the same
  * request) stay in `made` and are freed with it. */
-static void edit_commit(struct dn_dir *dir, struct edit *ed, struct dn_entry *e, unsigned n,
-                        uint64_t now)
+static void edit_commit(struct dn_dir *dir, struct edit *ed, struct dn_entry *e, unsigned n)
 {
     unsigned added = 0;
     dn_spots_leave(dir, e);
@@ -209,7 +208,7 @@ static void edit_commit(struct dn_dir *dir, struct edit *ed, struct dn_entry *e,
     e->nkept = ed->nnext;
     ed->next = NULL;
     if (added != 0)
-        dn_entry_set(dir, e, DN_IN_SERVICE, 0, now);
+        dn_entry_recover(dir, e);
     dn_spots_enter(dir, e);
     dn_entry_sort(e);
 }
@@ -229,7 +228,7 @@ static int register_entry(struct dn_dir *dir, struct dn_entry *e, struct edit *e
         return err;
     if (ed->nnext > max_bindings && ed->nnext > e->nkept)
         return ERR_LIMIT;
-    edit_commit(dir, ed, e, n, now);
+    edit_commit(dir, ed, e, n);
     dn_entry_store(dir, e);
     return 0;
 }

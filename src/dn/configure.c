@@ -90,7 +90,7 @@ static void take_settings(struct dn_dir *dir, struct dn_stripe *s, struct prepar
     /* What was found out about another address says nothing about the new one. */
     struct slice before = e->settings != NULL ? e->settings->contact : SLICE_NONE;
     if (!slice_eq(before, p->settings->contact))
-        dn_entry_set(dir, e, DN_IN_SERVICE, 0, 0);
+        dn_entry_recover(dir, e);
     mem_free(e->settings);
     e->settings = p->settings;
     p->settings = NULL;
@@ -108,7 +108,7 @@ static void tidy(struct table_node *node, void *user)
     if (e->settings != NULL && e->settings->is_old) {
         mem_free(e->settings);
         e->settings = NULL;
-        dn_entry_set(t->dir, e, DN_IN_SERVICE, 0, 0);
+        dn_entry_recover(t->dir, e);
     }
     dn_spots_enter(t->dir, e);
     dn_entry_tidy(t->dir, t->stripe, e);

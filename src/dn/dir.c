@@ -44,7 +44,7 @@ void dn_entry_add(struct dn_dir *dir, struct dn_stripe *s, struct dn_entry *e, u
 
 void dn_entry_tidy(struct dn_dir *dir, struct dn_stripe *s, struct dn_entry *e)
 {
-    if (e->settings != NULL || e->nkept != 0 || e->is_dirty)
+    if (e->settings != NULL || e->nkept != 0 || e->is_dirty || dn_is_by_admin(e))
         return;
     dn_spots_leave(dir, e);
     dn_entry_set(dir, e, DN_IN_SERVICE, 0, 0);

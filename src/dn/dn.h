@@ -140,7 +140,8 @@ int dn_register(struct dn_dir *dir, struct slice name, const struct dn_change *c
 void dn_unbind_flow(struct dn_dir *dir, struct slice name, uint64_t flow);
 
 /* Out of service until it registers, connects, answers a check, or, where it is not checked,
- * recovery_timeout has passed. True when that is a change. */
+ * recovery_timeout has passed. With ERR_ADMIN: until dn_readmit, whatever else happens, also a
+ * reload. True when that is a change. */
 bool dn_set_out_of_service(struct dn_dir *dir, struct slice name, int cause, uint64_t now);
 /* In service becomes suspect; out of service stays. True when that is a change. */
 bool dn_set_suspect(struct dn_dir *dir, struct slice name, int cause, uint64_t now);
@@ -151,6 +152,8 @@ enum dn_state dn_set_in_service(struct dn_dir *dir, struct slice name);
  * or fixed contact (where its host is an IP address) is at that address are suspect from now on,
  * that is, tried again. Cheap while none is out of service. Their number. */
 unsigned dn_on_connection(struct dn_dir *dir, const struct addr *remote, uint64_t now);
+/* The administrator wants it in service, whatever the cause was. True when that is a change. */
+bool dn_readmit(struct dn_dir *dir, struct slice name);
 /* As dn_info.state; DN_IN_SERVICE for an unknown name. No lock while none is suspect or out. */
 enum dn_state dn_state(struct dn_dir *dir, struct slice name, uint64_t now);
 /* How often any DN has gone out of service so far: whoever remembers the number sees that there is

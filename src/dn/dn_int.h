@@ -112,6 +112,13 @@ enum dn_state dn_entry_state(const struct dn_entry *e, uint64_t now);
 uint64_t dn_entry_retry(const struct dn_entry *e, uint64_t now);
 void dn_entry_set(struct dn_dir *dir, struct dn_entry *e, enum dn_state state, int cause,
                   uint64_t now);
+/* In service, unless the administrator wants it out. */
+void dn_entry_recover(struct dn_dir *dir, struct dn_entry *e);
+/* Out of service until the administrator says otherwise, whatever the device does. */
+static inline bool dn_is_by_admin(const struct dn_entry *e)
+{
+    return e->state == DN_OUT_OF_SERVICE && e->cause == ERR_ADMIN;
+}
 /* Around each change of the bindings or of the contact of an entry. */
 void dn_spots_leave(struct dn_dir *dir, struct dn_entry *e);
 void dn_spots_enter(struct dn_dir *dir, struct dn_entry *e);

@@ -13,21 +13,22 @@ static bool is_checked(const struct dn_entry *e)
 /* When recovery_timeout is over; 0: it does not count. */
 static uint64_t recovery_end(const struct dn_entry *e)
 {
-    if (is_checked(e))
+    if (is_checked(e) || dn_is_by_admin(e))
         return 0;
     return e->since + (e->settings != NULL ? e->settings->recovery_ms : DN_RECOVERY_MS);
 }
 
 enum dn_state dn_entry_state(const struct dn_entry *e, uint64_t now)
 {
-    if (e->state == DN_OUT_OF_SERVICE && !is_checked(e) && now >= recovery_end(e))
+    uint64_t end = recovery_end(e);
+    if (e->state == DN_OUT_OF_SERVICE && end != 0 && now >= end)
         return DN_SUSPECT;
     return e->state;
 }
 
 uint64_t dn_entry_retry(const struct dn_entry *e, uint64_t now)
 {
-    if (dn_entry_state(e, now) != DN_OUT_OF_SERVICE)
+    if (dn_entry_state(e, now) != DN_OUT_OF_SERVICE || dn_is_by_admin(e))
         return 0;
     if (!is_checked(e))
         return recovery_end(e);
@@ -63,6 +64,12 @@ void dn_entry_set(struct dn_dir *dir, struct dn_entry *e, enum dn_state state, i
     e->cause = cause;
 }
 
+void dn_entry_recover(struct dn_dir *dir, struct dn_entry *e)
+{
+    if (!dn_is_by_admin(e))
+        dn_entry_set(dir, e, DN_IN_SERVICE, 0, 0);
+}
+
 /* --- spots: where those that are out of service may connect from --- */
 
 static uint64_t hash_of_ip(const struct dn_dir *dir, const struct addr *a)
@@ -90,7 +97,7 @@ static void leave(struct dn_dir *dir, struct dn_spot *spot)
 
 void dn_spots_enter(struct dn_dir *dir, struct dn_entry *e)
 {
-    if (e->state != DN_OUT_OF_SERVICE)
+    if (e->state != DN_OUT_OF_SERVICE || dn_is_by_admin(e))
         return;
     pthread_mutex_lock(&dir->spots_lock);
     if (e->settings != NULL)
@@ -197,7 +204,8 @@ bool dn_set_out_of_service(struct dn_dir *dir, struct slice name, int cause, uin
     if (e == NULL)
         return false;
     /* One that is tried again and fails goes out anew. */
-    bool is_change = dn_entry_state(e, now) != DN_OUT_OF_SERVICE;
+    bool is_change = dn_entry_state(e, now) != DN_OUT_OF_SERVICE ||
+                     (cause == ERR_ADMIN && !dn_is_by_admin(e));
     if (is_change) {
         dn_spots_leave(dir, e);
         dn_entry_set(dir, e, DN_OUT_OF_SERVICE, cause, now);
@@ -235,13 +243,27 @@ enum dn_state dn_set_in_service(struct dn_dir *dir, struct slice name)
     struct dn_entry *e = has_trouble(dir, name) ? lock_entry(dir, name) : NULL;
     if (e == NULL)
         return DN_IN_SERVICE;
-    if (e->state != DN_IN_SERVICE) {
+    if (e->state != DN_IN_SERVICE && !dn_is_by_admin(e)) {
         was = e->went_out ? DN_OUT_OF_SERVICE : DN_SUSPECT;
         dn_spots_leave(dir, e);
         dn_entry_set(dir, e, DN_IN_SERVICE, 0, 0);
     }
     unlock_entry(dir, e);
     return was;
+}
+
+bool dn_readmit(struct dn_dir *dir, struct slice name)
+{
+    struct dn_entry *e = lock_entry(dir, name);
+    if (e == NULL)
+        return false;
+    struct dn_stripe *s = dn_stripe_of(dir, e->node.hash);
+    bool is_change = e->state != DN_IN_SERVICE;
+    dn_spots_leave(dir, e);
+    dn_entry_set(dir, e, DN_IN_SERVICE, 0, 0);
+    dn_entry_tidy(dir, s, e);
+    pthread_mutex_unlock(&s->lock);
+    return is_change;
 }
 
 enum dn_state dn_state(struct dn_dir *dir, struct slice name, uint64_t now)

@@ -219,7 +219,7 @@ static void log_changes(const struct reg *g)
         log_change(g, &g->changes[i]);
         has_added = has_added || !g->changes[i].remove;
     }
-    if (!has_added || g->dn.oos_cause == 0)
+    if (!has_added || g->dn.oos_cause == 0 || g->dn.oos_cause == ERR_ADMIN)
         return;
     if (g->dn.went_out)
         counter_inc(g->r->deps.counters, CTR_DN_BACK);

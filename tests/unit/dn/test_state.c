@@ -231,6 +231,49 @@ static void test_connection_of_many(void **state)
 
 /* A section that goes, or whose contact changes, takes along what was found out about it; other
  * settings do not. */
+/* Nothing that the device does brings it back, nor time, nor a reload. */
+static void test_administrator(void **state)
+{
+    struct dn_conf dn = {.name = (char[]){"1001"},
+                         .contact = (char[]){"sip:1001@10.0.0.1"},
+                         .contact_addr = addr_of("10.0.0.1"),
+                         .recovery_timeout_ms = 1000};
+    struct dn_dir *dir = dir_with(&dn, 1);
+    struct addr there = addr_of("10.0.0.1");
+    (void)state;
+    assert_int_equal(help_register(dir, "2002", "sip:2002@b", "c", 1), 0);
+    assert_true(dn_set_out_of_service(dir, SLICE("1001"), -ECONNREFUSED, T0));
+    assert_true(dn_set_out_of_service(dir, SLICE("1001"), ERR_ADMIN, T0)); /* a stronger cause */
+    assert_false(dn_set_out_of_service(dir, SLICE("1001"), ERR_ADMIN, T0));
+    assert_true(dn_set_out_of_service(dir, SLICE("2002"), ERR_ADMIN, T0));
+    assert_int_equal(until(dir, "1001", T0), 0);
+    expect(dir, "1001", T0 + 100000, DN_OUT_OF_SERVICE, ERR_ADMIN);
+    assert_int_equal(dn_on_connection(dir, &there, T0 + 1), 0);
+    assert_int_equal(help_register(dir, "1001", "sip:1001@c", "c", 2), 0);
+    assert_int_equal(dn_set_in_service(dir, SLICE("1001")), DN_IN_SERVICE);
+    assert_false(dn_set_suspect(dir, SLICE("1001"), -ETIMEDOUT, T0));
+    assert_false(dn_set_out_of_service(dir, SLICE("1001"), -ETIMEDOUT, T0 + 2000));
+    dn.contact = (char[]){"sip:1001@10.0.0.2"};
+    dn.oos_check_s = 5;
+    assert_int_equal(dn_dir_configure(dir, &dn, 1), 0);
+    expect(dir, "1001", T0, DN_OUT_OF_SERVICE, ERR_ADMIN);
+    assert_int_equal(until(dir, "1001", T0), 0);
+    assert_int_equal(dn_dir_configure(dir, NULL, 0), 0);
+    expect(dir, "1001", T0, DN_OUT_OF_SERVICE, ERR_ADMIN);
+    assert_true(dn_readmit(dir, SLICE("1001")));
+    assert_false(dn_readmit(dir, SLICE("1001")));
+    expect(dir, "1001", T0, DN_IN_SERVICE, 0);
+    /* It has no binding any more, and is remembered all the same. */
+    assert_int_equal(help_remove(dir, "2002", "sip:2002@b", "c", 2), 0);
+    assert_int_equal(help_register(dir, "2002", "sip:2002@b", "c", 3), 0);
+    expect(dir, "2002", T0, DN_OUT_OF_SERVICE, ERR_ADMIN);
+    assert_int_equal(help_remove(dir, "2002", "sip:2002@b", "c", 4), 0);
+    assert_int_equal(dn_state(dir, SLICE("2002"), T0), DN_OUT_OF_SERVICE);
+    assert_true(dn_readmit(dir, SLICE("2002")));
+    assert_int_equal(dn_state(dir, SLICE("2002"), T0), DN_IN_SERVICE);
+    dn_dir_free(&dir);
+}
+
 static void test_reload(void **state)
 {
     (void)state;
@@ -374,6 +417,7 @@ int main(void)
         cmocka_unit_test(test_connection),
         cmocka_unit_test(test_connection_of_gone),
         cmocka_unit_test(test_connection_of_many),
+        cmocka_unit_test(test_administrator),
         cmocka_unit_test(test_reload),
         cmocka_unit_test(test_dump),
         cmocka_unit_test(test_threads),
