@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/worker.h"
 
+#include "admin/admin.h"
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/pool.h"
@@ -33,6 +34,7 @@ struct worker {
     struct txns *txns;
     struct net_resolver *resolver;
     struct route *route;
+    struct calls *calls;
     struct proxy *proxy;
     struct registrar *registrar;
     struct health *health;
@@ -50,6 +52,11 @@ struct sip_mail {
 
 /* --- whose message is it --- */
 
+unsigned worker_home(const struct shared *shared, struct slice call_id)
+{
+    return (unsigned)(hash_slice(&shared->key, call_id) % shared->nworkers);
+}
+
 /* A response goes to the worker whose transaction is named by our branch; everything else to the
  * home of its Call-ID. */
 static unsigned home_of(const struct worker *w, const struct sip_msg *m)
@@ -62,7 +69,7 @@ static unsigned home_of(const struct worker *w, const struct sip_msg *m)
         unsigned owner = pool_id_worker(id);
         return owner < w->shared->nworkers ? owner : w->index;
     }
-    return (unsigned)(hash_slice(&w->shared->key, sip_get(m, m->call_id)) % w->shared->nworkers);
+    return worker_home(w->shared, sip_get(m, m->call_id));
 }
 
 static int hand_over(struct worker *w, unsigned home, const struct sip_msg *m,
@@ -151,6 +158,12 @@ static void on_sip_mail(struct worker *w, struct mail *mail)
     }
 }
 
+static void on_admin_mail(struct worker *w, struct mail *mail)
+{
+    struct admin_rooms rooms = {flows_time(w->flows), w->flows, w->txns, w->calls, w->proxy};
+    admin_on_mail(mail, &rooms);
+}
+
 /* --- turns of the loop --- */
 
 /* A drain goes on over a reload. */
@@ -173,6 +186,7 @@ static void take_conf(struct worker *w)
     flow.tls = w->shared->flow_tls;
     flows_set_conf(w->flows, &flow);
     txns_set_conf(w->txns, &conf->txn);
+    calls_set_conf(w->calls, &conf->calls);
     route_set_conf(w->route, &conf->route);
     use_proxy_conf(w);
     registrar_set_conf(w->registrar, &conf->registrar);
@@ -211,6 +225,10 @@ static void on_wake(void *user)
     while (n++ < MAILS_PER_TURN && (mail = mailbox_take(&w->mailbox)) != NULL) {
         if (mail->kind == MAIL_FLOW) {
             flows_on_mail(w->flows, mail);
+            continue;
+        }
+        if (mail->kind == MAIL_ADMIN) {
+            on_admin_mail(w, mail);
             continue;
         }
         on_sip_mail(w, mail);
@@ -257,6 +275,12 @@ static void wake_loop(void *loop)
     net_wake(loop);
 }
 
+static bool is_ours(void *user, const struct sip_uri *uri)
+{
+    struct worker *w = user;
+    return route_is_ours(w->route, uri);
+}
+
 static int make_rooms(struct worker *w)
 {
     struct shared *s = w->shared;
@@ -264,13 +288,11 @@ static int make_rooms(struct worker *w)
     int err = txns_new(&conf->txn, &w->wheel, NULL, w->index, &s->key, &w->counters, &w->txns);
     if (err == 0)
         err = net_resolver_new(w->loop, &w->resolver);
+    if (err == 0)
+        err = calls_new(&conf->calls, &w->wheel, &s->key, w->index, &w->counters, &w->calls);
+    if (err == 0)
+        calls_set_ours(w->calls, is_ours, w);
     return err;
-}
-
-static bool is_ours(void *user, const struct sip_uri *uri)
-{
-    struct worker *w = user;
-    return route_is_ours(w->route, uri);
 }
 
 static int make_checks(struct worker *w)
@@ -304,7 +326,7 @@ static int make_users(struct worker *w)
     if (err != 0)
         return err;
     struct proxy_deps proxy = {w->txns,      w->flows, w->route,        s->dir,  s->auth, &w->wheel,
-                               &w->counters, &s->key,  &s->lasting_key, s->wall, s->user};
+                               &w->counters, &s->key,  &s->lasting_key, s->wall, s->user, w->calls};
     err = proxy_new(&w->conf->proxy, &proxy, &w->proxy);
     if (err != 0)
         return err;
@@ -382,6 +404,8 @@ void worker_free(struct worker **worker)
         registrar_free(&w->registrar);
     if (w->proxy != NULL)
         proxy_free(&w->proxy);
+    if (w->calls != NULL)
+        calls_free(&w->calls);
     if (w->route != NULL)
         route_free(&w->route);
     if (w->flows != NULL)
@@ -434,6 +458,16 @@ struct txns *worker_txns(struct worker *w)
 struct flows *worker_flows(struct worker *w)
 {
     return w->flows;
+}
+
+struct calls *worker_calls(struct worker *w)
+{
+    return w->calls;
+}
+
+struct proxy *worker_proxy(struct worker *w)
+{
+    return w->proxy;
 }
 
 uint64_t worker_timers(const struct worker *w)

@@ -9,7 +9,9 @@ struct ack {
     struct flow_origin origin;
     struct proxy_way way;
     struct route_query query;
-    bool no_reopen; /* towards a Voice over IP Service */
+    bool no_reopen;      /* towards a Voice over IP Service */
+    uint64_t call;       /* its record, 0: none */
+    enum call_side side; /* who sent it */
 };
 
 /* Only when everything ends is a look-up still under way. */
@@ -33,6 +35,16 @@ static uint64_t ack_branch(struct ack *a)
     return hash_end(&h);
 }
 
+static void lost_to_callee(void *proxy, uint64_t call, int err)
+{
+    release_ack_lost(proxy, call, CALL_CALLER, err);
+}
+
+static void lost_to_caller(void *proxy, uint64_t call, int err)
+{
+    release_ack_lost(proxy, call, CALL_CALLEE, err);
+}
+
 static void ack_send(struct ack *a, const struct route_target *target, struct flow_dest *dest)
 {
     struct proxy *p = a->proxy;
@@ -46,11 +58,16 @@ static void ack_send(struct ack *a, const struct route_target *target, struct fl
     };
     struct slice bytes;
     struct arena *arena = txn_scope_arena(a->scope);
-    int err = proxy_write_request(p, arena, &o, &bytes);
-    if (err == 0)
-        err = txn_send_stateless(p->deps.txns, dest, bytes, NULL, NULL, 0);
+    bool to_callee = a->side == CALL_CALLER;
+    dest->no_reopen = dest->no_reopen || a->no_reopen;
+    if (proxy_write_request(p, arena, &o, &bytes) != 0)
+        return;
+    int err = txn_send_stateless(p->deps.txns, dest, bytes,
+                                 to_callee ? lost_to_callee : lost_to_caller, p, a->call);
     if (err == 0)
         counter_inc(p->deps.counters, CTR_REQ_FORWARDED);
+    else if (err != ERR_NOMEM && dest->transport != SIP_UDP && !dest->no_reopen)
+        release_ack_lost(p, a->call, a->side, err);
 }
 
 static void on_resolved(void *user, int err, const struct flow_dest *dests, unsigned n)
@@ -58,7 +75,6 @@ static void on_resolved(void *user, int err, const struct flow_dest *dests, unsi
     struct ack *a = user;
     if (err == 0 && n != 0) {
         struct flow_dest dest = dests[0];
-        dest.no_reopen = a->no_reopen;
         ack_send(a, NULL, &dest);
     }
     txn_scope_unhold(a->scope);
@@ -107,6 +123,14 @@ static void ack_route(struct ack *a)
     }
 }
 
+static void note_dialog(struct ack *a, const struct sip_msg *msg)
+{
+    struct call_dialog d;
+    a->call = record_ack(a->proxy, msg, &a->origin, &a->side);
+    if (record_dialog(a->proxy, a->call, msg, &d))
+        a->no_reopen = d.ways[a->side == CALL_CALLER ? CALL_CALLEE : CALL_CALLER].no_reopen;
+}
+
 void proxy_on_ack(struct proxy *p, const struct sip_msg *msg, const struct flow_origin *origin)
 {
     struct txn_scope *scope;
@@ -119,6 +143,7 @@ void proxy_on_ack(struct proxy *p, const struct sip_msg *msg, const struct flow_
     a->scope = scope;
     a->msg = sip_msg_copy(msg, txn_scope_arena(scope));
     a->origin = *origin;
+    note_dialog(a, msg);
     if (a->msg != NULL && proxy_prepare(p, a->msg, txn_scope_arena(scope), &a->way) == 0)
         ack_route(a);
 }

@@ -49,8 +49,11 @@ static void send_up(struct pctx *c, unsigned status, struct slice bytes)
         c->is_final = true;
     if (c->has_answered)
         timer_stop(p->deps.wheel, &c->trying);
-    /* What cannot be sent now is the transaction's to send again. */
-    (void)!txn_respond(p->deps.txns, c->server, status, bytes);
+    record_final(c, status);
+    /* Over a datagram what cannot be sent now is the transaction's to send again. */
+    int err = txn_respond(p->deps.txns, c->server, status, bytes);
+    if (err < 0 && err != ERR_NOMEM && c->origin->transport != SIP_UDP)
+        release_caller_lost(c, err);
 }
 
 /* A provisional response or a 2xx. Without memory for the 2xx of an INVITE the next copy is waited
@@ -116,6 +119,9 @@ static void send_own(struct pctx *c, unsigned status, struct slice reason, struc
     c->has_answered = true;
     timer_stop(p->deps.wheel, &c->trying);
     counter_inc(p->deps.counters, CTR_REQ_REJECTED);
+    record_final(c, status);
+    if (status != 401 && status != 407)
+        record_unanswered(c);
     proxy_reply(c, status, reason, extra);
 }
 
@@ -148,7 +154,7 @@ static struct slice with_challenges(struct pctx *c, struct slice bytes)
     return buf_get(&b);
 }
 
-static bool is_transport(int err)
+bool proxy_is_transport(int err)
 {
     return err != ERR_TIMEOUT && err != ERR_NOMEM && err != ERR_LIMIT && err != ERR_FULL &&
            err != ERR_UNSUPPORTED && err != ERR_PARSE;
@@ -163,11 +169,16 @@ static unsigned status_of_failure(const struct pctx *c, const struct branch *b, 
     /* There is a way, but not by TLS (RFC 5630 5.3). */
     if (err == ERR_UNSUPPORTED && c->way.uri.scheme == SIP_SCHEME_SIPS)
         return 480;
-    if (!is_transport(err))
+    if (!proxy_is_transport(err))
         return 500;
     if (sip_in_dialog(c->req))
         return 408;
-    return b->target->is_device ? 480 : 500;
+    if (c->is_invite)
+        return b->target->is_device ? 480 : 500;
+    if (!b->target->is_device && (err == ERR_NOT_FOUND || err == ERR_NO_ROUTE))
+        return 500; /* an address that leads nowhere is no lost connection */
+    /* To a SIP Server 503 says "try another way"; a device would take it for the end of us. */
+    return route_may_relay(c->proxy->deps.route, &c->origin->remote) ? 503 : 480;
 }
 
 static void send_failure(struct pctx *c)
@@ -180,10 +191,12 @@ static void send_failure(struct pctx *c)
         proxy_write_warning(c->proxy, 380, &b);
     if (c->best.err == ERR_TIMEOUT && status == 408)
         buf_lit(&b, "Reason: SIP;cause=408;text=\"No answer\"\r\n");
-    else if (is_transport(c->best.err) && status != 487)
+    else if (proxy_is_transport(c->best.err) && status != 487)
         buf_printf(&b, "Reason: SIP;cause=503;text=\"%s\"\r\n",
                    err_text(c->best.err, errbuf, sizeof(errbuf)));
     send_own(c, status, SLICE_NONE, b.overflow ? SLICE_NONE : buf_get(&b));
+    if (c->lost_err != 0)
+        release_dialog_lost(c, c->lost_err);
 }
 
 void best_send(struct pctx *c)
@@ -193,6 +206,7 @@ void best_send(struct pctx *c)
     if (best->status == 0) {
         timer_stop(p->deps.wheel, &c->trying);
         c->is_final = true;
+        record_unanswered(c);
         txn_server_forget(p->deps.txns, c->server);
     } else if (best->bytes.len == 0) {
         send_failure(c);
@@ -234,8 +248,14 @@ static void on_success(struct branch *b, const struct sip_msg *res)
 {
     struct pctx *c = b->ctx;
     branch_end(b);
+    if (c->is_released) {
+        release_unwanted(b, res);
+        return;
+    }
     c->is_over = c->has_success = true;
     timer_stop(c->proxy->deps.wheel, &c->serial);
+    record_answer(b, res);
+    record_response(c, res);
     forward_response(c, res);
     branches_cancel(c, b, SLICE("Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n"));
 }
@@ -254,6 +274,7 @@ static void on_failure_response(struct branch *b, const struct sip_msg *res)
     struct best candidate = {.status = res->status, .branch = b};
     if (branch_try_after(b, res->status))
         return;
+    record_response(c, res);
     if (res->status == 401 || res->status == 407)
         keep_challenges(b, res);
     int err = write_response(c->arena, res, &candidate.bytes);
@@ -271,7 +292,7 @@ static void on_failure_response(struct branch *b, const struct sip_msg *res)
 
 /* A 2xx repeated, or of another branch, when only the transactions are left of the call (RFC 6026).
  */
-static void on_late(const struct linger *l, const struct sip_msg *res)
+static void on_late(const struct linger *l, uint64_t client, const struct sip_msg *res)
 {
     struct txns *txns = l->proxy->deps.txns;
     struct txn_scope *scope = txn_scope_of(txns, l->server);
@@ -279,21 +300,38 @@ static void on_late(const struct linger *l, const struct sip_msg *res)
     if (res->status < 200 || res->status > 299 || scope == NULL ||
         write_response(txn_scope_arena(scope), res, &bytes) != 0)
         return;
+    record_late(l, client, res);
     counter_inc(l->proxy->deps.counters, CTR_RES_FORWARDED);
-    (void)!txn_respond(txns, l->server, res->status, bytes);
+    int err = txn_respond(txns, l->server, res->status, bytes);
+    if (err < 0 && err != ERR_NOMEM && err != ERR_STALE && l->is_stream)
+        release_linger_lost(l, err);
+}
+
+/* Repeated, or late of a branch that was cancelled. */
+static void on_success_again(struct branch *b, const struct sip_msg *res)
+{
+    if (b->ctx->is_released) {
+        release_unwanted(b, res);
+        return;
+    }
+    record_answer(b, res);
+    forward_response(b->ctx, res);
 }
 
 void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
                        const struct flow_origin *origin)
 {
     struct branch *b = ctx;
-    (void)client;
     (void)origin;
     if (b->kind == CTX_LINGER) {
-        on_late(ctx, res);
+        on_late(ctx, client, res);
         return;
     }
     struct pctx *c = b->ctx;
+    if (!b->was_heard || b->is_suspect) {
+        b->is_suspect = false;
+        branch_note_alive(b);
+    }
     if (res->status < 200) {
         if (res->status > 100 && c->provisionals++ >= PROXY_PROVISIONALS_MAX)
             return; /* Timer C ends what only rings and rings */
@@ -301,13 +339,15 @@ void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
         if (res->status == 100)
             return;
         /* RFC 4320 4.1: of provisional responses only 100 goes to what is no INVITE. */
-        if (c->is_invite && !c->is_final)
+        if (c->is_invite && !c->is_final) {
+            record_answer(b, res);
             forward_response(c, res);
+        }
     } else if (res->status < 300) {
         if (b->state != BRANCH_DONE)
             on_success(b, res);
         else if (c->is_invite)
-            forward_response(c, res); /* repeated, or late of a branch that was cancelled */
+            on_success_again(b, res);
     } else if (b->state != BRANCH_DONE) {
         on_failure_response(b, res);
     }
@@ -315,52 +355,29 @@ void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
 
 /* --- branches that fail without a response --- */
 
-/* The connection that was there has ended; whether another one can be opened is not known yet. */
-static bool is_end_of_connection(int err)
+/* It has acknowledged what was sent on its connection, and has not said a word to it. */
+static void note_silence(struct branch *b)
 {
-    return err == ERR_CLOSED || err == -ECONNRESET || err == -EPIPE || err == -ECONNABORTED ||
-           (err <= ERR_STALE_IDLE && err >= ERR_STALE_WEDGED);
-}
-
-/* Was everything tried that leads to this target? Where connections are not reopened inside a
- * transaction the next one may well open it. A slow reader is there. */
-static bool says_unreachable(const struct branch *b, int err)
-{
-    bool reopens = b->ctx->proxy->conf->reopens && !b->target->is_voip_service &&
-                   !b->target->dest.no_reopen;
-    return is_transport(err) && err != ERR_SLOW_READER && (reopens || !is_end_of_connection(err));
-}
-
-/* Out of service only when no way to the device is left: one dead connection is not a dead peer. */
-void branch_note_unreachable(struct branch *b, int err)
-{
-    struct pctx *c = b->ctx;
-    struct proxy *p = c->proxy;
-    if (!says_unreachable(b, err))
+    const struct proxy *p = b->ctx->proxy;
+    const struct flow_dest *dest = txn_client_dest(p->deps.txns, b->client);
+    if (dest == NULL || b->was_heard || dest->transport == SIP_UDP)
         return;
-    if (!b->target->is_device)
-        proxy_find_only_device(c, b->target);
-    if (!b->target->is_device)
-        return;
-    b->target->is_unreachable = true;
-    for (unsigned i = 0; i < c->set.n; i++)
-        if (!c->set.targets[i].is_unreachable)
-            return;
-    uint64_t now = p->deps.wall(p->deps.user);
-    if (!dn_set_out_of_service(p->deps.dir, b->target->dn, err, now))
-        return;
-    counter_inc(p->deps.counters, CTR_DN_OOS);
-    LOG(LOG_WARN, "proxy", "DN out of service", LF_SLICE("dn", b->target->dn),
-        LF_SLICE("contact", b->target->uri), LF_ERR("cause", err),
-        LF_SLICE("call", sip_get(c->req, c->req->call_id)));
+    bool is_cut = !flows_is_alive(p->deps.flows, dest->flow);
+    branch_note_suspect(b, is_cut ? ERR_STALE_WEDGED : ERR_TIMEOUT);
 }
 
 void branch_failed(struct branch *b, int err)
 {
     struct pctx *c = b->ctx;
-    if (b->state == BRANCH_DONE || branch_try_other(b, err))
+    if (b->state == BRANCH_DONE)
+        return;
+    if (err == ERR_TIMEOUT)
+        note_silence(b);
+    if (branch_try_other(b, err))
         return;
     branch_note_unreachable(b, err);
+    if (sip_in_dialog(c->req) && proxy_is_transport(err))
+        c->lost_err = err;
     struct best candidate = {.status = status_of_failure(c, b, err), .err = err, .branch = b};
     if (b->was_cancelled && c->is_invite)
         candidate.status = 487;

@@ -129,7 +129,16 @@ static int branch_write(struct branch *b, struct flow_dest *dest, struct slice *
     return proxy_write_request(c->proxy, c->arena, &o, bytes);
 }
 
-static void branch_send(struct branch *b)
+/* A connection that we open, or have opened, belongs to that DN from now on. */
+static void name_flow(const struct branch *b, uint64_t before)
+{
+    struct proxy *p = b->ctx->proxy;
+    const struct flow_dest *dest = txn_client_dest(p->deps.txns, b->client);
+    if (b->target->is_device && dest != NULL && dest->flow != 0 && dest->flow != before)
+        flows_set_dn(p->deps.flows, dest->flow, b->target->dn);
+}
+
+void branch_send(struct branch *b)
 {
     struct pctx *c = b->ctx;
     struct txns *txns = c->proxy->deps.txns;
@@ -147,10 +156,14 @@ static void branch_send(struct branch *b)
         return;
     }
     b->state = BRANCH_TRYING;
-    b->was_heard = false;
+    b->was_heard = b->is_suspect = false;
     set_timer_c(b);
+    if (c->proxy->conf->record_route && c->is_dialog_forming)
+        record_begin(c);
+    uint64_t flow = dest.flow;
     counter_inc(c->proxy->deps.counters, CTR_REQ_FORWARDED);
     txn_client_send(txns, b->client, (enum sip_method)c->req->method, &dest, c->loop, bytes);
+    name_flow(b, flow);
 }
 
 static void on_resolved(void *user, int err, const struct flow_dest *dests, unsigned n)
@@ -257,7 +270,7 @@ bool branch_try_other(struct branch *b, int err)
     if (try_next_address(b))
         return true;
     if (other_flow(c, b->target) == NULL)
-        return false;
+        return branch_try_renewed(b, err);
     branch_note_unreachable(b, err);
     return try_other_flow(b);
 }

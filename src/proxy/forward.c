@@ -32,19 +32,25 @@ void proxy_write_warning(const struct proxy *p, unsigned code, struct buf *out)
 }
 
 /* RFC 3261 16.6 step 8. rport, so that the answer finds its way back through a NAT (RFC 3581). */
+void proxy_write_via(struct proxy *p, const struct flow_dest *dest, const struct addr *local,
+                     uint64_t branch_id, uint32_t loop, struct buf *out)
+{
+    buf_lit(out, "Via: SIP/2.0/");
+    buf_slice(out, sip_transport_via(dest->transport));
+    buf_char(out, ' ');
+    write_host(p, local, true, out);
+    buf_lit(out, ";branch=");
+    sip_branch_write(out, branch_id, loop);
+    if (dest->transport == SIP_UDP)
+        buf_lit(out, ";rport");
+    buf_lit(out, "\r\n");
+}
+
 static void edit_via(struct proxy *p, struct sip_edit *e, const struct outgoing *o,
                      const struct flow_local *local, struct buf *b)
 {
     size_t at = b->len;
-    buf_lit(b, "Via: SIP/2.0/");
-    buf_slice(b, sip_transport_via(o->dest->transport));
-    buf_char(b, ' ');
-    write_host(p, &local->addr, true, b);
-    buf_lit(b, ";branch=");
-    sip_branch_write(b, o->branch_id, o->loop);
-    if (o->dest->transport == SIP_UDP)
-        buf_lit(b, ";rport");
-    buf_lit(b, "\r\n");
+    proxy_write_via(p, o->dest, &local->addr, o->branch_id, o->loop, b);
     sip_edit_insert(e, SIP_H_VIA, since(b, at));
     at = b->len;
     if (sip_write_received(b, o->req))

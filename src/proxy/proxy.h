@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The transaction-stateful proxy: validate, route, forward, fork, choose the best response, cancel.
+/* The transaction-stateful proxy: validate, route, forward, fork, choose the best response, cancel;
+ * and what becomes of a call one side of which cannot be reached any more.
  *
  * owns: nothing that lasts; a response context lives in the arena of its request's scope. borrows:
- * txns, flows, route, directory, auth, conf. thread: one worker. RFC 3261 section 16; RFC 5393
- * (loops, Max-Breadth); RFC 5658 (double Record-Route); RFC 5626 section 5; RFC 6026. */
+ * txns, flows, route, directory, auth, calls, conf. thread: one worker. RFC 3261 section 16; RFC
+ * 5393 (loops, Max-Breadth); RFC 5658 (double Record-Route); RFC 5626 section 5; RFC 6026; RFC
+ * 3326 (Reason). */
 #ifndef PROXY_PROXY_H
 #define PROXY_PROXY_H
 
@@ -14,6 +16,7 @@
 #include "base/counter.h"
 #include "base/random.h"
 #include "base/wheel.h"
+#include "call/call.h"
 #include "dn/dn.h"
 #include "flow/flow.h"
 #include "route/route.h"
@@ -51,6 +54,7 @@ struct proxy_deps {
     const struct hash_key *lasting_key; /* of dialog marks: the same after a restart */
     uint64_t (*wall)(void *user);       /* wall-clock ms */
     void *user;
+    struct calls *calls; /* NULL: none are kept, and no call is released */
 };
 
 int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps,
@@ -70,8 +74,10 @@ void proxy_on_ack(struct proxy *p, const struct sip_msg *ack, const struct flow_
 void proxy_on_cancel(struct proxy *p, const struct sip_msg *cancel,
                      const struct flow_origin *origin, uint64_t invite);
 
-/* The administrator ends the call with that Call-ID, whose home this worker is. How many dialogs
- * were released. */
+/* The administrator ends the call with that Call-ID, whose home this worker is: both ends of each
+ * established dialog get BYE; a ringing one is cancelled, and its caller has 480 at once. `why`:
+ * for Reason and log; NULL, or not fit for a quoted string: "Released by administrator". How many
+ * dialogs were released. */
 unsigned proxy_release(struct proxy *p, struct slice call_id, const char *why);
 
 #endif

@@ -22,6 +22,7 @@
 
 #define PROXY_MARK           "hf-mark" /* parameter of our Record-Route */
 #define PROXY_MARK_LEN       16        /* hex digits */
+#define PROXY_RENEWALS_MAX   2         /* newer registrations tried for one branch */
 #define PROXY_GIVE_UP_MS     32000 /* a 2xx is repeated by its sender so long (RFC 3261 13.3.1.4) */
 
 struct proxy {
@@ -29,7 +30,7 @@ struct proxy {
     struct proxy_deps deps;
     /* Keys of their own: what peers see of one hash says nothing about another. */
     struct hash_key mark_key, loop_key;
-    struct log_limit oos_limit;
+    struct log_limit resent_limit;
 };
 
 /* A request after Route preprocessing (RFC 3261 16.4): what is left to do is said, not done. */
@@ -64,6 +65,8 @@ struct linger {
     enum ctx_kind kind;
     struct proxy *proxy;
     uint64_t server;
+    uint64_t call;
+    bool is_stream; /* the caller's transport */
 };
 _Static_assert(sizeof(struct linger) <= TXN_LINGER_SIZE, "it has to fit into what txn keeps");
 
@@ -78,6 +81,8 @@ struct branch {
     bool was_heard;        /* a provisional response came, 100 included */
     bool is_fallback;      /* sent by UDP after a stream could not be opened, or needs none */
     bool is_upgraded;      /* sent by TCP for its size */
+    bool is_suspect;       /* its connection was replaced, and nothing has come since */
+    uint8_t renewals;      /* newer registrations of its device that were tried */
     unsigned ndests, dest; /* of dests; dest: the one in use */
     struct flow_dest *dests;
     struct route_query query;
@@ -119,6 +124,14 @@ struct pctx {
     bool is_final;          /* a final response went upstream */
     bool has_success;       /* a 2xx came; without memory to forward it, it has not gone upstream */
     bool is_over;           /* no new branches: cancelled, 2xx or 6xx */
+    uint64_t call;          /* its record, or that of the dialog it is in; 0: none */
+    uint64_t since;         /* ms: received */
+    enum call_side side;    /* inside a dialog: who sent it */
+    bool is_recorded;       /* `call` has been asked for */
+    bool is_inner;          /* it came from ourselves: the record is that of its first passage */
+    bool is_released;       /* ringing, and ended by us: what is answered now is ended too */
+    bool is_caller_lost;
+    int lost_err; /* inside a dialog: why the other side could not be reached */
 };
 
 extern const struct txn_tu proxy_tu;
@@ -172,6 +185,9 @@ struct outgoing {
     uint32_t breadth; /* 0: none is written */
     bool record_route;
 };
+/* Our Via: the whole line. */
+void proxy_write_via(struct proxy *p, const struct flow_dest *dest, const struct addr *local,
+                     uint64_t branch_id, uint32_t loop, struct buf *out);
 /* The request as it is to be sent, in the arena. 0, ERR_NOMEM, ERR_LIMIT, ERR_NO_ROUTE;
  * ERR_UNSUPPORTED: it may go by TLS only, and `dest` is none. */
 int proxy_write_request(struct proxy *p, struct arena *arena, const struct outgoing *o,
@@ -196,6 +212,8 @@ bool branch_try_other(struct branch *b, int err);
 /* After a response that says no more than that this way is of no use: 503 leads to the next address
  * (RFC 3263 4.3), 430 and 408 to another flow of that device (RFC 5626 7). */
 bool branch_try_after(struct branch *b, unsigned status);
+/* Its request goes by another way, in a transaction of its own. */
+void branch_send(struct branch *b);
 /* CANCEL for all that are under way, with `reason`: whole header lines or empty. */
 void branches_cancel(struct pctx *c, const struct branch *but, struct slice reason);
 void proxy_on_serial(struct timer *t, uint64_t now);
@@ -210,8 +228,8 @@ void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
 void proxy_on_failed(void *ctx, uint64_t client, int err);
 void proxy_on_linger(void *ctx, void *small);
 void branch_failed(struct branch *b, int err);
-/* Takes a DN out of service when no target of the request can be reached. */
-void branch_note_unreachable(struct branch *b, int err);
+/* Did the transport fail, and not a timer or something of ours? */
+bool proxy_is_transport(int err);
 /* `candidate` becomes the best response when it ranks higher (RFC 3261 16.7 step 6); copied. */
 void best_take(struct pctx *c, const struct best *candidate);
 void best_send(struct pctx *c);
@@ -226,6 +244,55 @@ static inline uint64_t proxy_now(const struct proxy *p)
 {
     return flows_time(p->deps.flows);
 }
+
+/* --- device.c: what a request tells of its device --- */
+/* Takes a DN out of service when no target of the request can be reached. */
+void branch_note_unreachable(struct branch *b, int err);
+/* It may be dead: still tried. */
+void branch_note_suspect(struct branch *b, int err);
+/* It answered. */
+void branch_note_alive(struct branch *b);
+void proxy_on_resent(void *ctx, uint64_t client, int err);
+bool proxy_on_stranded(void *ctx, uint64_t client, int err, struct flow_dest *dest);
+/* The device has registered by another way meanwhile: once more there. False: it has not. */
+bool branch_try_renewed(struct branch *b, int err);
+/* A request inside a call could not be brought to that DN: out of service unless it has another
+ * way. */
+void proxy_note_lost(struct proxy *p, struct arena *arena, const struct call_dialog *d, int err);
+
+/* --- record.c: what the records of calls are told --- */
+/* A branch of an INVITE is about to be sent with our Record-Route. */
+void record_begin(struct pctx *c);
+void record_answer(struct branch *b, const struct sip_msg *res);
+void record_late(const struct linger *l, uint64_t client, const struct sip_msg *res);
+/* The final response of the INVITE, sent upstream. */
+void record_final(struct pctx *c, unsigned status);
+/* A request inside a dialog, and its final response. */
+void record_request(struct pctx *c);
+void record_response(struct pctx *c, const struct sip_msg *res);
+/* It ended without a response of the other side. */
+void record_unanswered(struct pctx *c);
+/* The record of an ACK's dialog; 0: none. */
+uint64_t record_ack(struct proxy *p, const struct sip_msg *ack, const struct flow_origin *origin,
+                    enum call_side *side);
+/* The dialog of that message. False: there is none. */
+bool record_dialog(struct proxy *p, uint64_t call, const struct sip_msg *msg,
+                   struct call_dialog *out);
+/* The context ends, or lingers. */
+void record_end(struct pctx *c);
+
+/* --- release.c: recovery.md, "Release" --- */
+/* Whoever sent this INVITE cannot be reached. */
+void release_caller_lost(struct pctx *c, int err);
+void release_linger_lost(const struct linger *l, int err);
+/* A request inside a dialog could not be brought to the other side, and has been answered. */
+void release_dialog_lost(struct pctx *c, int err);
+/* The same of an ACK, which `sender` sent. */
+void release_ack_lost(struct proxy *p, uint64_t call, enum call_side sender, int err);
+/* A 2xx came after the INVITE had another final response, or nobody to go to. */
+void release_unwanted(struct branch *b, const struct sip_msg *res);
+void proxy_on_lost(void *ctx, uint64_t server, int err);
+void proxy_on_unacked(void *ctx, uint64_t server, int err);
 
 static inline struct branch *branch_of(struct list *node)
 {

@@ -7,6 +7,10 @@ static void on_end(void *ctx);
 const struct txn_tu proxy_tu = {
     .on_response = proxy_on_response,
     .on_failed = proxy_on_failed,
+    .on_resent = proxy_on_resent,
+    .on_stranded = proxy_on_stranded,
+    .on_lost = proxy_on_lost,
+    .on_unacked = proxy_on_unacked,
     .on_end = on_end,
     .on_linger = proxy_on_linger,
 };
@@ -62,6 +66,7 @@ static void context_end(struct pctx *c)
         if (b->state == BRANCH_RESOLVING)
             route_resolve_cancel(&b->query); /* only when everything ends */
     }
+    record_end(c);
 }
 
 static void on_end(void *ctx)
@@ -76,7 +81,7 @@ void proxy_on_linger(void *ctx, void *small)
 {
     struct pctx *c = ctx;
     struct linger *l = small;
-    *l = (struct linger){CTX_LINGER, c->proxy, c->server};
+    *l = (struct linger){CTX_LINGER, c->proxy, c->server, c->call, c->origin->transport != SIP_UDP};
     context_end(c);
 }
 
@@ -87,6 +92,7 @@ static void on_trying(struct timer *t, uint64_t now)
     if (c->has_success) {
         /* The 2xx that could not be forwarded did not come again. */
         proxy_refuse(c, &(struct refusal){500, NULL, SLICE_NONE});
+        release_caller_lost(c, ERR_NOMEM);
         return;
     }
     /* Without memory for it the request is repeated, and answered when there is a response. */
@@ -111,6 +117,7 @@ static struct pctx *context_new(struct proxy *p, const struct sip_msg *req,
     c->kind = CTX_REQUEST;
     c->proxy = p;
     c->server = server;
+    c->since = proxy_now(p);
     c->scope = txn_scope_of(txns, server);
     c->arena = txn_scope_arena(c->scope);
     c->req = txn_request(txns, server);
@@ -161,6 +168,26 @@ static void answer_self(struct pctx *c)
 
 /* --- targets --- */
 
+/* Inside a dialog: what was known when it began, or else the DN in To. */
+static bool leads_to_voip_service(struct pctx *c)
+{
+    struct call_dialog d;
+    struct sip_name_addr to;
+    struct sip_uri uri;
+    struct slice name;
+    struct dn_info dn;
+    struct proxy *p = c->proxy;
+    if (!sip_in_dialog(c->req) || !dn_dir_is_configured(p->deps.dir))
+        return false;
+    if (record_dialog(p, c->call, c->req, &d))
+        return d.ways[c->side == CALL_CALLER ? CALL_CALLEE : CALL_CALLER].no_reopen;
+    return sip_name_addr_parse(sip_value(c->req, SIP_H_TO), &to) == 0 &&
+           sip_uri_parse(to.uri, &uri) == 0 &&
+           route_dn_of(p->deps.route, &uri, c->arena, &name) == 0 &&
+           dn_find(p->deps.dir, name, p->deps.wall(p->deps.user), c->arena, &dn) == 0 &&
+           dn.type == DN_VOIP_SERVICE;
+}
+
 static int single_target(struct pctx *c, bool with_token)
 {
     struct route_target *t = arena_zalloc(c->arena, sizeof(*t));
@@ -173,6 +200,8 @@ static int single_target(struct pctx *c, bool with_token)
         t->has_dest = true;
         t->dest = c->way.token;
     }
+    t->is_voip_service = leads_to_voip_service(c);
+    t->dest.no_reopen = t->dest.no_reopen || t->is_voip_service;
     c->set.targets = t;
     c->set.n = 1;
     return 0;
@@ -262,6 +291,7 @@ void proxy_on_request(struct proxy *p, const struct sip_msg *req, const struct f
         return;
     }
     c->loop = proxy_loop_hash(p, c->req);
+    record_request(c);
     route_request(c);
 }
 

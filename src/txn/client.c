@@ -207,6 +207,13 @@ static void end_client(struct txn *t)
     txn_end(t);
 }
 
+/* Timer B or F, and nothing was heard at all, not even 100. */
+static bool is_unanswered(const struct txn *t, const struct fsm_step *step)
+{
+    return (step->actions & FSM_TELL_TIMEOUT) != 0 && t->state != FSM_PROCEEDING &&
+           txn_is_stream(t);
+}
+
 void client_run(struct txn *t, enum fsm_event ev, const struct sip_msg *res,
                 const struct flow_origin *origin, int err)
 {
@@ -219,6 +226,8 @@ void client_run(struct txn *t, enum fsm_event ev, const struct sip_msg *res,
         return;
     if ((step.actions & FSM_TELL_TIMEOUT) != 0 && !t->is_cancel)
         counter_inc(x->counters, CTR_TXN_TIMEOUT);
+    if (is_unanswered(t, &step))
+        flows_unanswered(x->flows, t->sent.dest.flow);
     txn_set_state(t, (enum fsm_state)step.next);
     txn_timer_actions(t, step.actions);
     if (!client_is_active(t))

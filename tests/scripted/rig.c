@@ -86,7 +86,8 @@ void rig_close(struct rig *r)
     assert_int_equal(u.blocks, 0);
     assert_int_equal(u.cells, 0);
     assert_int_equal(u.kept, 0);
-    assert_int_equal(worker_timers(r->worker), 1); /* the directory's expiry */
+    /* The directory's expiry, and that of calls which the script has not ended. */
+    assert_int_equal(worker_timers(r->worker), 1 + rig_calls(r));
     assert_int_equal(fake_queries(r->loop), 0);
     rig_abandon(r);
 }
@@ -118,6 +119,18 @@ void rig_drain(struct rig *r)
 {
     worker_drain(r->worker);
     fake_run(r->loop);
+}
+
+unsigned rig_calls(const struct rig *r)
+{
+    return calls_count(worker_calls(r->worker));
+}
+
+unsigned rig_transactions(const struct rig *r)
+{
+    struct txn_usage u;
+    txns_usage(worker_txns(r->worker), &u);
+    return u.transactions;
 }
 
 uint64_t rig_counter(const struct rig *r, enum counter id)

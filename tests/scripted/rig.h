@@ -27,13 +27,15 @@ struct rig {
  * they say sip-address. */
 void rig_open(struct rig *r, const char *options);
 /* Lets everything run out (400 s), then asserts that no transaction, scope, arena block, timer but
- * the directory's, or connection under way is left. */
+ * the directory's and those of calls, or connection under way is left. */
 void rig_close(struct rig *r);
 /* Frees everything as it is, in the middle of calls. */
 void rig_abandon(struct rig *r);
 /* Another configuration for the running worker. */
 void rig_reload(struct rig *r, const char *options);
 void rig_drain(struct rig *r);
+unsigned rig_calls(const struct rig *r);        /* recorded now */
+unsigned rig_transactions(const struct rig *r); /* all that have not terminated */
 uint64_t rig_counter(const struct rig *r, enum counter id);
 
 /* A SIP message as a peer got it. */

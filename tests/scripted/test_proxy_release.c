@@ -1,0 +1,770 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A side of a call that cannot be reached any more: what everyone else is told, at once, and that
+ * nothing is left of the call. RFC 3261 12.2.1.2, 13.3.1.4, 15; RFC 3326. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "calls.h"
+
+#define ON                                                                                   \
+    OPEN "sip-enable-tcp-keep-alive = true\ntcp-keep-alive-idle = 2\n"                       \
+         "tcp-keep-alive-interval = 1\ntcp-keep-alive-probes = 2\ntcp-unacked-timeout = 5\n" \
+         "tcp-reopen-delay = 1\ntcp-connect-timeout = 3\n"
+#define LOST "\r\nReason: SIP;cause=503;text=\"Connection lost\"\r\n"
+
+static struct rig r;
+static struct got got, inv, ok;
+static struct fake_conn *phone;  /* by which 1001 has registered */
+static struct fake_conn *caller; /* the caller's; NULL: it uses UDP */
+
+static int teardown(void **state)
+{
+    (void)state;
+    rig_close(&r);
+    return 0;
+}
+
+static void begin(const char *options, bool caller_by_tcp)
+{
+    rig_open(&r, options);
+    phone = register_tcp(&r, "1001", "10.0.0.3", "");
+    caller = NULL;
+    if (caller_by_tcp)
+        caller = fake_connect(r.loop, "10.0.0.2:41000", PROXY);
+    fake_advance(r.loop, 7000); /* the 200 is not worth sending again any more */
+}
+
+static const char contact[] = "Contact: <sip:1001@10.0.0.3:5060;transport=tcp>\n";
+
+static void caller_says(const struct say *what)
+{
+    struct say w = *what;
+    if (caller == NULL) {
+        say_udp(&r, CALLER, &w);
+        return;
+    }
+    w.transport = "TCP";
+    if (w.contact == NULL)
+        w.contact = "<sip:alice@10.0.0.2:5060;transport=tcp>";
+    say_tcp(caller, &w);
+}
+
+static void caller_gets(unsigned status)
+{
+    do {
+        if (caller != NULL)
+            rig_expect_tcp(caller, &got);
+        else
+            rig_expect(&r, CALLER, &got);
+    } while (got.msg.status == 100);
+    if (got.msg.status != status)
+        fail_msg("expected %u, got:\n%s", status, got.text);
+}
+
+static void ringing(void)
+{
+    caller_says(&(struct say){.branch = "i1"});
+    expect_tcp_method(phone, "INVITE", &inv);
+    answer_tcp(phone, &inv, 180, contact);
+    caller_gets(180);
+}
+
+/* A request of the caller inside the dialog. */
+static struct say in_dialog(const char *method)
+{
+    static char routes[1024], branch[32];
+    static unsigned n;
+    snprintf(routes, sizeof(routes), "%s", route_set(&ok, true));
+    snprintf(branch, sizeof(branch), "%s%u", method, ++n);
+    return (struct say){.method = method,
+                        .uri = "sip:1001@10.0.0.3:5060;transport=tcp",
+                        .branch = branch,
+                        .to = "<sip:1001@10.0.0.1>;tag=t",
+                        .cseq = 2,
+                        .extra = routes};
+}
+
+static void answered(void)
+{
+    ringing();
+    answer_tcp(phone, &inv, 200, contact);
+    caller_gets(200);
+    ok = got;
+    ok.msg.base = ok.text;
+    ok.msg.hdrs = ok.hdrs;
+}
+
+static void established(const char *options, bool caller_by_tcp)
+{
+    begin(options, caller_by_tcp);
+    answered();
+    struct say ack = in_dialog("ACK");
+    ack.cseq = 1;
+    caller_says(&ack);
+    expect_tcp_method(phone, "ACK", &got);
+    fake_advance(r.loop, 40000); /* nothing of the call is under way any more */
+    assert_int_equal(rig_calls(&r), 1);
+    assert_int_equal(rig_transactions(&r), 0);
+}
+
+/* A request of the phone inside the dialog. */
+static void phone_says(const char *method)
+{
+    static char routes[1024], to[256];
+    snprintf(routes, sizeof(routes), "%s", route_set(&inv, false));
+    snprintf(to, sizeof(to), "%s", rig_value(&inv, SIP_H_FROM, 0));
+    say_tcp(phone, &(struct say){.method = method,
+                                 .uri = caller != NULL ? "sip:alice@10.0.0.2:5060;transport=tcp"
+                                                       : "sip:alice@10.0.0.2:5060",
+                                 .transport = "TCP",
+                                 .sent_by = "10.0.0.3:5060",
+                                 .branch = method,
+                                 .from = "<sip:1001@10.0.0.1>;tag=t",
+                                 .to = to,
+                                 .cseq = 7,
+                                 .contact = "<sip:1001@10.0.0.3:5060;transport=tcp>",
+                                 .extra = routes});
+}
+
+static void caller_gets_bye(void)
+{
+    if (caller != NULL)
+        expect_tcp_method(caller, "BYE", &got);
+    else
+        rig_expect_method(&r, CALLER, "BYE", &got);
+    assert_non_null(strstr(got.text, LOST));
+    assert_string_equal(rig_value(&got, SIP_H_CALL_ID, 0), "c1");
+    assert_int_equal(rig_count(&got, SIP_H_VIA), 1);
+    assert_true(slice_eq(sip_get(&got.msg, got.msg.from_tag), SLICE("t")));
+    assert_true(slice_eq(sip_get(&got.msg, got.msg.to_tag), SLICE("a")));
+    if (caller != NULL)
+        answer_tcp(caller, &got, 200, "");
+    else
+        answer_udp(&r, CALLER, &got, 200, "");
+}
+
+static void phone_gets_bye(struct fake_conn *by)
+{
+    expect_tcp_method(by, "BYE", &got);
+    assert_non_null(strstr(got.text, LOST));
+    assert_string_equal(rig_uri(&got), "sip:1001@10.0.0.3:5060;transport=tcp");
+    assert_true(slice_eq(sip_get(&got.msg, got.msg.from_tag), SLICE("a")));
+    assert_true(slice_eq(sip_get(&got.msg, got.msg.to_tag), SLICE("t")));
+    answer_tcp(by, &got, 200, "");
+}
+
+/* No record, and in a while no transaction either. */
+static void nothing_is_left(void)
+{
+    assert_int_equal(rig_calls(&r), 0);
+    fake_advance(r.loop, 40000);
+    assert_int_equal(rig_transactions(&r), 0);
+    rig_expect_none(&r, NULL);
+}
+
+static void phone_is_gone(void)
+{
+    fake_forget(phone);
+    fake_set_peer(r.loop, PHONE, FAKE_REFUSE);
+}
+
+static void caller_is_gone(void)
+{
+    fake_forget(caller);
+    fake_set_peer(r.loop, CALLER, FAKE_REFUSE);
+}
+
+/* --- nothing left of an initial INVITE --- */
+
+static void initial_invite(void **state)
+{
+    (void)state;
+    begin(ON, false);
+    phone_is_gone();
+    caller_says(&(struct say){.branch = "i1"});
+    fake_advance(r.loop, 10);
+    caller_gets(480);
+    assert_non_null(strstr(got.text, "\r\nReason: SIP;cause=503;text=\""));
+    ack_udp(&r, CALLER, &(struct say){.branch = "i1"});
+    assert_int_equal(rig_counter(&r, CTR_CALLS_SEEN), 1);
+    assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 0);
+    nothing_is_left();
+}
+
+/* A next hop that is no DN of ours. */
+static void initial_invite_to_a_next_hop(void **state)
+{
+    (void)state;
+    rig_open(&r, ON);
+    struct say w = {.branch = "i1", .uri = "sip:x@10.0.0.4:5060;transport=tcp"};
+    fake_set_peer(r.loop, OTHER, FAKE_REFUSE);
+    caller = NULL;
+    say_udp(&r, CALLER, &w);
+    fake_advance(r.loop, 10);
+    caller_gets(500);
+    assert_non_null(strstr(got.text, "\r\nReason: SIP;cause=503;text=\""));
+    ack_udp(&r, CALLER, &w);
+    nothing_is_left();
+}
+
+/* It dies while it rings, and cannot be opened again. */
+static void lost_while_ringing(void **state)
+{
+    (void)state;
+    begin(ON, false);
+    ringing();
+    fake_set_peer(r.loop, PHONE, FAKE_REFUSE);
+    fake_reset(phone);
+    fake_advance(r.loop, 10);
+    caller_gets(480);
+    ack_udp(&r, CALLER, &(struct say){.branch = "i1"});
+    nothing_is_left();
+}
+
+/* --- inside a dialog --- */
+
+static void lost_request_of_the_caller(void **state)
+{
+    (void)state;
+    static const char *const methods[] = {"INVITE", "INFO", "UPDATE", "REFER", "OPTIONS"};
+    for (unsigned i = 0; i < 10; i++) {
+        if (i != 0)
+            rig_close(&r);
+        established(ON, i % 2 == 0);
+        phone_is_gone();
+        struct say w = in_dialog(methods[i / 2]);
+        caller_says(&w);
+        fake_advance(r.loop, 10);
+        caller_gets(408); /* first, so that the sender ends the dialog by itself */
+        caller_gets_bye();
+        assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 1);
+        assert_int_equal(rig_counter(&r, CTR_DN_OOS), 1);
+        if (i / 2 == 0) {
+            w.method = "ACK";
+            caller_says(&w);
+        }
+        nothing_is_left();
+    }
+}
+
+static void lost_request_of_the_phone(void **state)
+{
+    (void)state;
+    static const char *const methods[] = {"INVITE", "INFO", "UPDATE"};
+    for (unsigned i = 0; i < 3; i++) {
+        if (i != 0)
+            rig_close(&r);
+        established(ON, true);
+        caller_is_gone();
+        phone_says(methods[i]);
+        fake_advance(r.loop, 10);
+        do
+            rig_expect_tcp(phone, &got);
+        while (got.msg.status == 100);
+        assert_int_equal(got.msg.status, 408);
+        phone_gets_bye(phone);
+        assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 1);
+        assert_int_equal(rig_counter(&r, CTR_DN_OOS), 0);
+        if (i == 0)
+            phone_says("ACK");
+        nothing_is_left();
+    }
+}
+
+/* Silence: tcp-reopen-delay and tcp-connect-timeout. */
+static void lost_silently(void **state)
+{
+    (void)state;
+    established(ON, false);
+    fake_stall(phone, true);
+    fake_set_peer(r.loop, PHONE, FAKE_BLACKHOLE);
+    struct say w = in_dialog("INVITE");
+    caller_says(&w);
+    fake_advance(r.loop, 4000);
+    caller_gets(408);
+    ack_udp(&r, CALLER, &w);
+    caller_gets_bye();
+    nothing_is_left();
+}
+
+/* Two requests wait for one opening: one release. */
+static void two_lost_requests(void **state)
+{
+    (void)state;
+    established(ON, false);
+    phone_is_gone();
+    struct say w = in_dialog("INFO");
+    fake_stall(phone, true);
+    caller_says(&w);
+    struct say v = in_dialog("UPDATE");
+    v.cseq = 3;
+    caller_says(&v);
+    fake_stall(phone, false);
+    fake_advance(r.loop, 10);
+    caller_gets(408);
+    caller_gets_bye();
+    caller_gets(408);
+    assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 1);
+    nothing_is_left();
+}
+
+/* The BYE of ours finds the phone where it has come back to. */
+static void phone_has_come_back(void **state)
+{
+    (void)state;
+    established(ON, true);
+    fake_forget(caller);
+    fake_set_peer(r.loop, CALLER, FAKE_BLACKHOLE);
+    phone_says("INFO");
+    fake_set_peer(r.loop, PHONE, FAKE_REFUSE);
+    fake_reset(phone); /* and the phone's connection too */
+    struct fake_conn *own = register_tcp_as(&r, "1001", "10.0.0.3", 40009, "", "");
+    fake_advance(r.loop, 3500);
+    expect_tcp_method(own, "BYE", &got);
+    answer_tcp(own, &got, 200, "");
+    nothing_is_left();
+}
+
+/* Whose answer says that it knows no such call: the record goes, and nobody is bothered. */
+static void peer_has_no_such_call(void **state)
+{
+    (void)state;
+    for (unsigned status = 408; status <= 481; status += 73) {
+        if (status != 408)
+            rig_close(&r);
+        established(ON, false);
+        struct say w = in_dialog("INFO");
+        caller_says(&w);
+        expect_tcp_method(phone, "INFO", &got);
+        answer_tcp(phone, &got, status, "");
+        caller_gets(status);
+        assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 0);
+        rig_expect_none_tcp(phone);
+        nothing_is_left();
+    }
+}
+
+/* It is there and says nothing: the sender is told, or knows, and ends the dialog itself. */
+static void silent_peer(void **state)
+{
+    (void)state;
+    static const char *const methods[] = {"INVITE", "INFO"};
+    for (unsigned i = 0; i < 2; i++) {
+        if (i != 0)
+            rig_close(&r);
+        established(ON, false);
+        struct say w = in_dialog(methods[i]);
+        caller_says(&w);
+        expect_tcp_method(phone, methods[i], &got);
+        fake_advance(r.loop, 32000);
+        if (i == 0) {
+            caller_gets(408);
+            ack_udp(&r, CALLER, &w);
+        } else {
+            rig_expect(&r, CALLER, &got);
+            assert_int_equal(got.msg.status, 100);
+        }
+        rig_expect_none(&r, CALLER);
+        rig_expect_none_tcp(phone);
+        assert_int_equal(rig_calls(&r), 1);
+        assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 0);
+        assert_int_equal(rig_counter(&r, CTR_DN_SUSPECT), 1);
+    }
+}
+
+/* --- BYE --- */
+
+static void lost_bye(void **state)
+{
+    (void)state;
+    for (unsigned how = 0; how < 3; how++) {
+        if (how != 0)
+            rig_close(&r);
+        established(ON, false);
+        if (how == 0)
+            phone_is_gone();
+        struct say w = in_dialog("BYE");
+        caller_says(&w);
+        fake_advance(r.loop, how == 2 ? 32000 : 10);
+        if (how == 0)
+            caller_gets(408);
+        if (how == 1) {
+            expect_tcp_method(phone, "BYE", &got);
+            answer_tcp(phone, &got, 500, "");
+            caller_gets(500);
+        }
+        if (how == 2) {
+            expect_tcp_method(phone, "BYE", &got);
+            rig_expect(&r, CALLER, &got);
+            assert_int_equal(got.msg.status, 100); /* RFC 4320 4.2: no 408 */
+        }
+        assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 0);
+        nothing_is_left();
+    }
+}
+
+static void challenged_bye(void **state)
+{
+    (void)state;
+    established(ON, false);
+    struct say w = in_dialog("BYE");
+    caller_says(&w);
+    expect_tcp_method(phone, "BYE", &got);
+    answer_tcp(phone, &got, 401, "WWW-Authenticate: Digest realm=\"a\", nonce=\"n\"\n");
+    caller_gets(401);
+    assert_int_equal(rig_calls(&r), 1); /* it comes again */
+    w = in_dialog("BYE");
+    w.cseq = 3;
+    caller_says(&w);
+    expect_tcp_method(phone, "BYE", &got);
+    answer_tcp(phone, &got, 200, "");
+    caller_gets(200);
+    nothing_is_left();
+}
+
+/* --- anything else --- */
+
+static void other_requests(void **state)
+{
+    (void)state;
+    static const char *const from[] = {CALLER, "192.0.2.9:5060"};
+    static const char *const names[] = {"m0", "m1"};
+    rig_open(&r, ON);
+    phone = register_tcp(&r, "1001", "10.0.0.3", "");
+    fake_advance(r.loop, 7000);
+    phone_is_gone();
+    for (unsigned i = 0; i < 2; i++) {
+        say_udp(
+            &r, from[i],
+            &(struct say){
+                .method = "MESSAGE", .branch = names[i], .call_id = names[i], .sent_by = from[i]});
+        fake_advance(r.loop, 10);
+        /* A SIP Server is who may have requests relayed. */
+        rig_expect_status(&r, from[i], i == 0 ? 503 : 480, &got);
+        assert_non_null(strstr(got.text, "\r\nReason: SIP;cause=503;text=\""));
+        fake_set_peer(r.loop, PHONE, FAKE_ACCEPT);
+        phone = register_tcp_as(&r, "1001", "10.0.0.3", 40100 + i, "", "");
+        fake_advance(r.loop, 7000);
+        phone_is_gone();
+    }
+}
+
+/* --- the caller is lost --- */
+
+/* Its 2xx cannot be delivered: found at once (backoff) or by the opening that fails. */
+static void caller_lost_when_answered(void **state)
+{
+    (void)state;
+    for (unsigned how = 0; how < 3; how++) {
+        if (how != 0)
+            rig_close(&r);
+        begin(ON, true);
+        ringing();
+        fake_advance(r.loop, 7000); /* the 180 has arrived */
+        fake_set_peer(r.loop, CALLER, how == 2 ? FAKE_BLACKHOLE : FAKE_REFUSE);
+        if (how == 1)
+            fake_forget(caller);
+        else
+            fake_reset(caller);
+        answer_tcp(phone, &inv, 200, contact);
+        fake_advance(r.loop, how == 2 ? 3500 : 10);
+        expect_tcp_method(phone, "ACK", &got);
+        assert_int_equal(got.msg.cseq, 1);
+        assert_string_equal(rig_uri(&got), "sip:1001@10.0.0.3:5060;transport=tcp");
+        assert_true(slice_eq(sip_get(&got.msg, got.msg.to_tag), SLICE("t")));
+        phone_gets_bye(phone);
+        assert_int_equal(got.msg.cseq, 2);
+        assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 1);
+        nothing_is_left();
+    }
+}
+
+/* The phone repeats its 2xx, since the first ACK may be lost: it is not called back to life. */
+static void caller_lost_and_2xx_repeated(void **state)
+{
+    (void)state;
+    begin(ON, true);
+    ringing();
+    fake_advance(r.loop, 7000);
+    fake_set_peer(r.loop, CALLER, FAKE_REFUSE);
+    fake_reset(caller);
+    answer_tcp(phone, &inv, 200, contact);
+    fake_advance(r.loop, 10);
+    expect_tcp_method(phone, "ACK", &got);
+    answer_tcp(phone, &inv, 200, contact);
+    fake_advance(r.loop, 10);
+    phone_gets_bye(phone);
+    fake_advance(r.loop, 10);
+    nothing_is_left();
+}
+
+static void caller_lost_while_ringing(void **state)
+{
+    (void)state;
+    begin(ON, true);
+    struct fake_conn *second = register_tcp(&r, "1001", "10.0.0.4", "");
+    fake_advance(r.loop, 7000);
+    caller_says(&(struct say){.branch = "i1"});
+    expect_tcp_method(phone, "INVITE", &inv);
+    static struct got inv2;
+    expect_tcp_method(second, "INVITE", &inv2);
+    answer_tcp(second, &inv2, 180, "");
+    caller_gets(180);
+    fake_advance(r.loop, 7000);
+    caller_is_gone();
+    answer_tcp(phone, &inv, 180, "");
+    fake_advance(r.loop, 10);
+    expect_tcp_method(phone, "CANCEL", &got);
+    assert_non_null(strstr(got.text, LOST));
+    answer_tcp(phone, &got, 200, "");
+    answer_tcp(phone, &inv, 487, "");
+    expect_tcp_method(second, "CANCEL", &got);
+    answer_tcp(second, &got, 200, "");
+    answer_tcp(second, &inv2, 487, "");
+    assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 1);
+    nothing_is_left();
+}
+
+/* The 2xx crosses the CANCEL of ours: that phone has a call, and is told the end of it. */
+static void caller_lost_and_2xx_crosses(void **state)
+{
+    (void)state;
+    begin(ON, true);
+    ringing();
+    fake_advance(r.loop, 7000);
+    caller_is_gone();
+    answer_tcp(phone, &inv, 183, "");
+    fake_advance(r.loop, 10);
+    answer_tcp(phone, &inv, 200, contact);
+    fake_advance(r.loop, 10);
+    expect_tcp_method(phone, "CANCEL", &got);
+    answer_tcp(phone, &got, 200, "");
+    expect_tcp_method(phone, "ACK", &got);
+    phone_gets_bye(phone);
+    nothing_is_left();
+}
+
+/* Its connection is gone, but it accepts another one: nothing is released. */
+static void caller_is_reached_again(void **state)
+{
+    (void)state;
+    begin(ON, true);
+    ringing();
+    fake_advance(r.loop, 7000);
+    fake_forget(caller);
+    answer_tcp(phone, &inv, 200, contact);
+    fake_advance(r.loop, 10);
+    caller = fake_opened(r.loop, CALLER, 0);
+    assert_non_null(caller);
+    expect_tcp_status(caller, 200, &ok);
+    struct say ack = in_dialog("ACK");
+    ack.cseq = 1;
+    caller_says(&ack);
+    expect_tcp_method(phone, "ACK", &got);
+    struct say bye = in_dialog("BYE");
+    caller_says(&bye);
+    expect_tcp_method(phone, "BYE", &got);
+    answer_tcp(phone, &got, 200, "");
+    caller_gets(200);
+    assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 0);
+    nothing_is_left();
+}
+
+/* The sender of a re-INVITE is lost: its 2xx cannot be delivered. */
+static void caller_lost_inside_a_dialog(void **state)
+{
+    (void)state;
+    established(ON, true);
+    struct say w = in_dialog("INVITE");
+    caller_says(&w);
+    expect_tcp_method(phone, "INVITE", &inv);
+    caller_is_gone();
+    answer_tcp(phone, &inv, 200, contact);
+    fake_advance(r.loop, 10);
+    expect_tcp_method(phone, "ACK", &got);
+    assert_int_equal(got.msg.cseq, 2);
+    phone_gets_bye(phone);
+    assert_int_equal(got.msg.cseq, 3);
+    nothing_is_left();
+}
+
+/* UDP tells nothing: the phone repeats its 2xx and ends the call itself (13.3.1.4). */
+static void no_ack_comes(void **state)
+{
+    (void)state;
+    begin(ON, false);
+    answered();
+    fake_advance(r.loop, 33000);
+    assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 0);
+    assert_int_equal(rig_calls(&r), 1);
+    phone_says("BYE");
+    rig_expect_method(&r, CALLER, "BYE", &got);
+    answer_udp(&r, CALLER, &got, 200, "");
+    expect_tcp_status(phone, 200, &got);
+    nothing_is_left();
+}
+
+/* --- the ACK is lost --- */
+
+static void lost_ack(void **state)
+{
+    (void)state;
+    for (unsigned how = 0; how < 2; how++) {
+        if (how != 0)
+            rig_close(&r);
+        begin(ON, how == 0);
+        answered();
+        if (how == 0) {
+            phone_is_gone();
+        } else { /* its result says so */
+            fake_set_peer(r.loop, PHONE, FAKE_REFUSE);
+            fake_reset(phone);
+            fake_advance(r.loop, 10);
+            struct say info = in_dialog("INFO");
+            (void)info;
+        }
+        struct say ack = in_dialog("ACK");
+        ack.cseq = 1;
+        caller_says(&ack);
+        fake_advance(r.loop, 10);
+        caller_gets_bye();
+        assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 1);
+        assert_int_equal(rig_counter(&r, CTR_DN_OOS), 1);
+        nothing_is_left();
+    }
+}
+
+/* --- forks --- */
+
+static struct fake_conn *forked[2];
+static struct got forked_inv[2];
+
+static void fork_two(const char *options)
+{
+    begin(options, true);
+    forked[0] = phone;
+    forked[1] = register_tcp(&r, "1001", "10.0.0.4", "");
+    fake_advance(r.loop, 7000);
+    caller_says(&(struct say){.branch = "i1"});
+    for (unsigned i = 0; i < 2; i++) {
+        expect_tcp_method(forked[i], "INVITE", &forked_inv[i]);
+        rig_tcp(forked[i], rig_response(&forked_inv[i], 180, i == 0 ? "t" : "u", contact));
+        caller_gets(180);
+    }
+}
+
+/* Both answer, the second too late to be cancelled, and the caller is lost: both are ended. */
+static void both_forks_answer(void **state)
+{
+    (void)state;
+    for (unsigned late = 0; late < 2; late++) {
+        if (late != 0)
+            rig_close(&r);
+        fork_two(ON);
+        fake_advance(r.loop, 7000);
+        fake_set_peer(r.loop, CALLER, FAKE_REFUSE);
+        fake_reset(caller);
+        for (unsigned i = 0; i < 2; i++) {
+            rig_tcp(forked[i], rig_response(&forked_inv[i], 200, i == 0 ? "t" : "u", contact));
+            fake_advance(r.loop, late != 0 ? 10000 : 10);
+        }
+        for (unsigned i = 0; i < 2; i++) {
+            rig_expect_tcp(forked[i], &got);
+            if (got.msg.method == SIP_CANCEL) {
+                rig_tcp(forked[i], rig_response(&got, 200, "x", ""));
+                rig_expect_tcp(forked[i], &got);
+            }
+            assert_int_equal(got.msg.method, SIP_ACK);
+            assert_true(slice_eq(sip_get(&got.msg, got.msg.to_tag), slice_str(i == 0 ? "t" : "u")));
+            expect_tcp_method(forked[i], "BYE", &got);
+            assert_true(slice_eq(sip_get(&got.msg, got.msg.to_tag), slice_str(i == 0 ? "t" : "u")));
+            rig_tcp(forked[i], rig_response(&got, 200, "x", ""));
+        }
+        assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 2);
+        nothing_is_left();
+    }
+}
+
+/* One of them rings behind a connection that is lost: it alone fails. */
+static void one_fork_is_lost(void **state)
+{
+    (void)state;
+    fork_two(ON);
+    fake_set_peer(r.loop, OTHER, FAKE_REFUSE);
+    fake_reset(forked[1]);
+    fake_advance(r.loop, 10);
+    rig_expect_none_tcp(caller);
+    inv = forked_inv[0];
+    inv.msg.base = inv.text;
+    inv.msg.hdrs = inv.hdrs;
+    answer_tcp(phone, &inv, 200, contact);
+    caller_gets(200);
+    ok = got;
+    ok.msg.base = ok.text;
+    ok.msg.hdrs = ok.hdrs;
+    assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 0);
+    struct say ack = in_dialog("ACK");
+    ack.cseq = 1;
+    caller_says(&ack);
+    expect_tcp_method(phone, "ACK", &got);
+    struct say bye = in_dialog("BYE");
+    caller_says(&bye);
+    expect_tcp_method(phone, "BYE", &got);
+    answer_tcp(phone, &got, 200, "");
+    caller_gets(200);
+    fake_advance(r.loop, 33000);
+    nothing_is_left();
+}
+
+/* A request inside an early dialog towards the caller, who is gone: nobody need ring. */
+static void update_while_ringing(void **state)
+{
+    (void)state;
+    begin(ON, true);
+    ringing();
+    fake_advance(r.loop, 7000);
+    caller_is_gone();
+    phone_says("UPDATE");
+    fake_advance(r.loop, 10);
+    expect_tcp_status(phone, 408, &got);
+    expect_tcp_method(phone, "CANCEL", &got);
+    answer_tcp(phone, &got, 200, "");
+    answer_tcp(phone, &inv, 487, "");
+    nothing_is_left();
+}
+
+#define T(f) cmocka_unit_test_teardown(f, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(initial_invite),
+        T(initial_invite_to_a_next_hop),
+        T(lost_while_ringing),
+        T(lost_request_of_the_caller),
+        T(lost_request_of_the_phone),
+        T(lost_silently),
+        T(two_lost_requests),
+        T(phone_has_come_back),
+        T(peer_has_no_such_call),
+        T(silent_peer),
+        T(lost_bye),
+        T(challenged_bye),
+        T(other_requests),
+        T(caller_lost_when_answered),
+        T(caller_lost_and_2xx_repeated),
+        T(caller_lost_while_ringing),
+        T(caller_lost_and_2xx_crosses),
+        T(caller_is_reached_again),
+        T(caller_lost_inside_a_dialog),
+        T(no_ack_comes),
+        T(lost_ack),
+        T(both_forks_answer),
+        T(one_fork_is_lost),
+        T(update_while_ringing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
