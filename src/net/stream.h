@@ -41,8 +41,10 @@ void net_listener_close(struct net_listener **l);
 void net_listener_local(const struct net_listener *l, struct addr *out);
 /* From now on what is accepted speaks TLS: `on_accept` is called when the handshake is done, within
  * `timeout_ms`; `on_refused` (may be NULL) when there is none: a TLS error of err.h, -errno,
- * ERR_CLOSED, -ETIMEDOUT. Handshakes under way are at most `max` for each loop, a share of them for
- * each source address; more wait for some time in a line of the same length, then ERR_TLS_BUSY.
+ * ERR_CLOSED, -ETIMEDOUT. Handshakes under way are at most `max` for each loop; who has not sent a
+ * byte yet or finds no place waits within the same time in a line of the same length, then
+ * ERR_TLS_BUSY. A source address that holds a quarter of either gets nothing of its last quarter,
+ * and a full line is left first by who has been silent for longest.
  * Their arithmetic has a share of the loop's time only, so that established connections go on.
  * `tls` is held. Called again after a reload. */
 typedef void net_refused_fn(void *user, const struct addr *remote, const struct addr *local,

@@ -24,7 +24,8 @@ static int make_ctx(struct net_tls *t, enum net_tls_version min)
 {
     t->bio = tls_bio_method();
     t->ctx = SSL_CTX_new(TLS_method());
-    if (t->bio == NULL || t->ctx == NULL)
+    t->blank = tls_blank_key();
+    if (t->bio == NULL || t->ctx == NULL || t->blank == NULL)
         return ERR_NOMEM;
     SSL_CTX_set_app_data(t->ctx, t);
     SSL_CTX_set_options(t->ctx, options);
@@ -109,6 +110,7 @@ void net_tls_release(struct net_tls **tls)
         return;
     SSL_CTX_free(t->ctx);
     BIO_meth_free(t->bio);
+    EVP_PKEY_free(t->blank);
     net_tls_keys_free(&t->keys);
     mem_free(t);
 }

@@ -29,6 +29,7 @@ void tls_conn_free(struct net_stream *s)
     tls_shake_free(s);
     SSL_free(c->ssl);
     tls_sent_fini(&c->sent);
+    mem_free(c->proven);
     net_tls_release(&c->tls);
     mem_free(c);
     s->tls = NULL;
@@ -104,16 +105,6 @@ static int outcome(struct net_stream *s, int rc)
     return tls_error_of(c, e);
 }
 
-/* A resumed session brings the certificate of the first handshake along: what was proved then must
- * hold now and for this name. */
-static bool still_proves(const struct tls_conn *c)
-{
-    if (c->is_server || !tls_verifies(c) || c->shake->name[0] == '\0')
-        return true;
-    X509 *cert = SSL_get0_peer_certificate(c->ssl);
-    return cert != NULL && tls_cert_proves(cert, slice_str(c->shake->name));
-}
-
 int tls_conn_step(struct net_stream *s)
 {
     struct tls_conn *c = s->tls;
@@ -122,8 +113,10 @@ int tls_conn_step(struct net_stream *s)
     int rc = SSL_do_handshake(c->ssl);
     if (rc != 1)
         return outcome(s, rc);
-    if (SSL_session_reused(c->ssl) && !still_proves(c))
-        return ERR_TLS_NAME;
+    rc = tls_peer_take(c);
+    if (rc != 0)
+        return rc;
+    tls_peer_slim(c);
     (void)SSL_free_buffers(c->ssl);
     return 1;
 }
@@ -207,17 +200,12 @@ int net_stream_tls_info(const struct net_stream *s, struct net_tls_info *out)
     if (c == NULL || c->ssl == NULL)
         return ERR_UNSUPPORTED;
     *out = (struct net_tls_info){SSL_get_version(c->ssl), SSL_session_reused(c->ssl) == 1,
-                                 tls_verifies(c) && SSL_get0_peer_certificate(c->ssl) != NULL};
+                                 c->has_peer};
     return 0;
 }
 
 bool net_stream_peer_is(const struct net_stream *s, struct slice name)
 {
     const struct tls_conn *c = s->tls;
-    if (c == NULL || c->ssl == NULL || c->shake != NULL || !tls_verifies(c))
-        return false;
-    const X509 *cert = SSL_get0_peer_certificate(c->ssl);
-    bool is = cert != NULL && tls_cert_proves(cert, name);
-    ERR_clear_error();
-    return is;
+    return c != NULL && tls_list_has(c->proven, c->proven_len, name);
 }

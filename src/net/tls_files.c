@@ -152,6 +152,8 @@ static int use_key(struct net_tls *t, const struct bytes *b, const char *key_pat
 {
     char buf[2 * PATH_LEN];
     bool asked = false;
+    if (memmem(b->ptr, b->len, "PRIVATE KEY-----", 16) == NULL)
+        return tls_say(why, key_path, "no private key in PEM format");
     BIO *bio = BIO_new_mem_buf(b->ptr, (int)b->len);
     if (bio == NULL)
         return ERR_NOMEM;
@@ -162,8 +164,7 @@ static int use_key(struct net_tls *t, const struct bytes *b, const char *key_pat
         return tls_say(why, key_path, "the private key is protected by a password");
     }
     if (key == NULL)
-        return is_end() ? tls_say(why, key_path, "no private key in PEM format")
-                        : say_ssl(why, key_path, "the private key cannot be read");
+        return say_ssl(why, key_path, "the private key cannot be read");
     int rc = 0;
     if (X509_check_private_key(SSL_CTX_get0_certificate(t->ctx), key) != 1) {
         (void)snprintf(buf, sizeof(buf), "the private key does not belong to the certificate %s",

@@ -26,6 +26,7 @@ struct net_tls {
     bool can_accept, verify_client, verify_server;
     unsigned char rules[TLS_DIGEST]; /* of what a session was made under: settings, authorities */
     unsigned char own[TLS_DIGEST];   /* of our certificate */
+    EVP_PKEY *blank;                 /* in the place of a peer's key that is needed no more */
 };
 
 /* Of one connection; there is one for each idle one, so its size counts. */
@@ -36,6 +37,8 @@ struct tls_conn {
     uint64_t wire;           /* bytes that the kernel took */
     int64_t valid_until;     /* s since 1970: when the first certificate of the peer's chain ends */
     struct tls_sent sent;
+    char *proven; /* identities of the verified peer, as in tls_identities; NULL: none */
+    uint16_t proven_len;
     unsigned char key[16]; /* of the remembered session; opened connections only */
     int io_err;            /* why the socket gave no more: ERR_CLOSED, -errno; 0 */
     bool is_server;
@@ -43,6 +46,7 @@ struct tls_conn {
     bool has_first; /* of what came in: */
     uint8_t first;  /* the first byte */
     bool asked;     /* the peer wants a certificate of ours */
+    bool has_peer;  /* its certificate was verified, now or when the session was made */
 };
 
 /* Where a handshake of an accepted connection stands. */
@@ -86,7 +90,17 @@ void tls_keys_age(struct net_tls_keys *keys, uint64_t seconds);
 
 /* tls_verify.c */
 int tls_verify(X509_STORE_CTX *sc, void *unused);
-bool tls_cert_proves(const X509 *cert, struct slice name);
+/* The SIP identities of a certificate (RFC 5922 7.1), each ended by NUL. */
+struct tls_identities {
+    size_t len;
+    char text[16384];
+};
+void tls_identities(const X509 *cert, struct tls_identities *out);
+/* 7.2: the whole name, without regard to case; a wildcard is a name like any other, and so equals
+ * nothing that is asked for. */
+bool tls_list_has(const char *list, size_t len, struct slice name);
+/* Without brackets, without the dot at the end. */
+struct slice tls_bare_host(struct slice host);
 /* When the first of the certificates ends, s since 1970. */
 int64_t tls_chain_end(STACK_OF(X509) * chain);
 int64_t tls_now(void);
@@ -106,10 +120,21 @@ BIO_METHOD *tls_bio_method(void);
 void tls_session_use(SSL_CTX *ctx);
 void tls_session_key(const struct net_tls *t, const struct addr *remote, struct slice name,
                      unsigned char key[16]);
+/* What cannot be kept is not kept: the next connection makes a full handshake. */
+void tls_session_keep(struct tls_cache *cache, const struct tls_conn *c, SSL_SESSION *session);
 /* Offers what is remembered to the peer. */
 void tls_session_offer(struct tls_cache *cache, struct tls_conn *c);
 void tls_session_forget(struct tls_cache *cache, const unsigned char key[16]);
 void tls_cache_free(struct tls_cache *cache);
+
+/* tls_peer.c: what is kept of the peer's certificate when the handshake is done. */
+#define TLS_PROVEN_MAX 2048 /* bytes; identities beyond prove nothing later on */
+/* 0, ERR_NOMEM, ERR_TLS_NAME (a resumed session that does not prove the name). */
+int tls_peer_take(struct tls_conn *c) WARN_UNUSED;
+/* Copies identities; len 0: there are none. */
+int tls_peer_set(struct tls_conn *c, const char *list, size_t len) WARN_UNUSED;
+void tls_peer_slim(struct tls_conn *c);
+EVP_PKEY *tls_blank_key(void);
 
 /* tls_conn.c */
 int tls_conn_new(struct net_stream *s, struct net_tls *tls, bool is_server) WARN_UNUSED;

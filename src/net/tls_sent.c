@@ -42,8 +42,8 @@ void tls_sent_add(struct tls_sent *q, size_t plain, uint64_t end)
 {
     if (q->n == q->cap)
         grow(q);
-    if (q->n == 0)
-        q->wire = q->end;
+    if (q->n == 0) /* only where a part ends counts */
+        q->wire = q->end = end;
     uint32_t wire = (uint32_t)(end - q->end);
     q->end = end;
     q->plain += plain;

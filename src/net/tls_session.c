@@ -15,9 +15,9 @@ struct tls_session {
     struct table_node hash;
     struct list node; /* in lru */
     unsigned char key[16];
-    int64_t valid_until; /* s since 1970 */
-    size_t len;
-    unsigned char der[];
+    int64_t valid_until;   /* s since 1970 */
+    size_t len, nproven;   /* bytes: of both; of the identities, which come first */
+    unsigned char bytes[]; /* what the peer has proved; the session in ASN.1 */
 };
 
 void tls_session_key(const struct net_tls *t, const struct addr *remote, struct slice name,
@@ -63,7 +63,7 @@ static void drop(struct tls_cache *cache, struct tls_session *e)
     table_remove(&cache->table, &e->hash);
     list_remove(&e->node);
     cache->bytes -= e->len;
-    OPENSSL_cleanse(e->der, e->len);
+    OPENSSL_cleanse(e->bytes, e->len);
     mem_free(e);
 }
 
@@ -84,12 +84,12 @@ void tls_cache_free(struct tls_cache *cache)
     cache->is_made = false;
 }
 
-/* What cannot be kept is not kept: the next connection makes a full handshake. */
-static void keep(struct tls_cache *cache, const struct tls_conn *c, SSL_SESSION *session)
+void tls_session_keep(struct tls_cache *cache, const struct tls_conn *c, SSL_SESSION *session)
 {
-    int len = i2d_SSL_SESSION(session, NULL);
-    if (len <= 0 || (size_t)len > CACHE_BYTES / 64)
+    int der = i2d_SSL_SESSION(session, NULL);
+    if (der <= 0 || (size_t)der > CACHE_BYTES / 64)
         return;
+    size_t len = (size_t)der + c->proven_len;
     if (!cache->is_made) {
         if (table_init(&cache->table, CACHE_FIRST) != 0)
             return;
@@ -98,13 +98,17 @@ static void keep(struct tls_cache *cache, const struct tls_conn *c, SSL_SESSION 
     }
     tls_session_forget(cache, c->key);
     while (!list_is_empty(&cache->lru) &&
-           (cache->table.count >= CACHE_COUNT || cache->bytes + (size_t)len > CACHE_BYTES))
+           (cache->table.count >= CACHE_COUNT || cache->bytes + len > CACHE_BYTES))
         drop(cache, container_of(cache->lru.next, struct tls_session, node));
-    struct tls_session *e = mem_alloc(sizeof(*e) + (size_t)len);
+    struct tls_session *e = mem_alloc(sizeof(*e) + len);
     if (e == NULL)
         return;
-    unsigned char *p = e->der;
-    e->len = (size_t)i2d_SSL_SESSION(session, &p);
+    e->len = len;
+    e->nproven = c->proven_len;
+    if (e->nproven > 0)
+        memcpy(e->bytes, c->proven, e->nproven);
+    unsigned char *p = e->bytes + e->nproven;
+    (void)i2d_SSL_SESSION(session, &p);
     memcpy(e->key, c->key, sizeof(e->key));
     e->valid_until = c->valid_until;
     list_push(&cache->lru, &e->node);
@@ -116,7 +120,7 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 {
     struct net_stream *s = SSL_get_app_data(ssl);
     if (!s->tls->is_server && SSL_SESSION_is_resumable(session))
-        keep(&stream_loop(s)->sessions, s->tls, session);
+        tls_session_keep(&stream_loop(s)->sessions, s->tls, session);
     return 0; /* no reference was taken */
 }
 
@@ -131,11 +135,12 @@ void tls_session_offer(struct tls_cache *cache, struct tls_conn *c)
     struct tls_session *e = find(cache, c->key);
     if (e == NULL)
         return;
-    const unsigned char *p = e->der;
-    SSL_SESSION *session = d2i_SSL_SESSION(NULL, &p, (long)e->len);
+    const unsigned char *p = e->bytes + e->nproven;
+    SSL_SESSION *session = d2i_SSL_SESSION(NULL, &p, (long)(e->len - e->nproven));
     int64_t now = tls_now();
     if (session == NULL || e->valid_until <= now ||
         SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) <= now ||
+        tls_peer_set(c, (const char *)e->bytes, e->nproven) != 0 ||
         SSL_set_session(c->ssl, session) != 1) {
         drop(cache, e);
     } else {

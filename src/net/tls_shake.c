@@ -17,7 +17,7 @@
 
 #define STEPS_MIN_NS  1000000 /* for the steps of one turn */
 #define SHARE_OF_WORK 3       /* steps may take as long as the rest of the turn, divided by this */
-#define SHARE_OF_MAX  4       /* a source may hold as many places as there are, divided by this */
+#define SHARE_OF_MAX  4       /* of the places, and of the line: a quarter */
 #define RECORD_FIRST  20      /* content types of TLS records, RFC 8446 5.1 */
 #define RECORD_LAST   24
 
@@ -45,9 +45,12 @@ static unsigned source_of(const struct tls_gate *g, const struct addr *remote)
     return (unsigned)(h % SHAKE_SOURCES);
 }
 
-static unsigned share_of(const struct net_listener *l)
+/* Many phones may stand behind one firewall, and one attacker too: a source that holds a quarter
+ * already may have more, but the last quarter is for the others. */
+static unsigned room_for(const struct net_listener *l, unsigned held)
 {
-    return l->tls_max > SHARE_OF_MAX ? l->tls_max / SHARE_OF_MAX : 1;
+    unsigned share = l->tls_max / SHARE_OF_MAX;
+    return held < share || share == 0 ? l->tls_max : l->tls_max - share;
 }
 
 static void enter(struct tls_gate *g, struct tls_shake *k, enum shake_place place)
@@ -80,7 +83,7 @@ static void leave(struct tls_gate *g, struct tls_shake *k)
 
 static bool has_place(const struct tls_gate *g, const struct tls_shake *k)
 {
-    return g->nactive < k->listener->tls_max && g->active_of[k->source] < share_of(k->listener);
+    return g->nactive < room_for(k->listener, g->active_of[k->source]);
 }
 
 static void make_ready(struct net_stream *s)
@@ -209,10 +212,11 @@ void tls_shakes_drop(struct net_loop *loop, const struct net_listener *l)
 /* The line is full: the one that has been silent for longest makes room. */
 static bool make_room(struct tls_gate *g, const struct net_listener *l, unsigned source)
 {
-    if (g->line_of[source] >= share_of(l))
-        return false;
-    if (g->nline < l->tls_max)
+    unsigned room = room_for(l, g->line_of[source]);
+    if (g->nline < room)
         return true;
+    if (room < l->tls_max)
+        return false;
     if (list_is_empty(&g->silent))
         return false;
     fail(container_of(g->silent.next, struct tls_shake, node)->stream, ERR_TLS_BUSY);

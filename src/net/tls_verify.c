@@ -5,13 +5,7 @@
 
 #include "net/tls_int.h"
 
-/* What is asked for, in the form that names are compared in. */
-struct wanted {
-    struct slice host; /* without brackets, without the dot at the end */
-    struct addr ip;    /* family ADDR_NONE: it is a name */
-};
-
-static struct slice bare_host(struct slice host)
+struct slice tls_bare_host(struct slice host)
 {
     if (host.len >= 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
         return slice_of(host.ptr + 1, host.len - 2);
@@ -20,23 +14,31 @@ static struct slice bare_host(struct slice host)
     return host;
 }
 
-static struct wanted wanted_of(struct slice name)
+/* An address is listed in the one form that it has here, so that equal means equal; a name as it
+ * stands. What has no room or is no text is left out, and so proves nothing. */
+static void list_host(struct tls_identities *l, struct slice host)
 {
-    struct wanted w = {.host = bare_host(name)};
-    if (addr_parse_ip(w.host, 0, &w.ip) != 0)
-        w.ip = (struct addr){.family = ADDR_NONE};
-    return w;
+    char text[ADDR_TEXT_MAX];
+    struct addr ip;
+    host = tls_bare_host(host);
+    if (addr_parse_ip(host, 0, &ip) == 0)
+        host = slice_str(addr_write_ip(&ip, false, text));
+    if (host.len == 0 || host.len >= sizeof(l->text) - l->len ||
+        memchr(host.ptr, '\0', host.len) != NULL)
+        return;
+    memcpy(l->text + l->len, host.ptr, host.len);
+    l->text[l->len + host.len] = '\0';
+    l->len += host.len + 1;
 }
 
-/* 7.2: the whole name, without regard to case; a wildcard is a name like any other, and so equals
- * nothing that is asked for. */
-static bool host_matches(const struct wanted *w, struct slice host)
+static void list_ip(struct tls_identities *l, struct slice raw)
 {
-    struct addr ip;
-    host = bare_host(host);
-    if (w->ip.family != ADDR_NONE)
-        return addr_parse_ip(host, 0, &ip) == 0 && addr_eq_ip(&ip, &w->ip);
-    return host.len > 0 && slice_ieq(host, w->host);
+    char text[ADDR_TEXT_MAX];
+    struct addr ip = {.family = raw.len == 4 ? ADDR_IP4 : ADDR_IP6};
+    if (raw.len != 4 && raw.len != 16)
+        return;
+    memcpy(ip.ip, raw.ptr, raw.len);
+    list_host(l, slice_str(addr_write_ip(&ip, false, text)));
 }
 
 static struct slice text_of(const ASN1_STRING *s)
@@ -64,58 +66,77 @@ static bool sip_uri_host(struct slice uri, struct slice *host)
     return end > 0;
 }
 
-static bool ip_matches(const struct wanted *w, const ASN1_OCTET_STRING *ip)
+/* A URI of the scheme "sip" makes the names of type DNS count no more (7.1). A name of type DNS
+ * that looks like an address is none. */
+static void list_alt_names(struct tls_identities *l, const GENERAL_NAMES *names)
 {
-    size_t len = w->ip.family == ADDR_IP4 ? 4 : 16;
-    struct slice raw = text_of(ip);
-    return w->ip.family != ADDR_NONE && raw.len == len && memcmp(raw.ptr, w->ip.ip, len) == 0;
-}
-
-/* A URI of the scheme "sip" makes the names of type DNS count no more (7.1). */
-static bool names_prove(const GENERAL_NAMES *names, const struct wanted *w)
-{
-    bool has_uri = false, by_dns = false;
+    bool has_uri = false;
     struct slice host;
+    struct addr ip;
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
         if (n->type == GEN_URI && sip_uri_host(text_of(n->d.uniformResourceIdentifier), &host)) {
             has_uri = true;
-            if (host_matches(w, host))
-                return true;
-        } else if (n->type == GEN_DNS && w->ip.family == ADDR_NONE) {
-            by_dns = by_dns || host_matches(w, text_of(n->d.dNSName));
-        } else if (n->type == GEN_IPADD && ip_matches(w, n->d.iPAddress)) {
-            return true;
+            list_host(l, host);
+        } else if (n->type == GEN_IPADD) {
+            list_ip(l, text_of(n->d.iPAddress));
         }
     }
-    return by_dns && !has_uri;
+    for (int i = 0; i < sk_GENERAL_NAME_num(names) && !has_uri; i++) {
+        const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
+        if (n->type == GEN_DNS && addr_parse_ip(text_of(n->d.dNSName), 0, &ip) != 0)
+            list_host(l, text_of(n->d.dNSName));
+    }
 }
 
-/* Only where there is no subjectAltName at all; the last CN is the most specific one. */
-static bool cn_proves(const X509 *cert, const struct wanted *w)
+/* Only where there is no subjectAltName at all (7.1); the last CN is the most specific one. */
+static void list_cn(struct tls_identities *l, const X509 *cert)
 {
     const X509_NAME *subject = X509_get_subject_name(cert);
+    struct addr ip;
     int at = -1, last = -1;
     while ((at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0)
         last = at;
-    if (last < 0 || w->ip.family != ADDR_NONE)
-        return false;
-    const ASN1_STRING *cn = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last));
-    return host_matches(w, text_of(cn));
+    if (last < 0)
+        return;
+    struct slice cn = text_of(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last)));
+    if (addr_parse_ip(cn, 0, &ip) != 0)
+        list_host(l, cn);
 }
 
-bool tls_cert_proves(const X509 *cert, struct slice name)
+void tls_identities(const X509 *cert, struct tls_identities *out)
 {
-    const struct wanted w = wanted_of(name);
     int critical = 0;
-    if (w.host.len == 0)
-        return false;
+    out->len = 0;
     GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, &critical, NULL);
-    if (names == NULL) /* -1: there is none; else it cannot be read, or stands there twice */
-        return critical == -1 && cn_proves(cert, &w);
-    bool proves = names_prove(names, &w);
+    if (names != NULL)
+        list_alt_names(out, names);
+    else if (critical == -1) /* there is none; else it cannot be read, or stands there twice */
+        list_cn(out, cert);
     GENERAL_NAMES_free(names);
-    return proves;
+}
+
+bool tls_list_has(const char *list, size_t len, struct slice name)
+{
+    char text[ADDR_TEXT_MAX];
+    struct addr ip;
+    name = tls_bare_host(name);
+    if (addr_parse_ip(name, 0, &ip) == 0)
+        name = slice_str(addr_write_ip(&ip, false, text));
+    for (size_t at = 0; at < len && name.len > 0;) {
+        struct slice one = slice_str(list + at);
+        if (slice_ieq(one, name))
+            return true;
+        at += one.len + 1;
+    }
+    return false;
+}
+
+static bool cert_proves(const X509 *cert, struct slice name)
+{
+    struct tls_identities l;
+    tls_identities(cert, &l);
+    return tls_list_has(l.text, l.len, name);
 }
 
 int64_t tls_now(void)
@@ -152,7 +173,7 @@ int tls_verify(X509_STORE_CTX *sc, void *unused)
     }
     c->valid_until = tls_chain_end(X509_STORE_CTX_get0_chain(sc));
     struct slice name = slice_str(c->shake != NULL ? c->shake->name : "");
-    if (name.len > 0 && !tls_cert_proves(X509_STORE_CTX_get0_cert(sc), name)) {
+    if (name.len > 0 && !cert_proves(X509_STORE_CTX_get0_cert(sc), name)) {
         X509_STORE_CTX_set_error(sc, X509_V_ERR_HOSTNAME_MISMATCH);
         return 0;
     }
