@@ -159,6 +159,8 @@ enum dn_state dn_state(struct dn_dir *dir, struct slice name, uint64_t now);
 /* How often any DN has gone out of service so far: whoever remembers the number sees that there is
  * something to look at. */
 unsigned dn_outages(struct dn_dir *dir);
+/* How many are suspect (or tried again) and out of service now. */
+void dn_count(struct dn_dir *dir, uint64_t now, unsigned *suspect, unsigned *out);
 /* A check of that DN begins (for the dump, and for when it is checked again). */
 void dn_note_check(struct dn_dir *dir, struct slice name, uint64_t now);
 /* How often a checked DN is checked while it is out of service, in s (as Genesys: each oos-force

@@ -289,3 +289,31 @@ void dn_note_check(struct dn_dir *dir, struct slice name, uint64_t now)
     e->checked = now;
     unlock_entry(dir, e);
 }
+
+struct tally {
+    uint64_t now;
+    unsigned suspect, out;
+};
+
+static void add_entry(struct table_node *node, void *user)
+{
+    struct tally *t = user;
+    enum dn_state state = dn_entry_state(container_of(node, struct dn_entry, node), t->now);
+    t->suspect += state == DN_SUSPECT;
+    t->out += state == DN_OUT_OF_SERVICE;
+}
+
+void dn_count(struct dn_dir *dir, uint64_t now, unsigned *suspect, unsigned *out)
+{
+    struct tally t = {.now = now};
+    for (unsigned i = 0; i < DN_STRIPES; i++) {
+        struct dn_stripe *s = &dir->stripes[i];
+        if (atomic_load_explicit(&s->troubled, memory_order_relaxed) == 0)
+            continue;
+        pthread_mutex_lock(&s->lock);
+        table_each(&s->names, add_entry, &t);
+        pthread_mutex_unlock(&s->lock);
+    }
+    *suspect = t.suspect;
+    *out = t.out;
+}

@@ -7,6 +7,7 @@
 struct branch {
     struct check *check;
     struct slice uri, path;
+    struct slice profile; /* of its TLS rules, empty: the daemon's */
     uint64_t client;
     struct flow_dest *dests;
     unsigned ndests, dest;
@@ -87,10 +88,10 @@ static void end(struct check *c, bool is_timeout)
     c->item = NULL;
 }
 
-void check_drop(struct item *it)
+void check_drop(struct item *it, bool is_timeout)
 {
     if (it->check != NULL)
-        end(it->check, health_now(it->h) >= it->check->begun + HEALTH_CHECK_MS);
+        end(it->check, is_timeout);
 }
 
 /* After one way has failed: have all? */
@@ -230,7 +231,8 @@ static void branch_run(struct branch *b)
     }
     b->is_resolving = true;
     txn_scope_hold(c->scope);
-    route_resolve(c->item->h->deps.route, &uri, &b->query, on_resolved, b);
+    struct route_hop hop = {b->profile, slice_istarts(b->uri, SLICE("sips:"))};
+    route_resolve_hop(c->item->h->deps.route, &uri, &hop, &b->query, on_resolved, b);
 }
 
 /* --- what its transactions tell --- */
@@ -277,14 +279,16 @@ static const struct txn_tu check_tu = {
 
 /* --- its begin --- */
 
-static void add_contact(struct check *c, const struct dn_info *dn)
+static void add_contact(struct check *c, const struct item *it, const struct dn_info *dn)
 {
     struct branch *b = &c->branches[c->n++];
     *b = (struct branch){.check = c, .uri = dn->contact};
+    b->profile = dn->has_tls ? it->name : SLICE_NONE;
     b->no_reopen = dn->type == DN_VOIP_SERVICE;
 }
 
-static void add_binding(struct check *c, const struct dn_info *dn, const struct dn_binding *binding)
+static void add_binding(struct check *c, const struct item *it, const struct dn_info *dn,
+                        const struct dn_binding *binding)
 {
     struct branch *b = &c->branches[c->n++];
     *b = (struct branch){.check = c, .uri = binding->contact, .path = binding->path};
@@ -295,12 +299,12 @@ static void add_binding(struct check *c, const struct dn_info *dn, const struct 
     b->dests = arena_alloc(txn_scope_arena(c->scope), sizeof(*b->dests));
     if (b->dests == NULL)
         return;
-    route_dest_of_way(&binding->way, b->no_reopen, b->dests);
+    route_dest_of_binding(it->h->deps.route, dn, it->name, binding, b->dests);
     b->ndests = 1;
 }
 
 /* All ways of the DN; 0: none. */
-static int find_ways(struct check *c, const struct dn_info *dn)
+static int find_ways(struct check *c, const struct item *it, const struct dn_info *dn)
 {
     unsigned n = dn->nbindings + (dn->contact.len != 0);
     if (n > HEALTH_TARGETS_MAX)
@@ -309,10 +313,10 @@ static int find_ways(struct check *c, const struct dn_info *dn)
     if (c->branches == NULL)
         return ERR_NOMEM;
     if (dn->contact.len != 0)
-        add_contact(c, dn);
+        add_contact(c, it, dn);
     for (unsigned i = 0; c->n < n; i++)
-        add_binding(c, dn, &dn->bindings[i]);
-    return 0;
+        add_binding(c, it, dn, &dn->bindings[i]);
+    return txn_scope_arena(c->scope)->overflow ? ERR_NOMEM : 0;
 }
 
 static void run_all(struct check *c)
@@ -343,14 +347,17 @@ void check_begin(struct item *it)
     c->scope = scope;
     c->begun = health_now(h);
     int err = dn_find(h->deps.dir, it->name, wall, txn_scope_arena(scope), &dn);
+    if (err == ERR_NOT_FOUND) /* its section is just going */
+        return;
     if (err == 0)
-        err = find_ways(c, &dn);
+        err = find_ways(c, it, &dn);
     if (err != 0) {
         item_not_checked(it);
         return;
     }
     item_seen(it, dn.state);
-    if (c->n == 0)
+    /* Not registered; or the administrator's decision, which no answer changes. */
+    if (c->n == 0 || (dn.out_of_service && dn.oos_cause == ERR_ADMIN))
         return;
     dn_note_check(h->deps.dir, it->name, wall);
     c->item = it;

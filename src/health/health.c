@@ -36,6 +36,13 @@ static uint64_t next_regular(const struct item *it, uint64_t now)
     return at_place(it, it->is_out ? it->again_ms : it->check_ms, now);
 }
 
+/* When the check under way has failed. Out of service the checks follow each other without gaps. */
+static uint64_t end_of_check(const struct item *it)
+{
+    uint32_t most = it->is_out && it->again_ms < HEALTH_CHECK_MS ? it->again_ms : HEALTH_CHECK_MS;
+    return check_begun(it->check) + most;
+}
+
 static bool may_go_out(const struct item *it)
 {
     return it->failing != 0 && !it->is_out && it->force_ms != 0;
@@ -44,8 +51,8 @@ static bool may_go_out(const struct item *it)
 static void schedule(struct item *it)
 {
     const struct check *c = it->check;
-    uint64_t due = c == NULL ? it->next : check_begun(c) + HEALTH_CHECK_MS;
-    if (c != NULL && !check_is_late(c))
+    uint64_t due = c == NULL ? it->next : end_of_check(it);
+    if (c != NULL && !check_is_late(c) && check_begun(c) + HEALTH_SUSPECT_MS < due)
         due = check_begun(c) + HEALTH_SUSPECT_MS;
     if (may_go_out(it) && it->failing + it->force_ms < due)
         due = it->failing + it->force_ms;
@@ -126,7 +133,7 @@ static void go_out(struct item *it)
     struct health *h = it->h;
     /* Somebody has heard of it since it became suspect: the silence is counted anew. */
     if (it->was_told && dn_state(h->deps.dir, it->name, wall(h)) == DN_IN_SERVICE) {
-        check_drop(it);
+        check_drop(it, false);
         forget_failing(it);
         it->next = health_now(h) + HEALTH_AGAIN_MS;
         return;
@@ -179,9 +186,9 @@ static void on_timer(struct timer *t, uint64_t wheel_now)
     }
     if (may_go_out(it) && now >= it->failing + it->force_ms)
         go_out(it);
-    if (it->check != NULL && now >= check_begun(it->check) + HEALTH_CHECK_MS) {
+    if (it->check != NULL && now >= end_of_check(it)) {
         uint64_t begun = check_begun(it->check);
-        check_drop(it);
+        check_drop(it, true);
         item_failed(it, begun);
     }
     if (it->check == NULL && now >= it->next) {
@@ -248,7 +255,7 @@ static struct item *item_new(struct health *h, const struct dn_conf *dn)
 
 static void item_free(struct item *it)
 {
-    check_drop(it);
+    check_drop(it, false);
     timer_stop(it->h->deps.wheel, &it->timer);
     mem_free(it->uri);
     mem_free(it);
@@ -351,7 +358,7 @@ static void stop_node(struct table_node *node, void *user)
 {
     struct item *it = container_of(node, struct item, node);
     const struct health *h = user;
-    check_drop(it);
+    check_drop(it, false);
     timer_stop(h->deps.wheel, &it->timer);
 }
 

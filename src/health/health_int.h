@@ -10,8 +10,10 @@
 #include "base/table.h"
 #include "health/health.h"
 
-#define HEALTH_SUSPECT_MS  1000 /* a check without an answer for so long makes the DN suspect */
-#define HEALTH_CHECK_MS    5000 /* a check without an answer for so long has failed */
+#define HEALTH_SUSPECT_MS 1000 /* a check without an answer for so long makes the DN suspect */
+#define HEALTH_CHECK_MS                                                                      \
+    5000 /* a check without an answer for so long has failed; while the DN is out of service \
+            sooner, when the next one is due */
 #define HEALTH_AGAIN_MS    1000 /* after a failure, until the DN is out of service */
 #define HEALTH_SWEEP_MS    1000 /* how often it is looked whether somebody else found a DN dead */
 #define HEALTH_TARGETS_MAX 16   /* addresses of one DN that are asked in one check */
@@ -65,7 +67,7 @@ uint64_t health_now(const struct health *h);
 /* --- check.c: OPTIONS to all ways of one DN; the answer may come before it returns --- */
 void check_begin(struct item *it);
 /* Ends it without a word; it->check is NULL then. */
-void check_drop(struct item *it);
+void check_drop(struct item *it, bool is_timeout);
 /* For it->check. */
 uint64_t check_begun(const struct check *c);
 bool check_is_late(const struct check *c); /* item_unanswered has been called for it */

@@ -152,20 +152,47 @@ static void test_no_patience(void **state)
     close_checked(&r);
 }
 
-/* oos-force = 1: a slow device has the time of a check to come back. */
-static void test_slow_device(void **state)
+/* oos-force = 1: out after a second, and checked each second. */
+static void test_impatience(void **state)
 {
     (void)state;
     struct rig r;
     open_checked(&r, OPEN CHECKED "oos-check = 10\noos-force = 1\n");
     wait_check(&r, PHONE, 10000, &got);
-    fake_advance(r.loop, 1000);
+    fake_advance(r.loop, 990);
+    expect_state(&r, DN_IN_SERVICE);
+    fake_advance(r.loop, 10);
     expect_state(&r, DN_OUT_OF_SERVICE);
-    fake_advance(r.loop, 3500);
-    assert_int_equal(rig_counter(&r, CTR_CHECKS), 1);
+    assert_int_equal(wait_check(&r, PHONE, 1000, &got), 0);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(wait_check(&r, PHONE, 1000, &got), 1000);
+    assert_int_equal(call_refused(&r), 1);
+    fake_advance(r.loop, 990);
     answer_udp(&r, PHONE, &got, 200, "");
     expect_state(&r, DN_IN_SERVICE);
-    assert_int_equal(wait_check(&r, PHONE, 10000, &got), 5500);
+    assert_int_equal(wait_check(&r, PHONE, 10000, &got), 3010);
+    close_checked(&r);
+}
+
+/* What the administrator takes out is not checked, and no registration brings it back. */
+static void test_administrator(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_checked(&r, OPEN "[dn 1001]\noos-check = 10\n");
+    register_udp(&r, "1001", PHONE, "");
+    assert_true(dn_set_out_of_service(r.shared.dir, SLICE("1001"), ERR_ADMIN, rig_wall(&r)));
+    fake_advance(r.loop, 30000);
+    assert_int_equal(rig_counter(&r, CTR_CHECKS), 0);
+    register_udp(&r, "1001", PHONE, "");
+    assert_non_null(fake_connect(r.loop, "10.0.0.3:40000", PROXY));
+    expect_state(&r, DN_OUT_OF_SERVICE);
+    assert_int_equal(call_refused(&r), 0);
+    assert_int_equal(rig_counter(&r, CTR_DN_BACK), 0);
+    assert_true(dn_readmit(r.shared.dir, SLICE("1001")));
+    wait_check(&r, PHONE, 10000, &got);
+    answer_udp(&r, PHONE, &got, 200, "");
+    expect_state(&r, DN_IN_SERVICE);
     close_checked(&r);
 }
 
@@ -264,7 +291,8 @@ int main(void)
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_patience),
         cmocka_unit_test(test_no_patience),
-        cmocka_unit_test(test_slow_device),
+        cmocka_unit_test(test_impatience),
+        cmocka_unit_test(test_administrator),
         cmocka_unit_test(test_listed),
         cmocka_unit_test(test_heard_meanwhile),
         cmocka_unit_test(test_found_by_request),

@@ -177,6 +177,11 @@ static void test_connection(void **state)
     expect(dir, "2", T0 + 1, DN_SUSPECT, ERR_TIMEOUT);
     expect(dir, "3", T0 + 1, DN_SUSPECT, ERR_TIMEOUT);
     assert_int_equal(dn_on_connection(dir, &binding, T0 + 1), 0);
+    unsigned suspect, out;
+    assert_true(dn_set_out_of_service(dir, SLICE("3"), ERR_TIMEOUT, T0));
+    dn_count(dir, T0, &suspect, &out);
+    assert_int_equal(suspect, 3); /* of one the recovery-timeout, 0, has passed */
+    assert_int_equal(out, 0);
     /* It has been out: when it answers, it is back. */
     assert_int_equal(dn_set_in_service(dir, SLICE("2")), DN_OUT_OF_SERVICE);
     dn_dir_free(&dir);
@@ -229,8 +234,6 @@ static void test_connection_of_many(void **state)
 
 /* --- reload --- */
 
-/* A section that goes, or whose contact changes, takes along what was found out about it; other
- * settings do not. */
 /* Nothing that the device does brings it back, nor time, nor a reload. */
 static void test_administrator(void **state)
 {
@@ -274,6 +277,8 @@ static void test_administrator(void **state)
     dn_dir_free(&dir);
 }
 
+/* A section that goes, or whose contact changes, takes along what was found out about it; other
+ * settings do not. */
 static void test_reload(void **state)
 {
     (void)state;
