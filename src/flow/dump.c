@@ -60,3 +60,10 @@ void flows_dump(struct flows *fs, void (*line)(void *user, const char *text), vo
     struct sink sink = {line, user};
     pool_each(&fs->pool, dump_one, &sink);
 }
+
+bool flows_dump_some(struct flows *fs, uint32_t *at, unsigned n,
+                     void (*line)(void *user, const char *text), void *user)
+{
+    struct sink sink = {line, user};
+    return pool_each_some(&fs->pool, at, n, dump_one, &sink);
+}

@@ -227,6 +227,10 @@ void flow_response_dest(const struct flow_origin *origin, const struct sip_via *
 
 /* Human form, one line for each flow, into any sink. */
 void flows_dump(struct flows *flows, void (*line)(void *user, const char *text), void *user);
+/* A part of it, so that the worker has its turn in between: the next `n` places from *at on (0 at
+ * first). False when these were the last. */
+bool flows_dump_some(struct flows *flows, uint32_t *at, unsigned n,
+                     void (*line)(void *user, const char *text), void *user);
 unsigned flows_count(const struct flows *flows);
 /* The loop's clock, ms, taken once for each turn. The wheel's own time may lag behind it while a
  * message is handed up: timers are set from this one. */

@@ -199,7 +199,7 @@ void flows_answered(struct flows *fs, uint64_t id)
 
 static bool log_allowed(struct flows *fs, uint32_t *left_out)
 {
-    return log_limit_ok(&fs->log_dead, flows_now(fs), 20, 10000, left_out);
+    return log_limit_ok(&fs->log_dead, flows_now(fs), 100, 10000, left_out);
 }
 
 /* `since`: 0, or when the trouble began. */
@@ -355,7 +355,8 @@ void flow_ended(struct flow *f, int err)
         return;
     }
     int cause = classify(f, err);
-    log_end(f, "connection ended", cause, f->work != NULL ? f->work->mark_at : 0);
+    log_end(f, "connection ended", cause,
+            f->work != NULL && f->work->mark_end != 0 ? f->work->mark_at : 0);
     if (never_worked(f, cause) || (f->work != NULL && f->work->fail_at != 0)) {
         flow_fail(f, cause);
         return;

@@ -186,7 +186,7 @@ static int send_on(struct flow *f, const struct flow_out *m)
 
 /* Never another transport than the one that was asked for: a message for TLS is not sent in the
  * clear. A connection that we have opened proved one name by the rules of one profile, so that no
- * request for another goes there (RFC 5923 8.2); responses go where their requests came from. */
+ * request for another goes there (RFC 5923 9.3); responses go where their requests came from. */
 static bool may_use(const struct flow *f, const struct flow_dest *dest, unsigned flags)
 {
     if (f->lame || f->transport != dest->transport)

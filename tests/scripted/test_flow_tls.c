@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "base/alloc.h"
+#include "flow/aliases.h"
 #include "scripted/wire.h"
 
 #define PHONE     "10.0.0.3"
@@ -549,6 +551,74 @@ static void what_is_to_be_proved_travels(void **state)
     wire_expect(fake_opened(w.loop, PHONE, 0), "xx");
 }
 
+/* --- memory ----------------------------------------------------------------------------------- */
+
+static void try_again(struct wire *x, unsigned worker, const struct flow_event *ev)
+{
+    if (ev->kind == FLOW_DEAD || ev->kind == FLOW_MOVED)
+        (void)!flows_send(x->flows_of[worker], &dest, "again", 5, AGAIN);
+}
+
+/* A device connects, is named, asks for an alias, gets a request of the other worker, is reset,
+ * reopened, stalls, is reopened beside; another one is refused. */
+static void live(void)
+{
+    struct fake_conn *c = fake_connect_tls(w.loop, PHONE, OURS_TLS, "pbx.example");
+    if (c != NULL)
+        wire_request(c, "TLS", "pbx.example:5071;alias");
+    dest = wire_dest(&w, PHONE_TLS, SIP_TLS, "pbx.example");
+    dest.since = 1;
+    if (w.nmsgs != 0)
+        dest.flow = w.msgs[0].origin.flow;
+    flows_set_dn(w.flows_of[0], dest.flow, SLICE("1001"));
+    flows_set_dn(w.flows_of[1], dest.flow, SLICE("1002"));
+    (void)!wire_send(&w, 0, &dest, "one", REQUEST);
+    (void)!wire_send(&w, 1, &dest, "two", REQUEST);
+    if (c != NULL)
+        fake_reset(c);
+    fake_advance(w.loop, 50);
+    (void)fake_stall_all(w.loop, PHONE);
+    (void)!wire_send(&w, 0, &dest, "three", REQUEST);
+    fake_advance(w.loop, 1100);
+    for (unsigned i = 0; i < 3; i++)
+        flows_unanswered(w.flows_of[i & 1], dest.flow);
+    wire_turn(&w);
+    (void)fake_connect(w.loop, PHONE, OURS_TLS);
+    wire_configure(&w);
+}
+
+static void every_allocation_fails_once(void **state)
+{
+    bool failed = true;
+    (void)state;
+    for (uint64_t n = 1; failed; n++) {
+        wire_init(&w);
+        w.nworkers = 2;
+        assert_int_equal(flow_aliases_new(&w.conf.aliases), 0);
+        wire_profile(&w, "", true, true);
+        wire_open(&w);
+        w.react = try_again;
+        mem_fail_at(n);
+        live();
+        failed = mem_failed();
+        mem_fail_at(0);
+        /* What comes after is as if nothing had been. */
+        fake_advance(w.loop, 60000);
+        w.nmsgs = 0;
+        struct fake_conn *c = fake_connect_tls(w.loop, "10.0.0.9", OURS_TLS, "x.example");
+        wire_request(c, "TLS", "x.example");
+        assert_int_equal(w.nmsgs, 1);
+        dest = w.msgs[0].back;
+        assert_int_equal(wire_send(&w, 0, &dest, "response", 0), 0);
+        wire_expect(c, "response");
+        struct flow_aliases *aliases = w.conf.aliases;
+        wire_close(&w);
+        flow_aliases_free(&aliases);
+        assert_true(n < 400);
+    }
+    begin(false);
+}
+
 #define T(f) cmocka_unit_test_teardown(f, teardown)
 
 int main(void)
@@ -575,6 +645,7 @@ int main(void)
         T(a_reload_leaves_connections_alone),
         T(a_profile_that_is_gone),
         T(what_is_to_be_proved_travels),
+        T(every_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -479,9 +479,65 @@ static void test_alias(void **state)
     alias.ip[3] = 2;
     alias.port = 5072;
     dest = (struct flow_dest){.remote = alias, .transport = SIP_TCP};
-    int rc = send_text("x", FLOW_SEND_REQUEST | FLOW_SEND_NO_OPEN);
-    assert_int_equal(rc, ERR_STALE);
+    int rc = send_text("x", FLOW_SEND_REQUEST); /* opens, or tries to */
+    assert_true(rc != 0 || dest.flow != r.msgs[0].origin.flow);
     close(liar);
+    end();
+}
+
+static size_t ngot;
+static char first_got, last_got;
+
+static bool got_all(struct rig *x)
+{
+    ssize_t n;
+    if (second < 0)
+        second = peer_accept(peer);
+    while (second >= 0 && (n = recv(second, drain, sizeof(drain), MSG_DONTWAIT)) > 0) {
+        if (ngot == 0)
+            first_got = drain[0];
+        last_got = drain[n - 1];
+        ngot += (size_t)n;
+    }
+    return ngot >= *(const size_t *)x->user;
+}
+
+static char big[4 << 20];
+
+static void resend_big(struct rig *x, unsigned worker, const struct flow_event *ev)
+{
+    (void)worker;
+    if (ev->kind == FLOW_DEAD)
+        assert_int_equal(
+            flows_send(x->flows, &dest, big, sizeof(big), FLOW_SEND_REQUEST | FLOW_SEND_RESEND), 0);
+}
+
+/* RST when a part of it is written: the new connection gets the whole message, and no rest. */
+static void test_reset_in_the_middle_of_a_message(void **state)
+{
+    (void)state;
+    size_t most = sizeof(big);
+    conf(true);
+    r.conf.max_queue = 64 << 20;
+    r.react = resend_big;
+    r.user = &most;
+    device();
+    ngot = 0;
+    memset(big, 'm', sizeof(big));
+    big[0] = '<';
+    big[sizeof(big) - 1] = '>';
+    assert_int_equal(flows_send(r.flows, &dest, big, sizeof(big), FLOW_SEND_REQUEST), 0);
+    rig_idle(&r, 5);
+    assert_true(recv(peer_fd, drain, 1000, MSG_DONTWAIT) == 1000);
+    assert_true(net_stream_queued(flow_find(r.flows, dest.flow)->stream) != 0);
+    peer_reset(peer_fd);
+    peer_fd = -1;
+    rig_until(&r, got_all);
+    assert_int_equal(ngot, sizeof(big));
+    assert_int_equal(first_got, '<');
+    assert_int_equal(last_got, '>');
+    rig_idle(&r, 5);
+    assert_true(recv(second, drain, sizeof(drain), MSG_DONTWAIT) < 0);
     end();
 }
 
@@ -554,6 +610,7 @@ int main(void)
         cmocka_unit_test(test_suspect_that_cannot_be_reopened),
         cmocka_unit_test(test_voip_service_has_no_second_connection),
         cmocka_unit_test(test_voip_service_is_not_reopened_by_resending),
+        cmocka_unit_test(test_reset_in_the_middle_of_a_message),
         cmocka_unit_test(test_alias),
         cmocka_unit_test(test_openings_stand_in_line),
     };
