@@ -30,6 +30,7 @@ static void write_time(int64_t s, char *out, size_t size)
         out[0] = '\0';
 }
 
+/* `dn` NULL: the daemon's own. */
 static void log_certificate(const char *file, const char *dn, int64_t now)
 {
     struct net_certificate c;
@@ -45,8 +46,9 @@ static void log_certificate(const char *file, const char *dn, int64_t now)
     else if (now + SOON_S >= c.ends)
         text = "our certificate expires soon";
     bool is_bad = now < c.starts || now + SOON_S >= c.ends;
-    LOG(is_bad ? LOG_WARN : LOG_INFO, "app", text, LF_STR("dn", dn != NULL ? dn : ""),
-        LF_STR("subject", c.subject), LF_STR("expires", ends), LF_STR("file", file));
+    struct log_field f[] = {LF_STR("subject", c.subject), LF_STR("expires", ends),
+                            LF_STR("file", file), LF_STR("dn", dn != NULL ? dn : "")};
+    log_fields(is_bad ? LOG_WARN : LOG_INFO, "app", text, dn != NULL ? 4 : 3, f);
 }
 
 void log_certificates(const struct conf *conf, uint64_t wall_ms)

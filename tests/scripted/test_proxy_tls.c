@@ -638,6 +638,23 @@ static void gateway_that_need_not_prove(void **state)
     rig_expect_status(&r, CALLER, 480, &got);
 }
 
+/* Checks go by the same rules. */
+static void check_of_a_dn_with_rules(void **state)
+{
+    (void)state;
+    rig_reload(&r, GATEWAY "[dn gw2]\ncontact = sips:gw.example.com\noos-check = 10\n"
+                           "tls-verify-server = false\n");
+    fake_set_identity(r.loop, "10.0.0.4:5061", "evil.example.com");
+    fake_advance(r.loop, 10000);
+    struct fake_conn *gw = fake_opened(r.loop, "10.0.0.4:5061", 0);
+    assert_non_null(gw);
+    expect_tcp_method(gw, "OPTIONS", &got);
+    assert_string_equal(rig_uri(&got), "sips:gw.example.com");
+    assert_begins(rig_value(&got, SIP_H_VIA, 0), "SIP/2.0/TLS 10.0.0.1:5061");
+    answer_tcp(gw, &got, 200, "");
+    rig_reload(&r, GATEWAY);
+}
+
 /* Numbers of names are made anew in another process; the token brings the name along. */
 static void token_keeps_the_name_over_a_restart(void **state)
 {
@@ -700,6 +717,7 @@ int main(void)
         WITH_GW(gateway_proves_its_name),
         WITH_GW(gateway_of_another_name),
         WITH_GW(gateway_that_need_not_prove),
+        WITH_GW(check_of_a_dn_with_rules),
         WITH_GW(token_keeps_the_name_over_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
