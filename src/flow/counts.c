@@ -13,9 +13,11 @@
 #include "base/random.h"
 #include "base/table.h"
 
-#define REFUSED_SETS 64u
-#define REFUSED_WAYS 4u
-#define REFUSED_MS   60000u
+#define ACCEPTED_SLOTS 4096u
+
+#define REFUSED_SETS   64u
+#define REFUSED_WAYS   4u
+#define REFUSED_MS     60000u
 
 struct refused {
     struct addr addr; /* port 0; family 0: unused */
@@ -30,6 +32,7 @@ struct flow_counts {
     struct hash_key key;
     struct table table; /* struct count */
     struct refused refused[REFUSED_SETS][REFUSED_WAYS];
+    _Atomic uint64_t accepted[ACCEPTED_SLOTS]; /* ms, by hash of the address */
 };
 
 struct count {
@@ -134,6 +137,23 @@ bool flow_counts_enter(struct flow_counts *c, uint32_t max)
 void flow_counts_leave(struct flow_counts *c)
 {
     atomic_fetch_sub_explicit(&c->all, 1, memory_order_relaxed);
+}
+
+static size_t accepted_slot(const struct flow_counts *c, const struct addr *addr)
+{
+    struct addr ip = *addr;
+    ip.port = 0;
+    return hash_bytes(&c->key, &ip, sizeof(ip)) % ACCEPTED_SLOTS;
+}
+
+void flow_counts_accepted(struct flow_counts *c, const struct addr *addr, uint64_t now)
+{
+    atomic_store_explicit(&c->accepted[accepted_slot(c, addr)], now, memory_order_relaxed);
+}
+
+uint64_t flow_counts_accepted_at(const struct flow_counts *c, const struct addr *addr)
+{
+    return atomic_load_explicit(&c->accepted[accepted_slot(c, addr)], memory_order_relaxed);
 }
 
 /* The entry of address and reason in its set; else the one that gives way: an unused one, or the

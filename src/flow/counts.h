@@ -29,6 +29,11 @@ void flow_counts_give(struct flow_counts *c, const struct addr *addr);
 bool flow_counts_enter(struct flow_counts *c, uint32_t max);
 void flow_counts_leave(struct flow_counts *c);
 
+/* A connection from the address, whatever its port, was accepted at `now` (ms). */
+void flow_counts_accepted(struct flow_counts *c, const struct addr *addr, uint64_t now);
+/* When the last one was, 0: never. Seldom the time of another address is taken for it. */
+uint64_t flow_counts_accepted_at(const struct flow_counts *c, const struct addr *addr);
+
 /* A connection from the address was refused for that reason (enum err). True when it is to be
  * logged: once in a minute for each address and reason; *left_out: how many were not since the last
  * time. Of more addresses than there is room for some are logged more often. `now`: ms. */

@@ -69,18 +69,26 @@ static void backoff_forget(struct timer *t, uint64_t now)
     peer_free(container_of(t, struct flow_peer, timer));
 }
 
+/* A device that has connected to us since it could not be reached is tried at once. */
+static bool is_backing_off(const struct flow_peer *p)
+{
+    const struct flows *fs = p->owner;
+    return flows_now(fs) < p->until && flow_counts_accepted_at(fs->counts, &p->addr) <= p->failed;
+}
+
 int flow_peer_check(const struct flows *fs, const struct addr *addr, uint32_t tls_peer)
 {
     const struct flow_peer *p = peer_find(fs, addr, tls_peer);
-    return p != NULL && flows_now(fs) < p->until ? ERR_UNREACHABLE : 0;
+    return p != NULL && is_backing_off(p) ? ERR_UNREACHABLE : 0;
 }
 
 void flow_peer_failed(struct flows *fs, const struct addr *addr, uint32_t tls_peer)
 {
     struct flow_peer *p = peer_get(fs, addr, tls_peer, backoff_forget);
     uint64_t now = flows_now(fs);
-    if (p == NULL || now < p->until)
+    if (p == NULL || is_backing_off(p))
         return;
+    p->failed = now;
     p->delay = p->delay == 0 ? FLOW_BACKOFF_MIN_MS : p->delay * 2;
     if (p->delay > FLOW_BACKOFF_MAX_MS)
         p->delay = FLOW_BACKOFF_MAX_MS;

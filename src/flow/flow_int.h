@@ -169,6 +169,7 @@ struct flow_peer {
     uint32_t tls_peer;
     struct timer timer;
     struct list line; /* bucket: flow_work.line, first come first served */
+    uint64_t failed;  /* backoff: ms of the failure */
     uint64_t until;   /* backoff: ms */
     uint32_t delay;   /* backoff: ms, the last one */
     uint64_t tokens;  /* bucket: thousandths */

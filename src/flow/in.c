@@ -37,6 +37,7 @@ static void accepted(struct flows *fs, enum sip_transport t, struct net_stream *
     net_stream_set(s, &flow_stream_events, f);
     counter_inc(fs->counters, CTR_FLOWS);
     counter_inc(fs->counters, CTR_FLOW_ACCEPTED);
+    flow_counts_accepted(fs->counts, remote, flows_now(fs));
     if (fs->ev.on_accepted != NULL)
         fs->ev.on_accepted(fs->ev.user, remote);
 }

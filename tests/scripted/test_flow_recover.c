@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "flow/counts.h"
 #include "scripted/wire.h"
 
 #define PHONE   "10.0.0.3:5060"
@@ -462,6 +463,38 @@ static void openings_to_one_address_are_spread(void **state)
     fake_advance(w.loop, 5000);
 }
 
+/* A phone that could not be reached connects: the next call tries it, whichever worker has it. */
+static void who_connects_is_tried_again(void **state)
+{
+    (void)state;
+    wire_init(&w);
+    w.nworkers = 2;
+    assert_int_equal(flow_counts_new(&w.conf.counts), 0);
+    wire_open(&w);
+    fake_set_peer(w.loop, PHONE, FAKE_REFUSE);
+    for (unsigned i = 0; i < 2; i++) { /* one of them asks the other */
+        dest = wire_dest(&w, PHONE, SIP_TCP, NULL);
+        (void)!wire_send(&w, i, &dest, "x", REQUEST);
+    }
+    assert_int_equal(fake_opens(w.loop, PHONE), 1);
+    fake_advance(w.loop, 100);
+    assert_non_null(fake_connect(w.loop, "10.0.0.4", OURS));
+    (void)!wire_send(&w, 0, &dest, "x", REQUEST);
+    assert_int_equal(fake_opens(w.loop, PHONE), 1);
+    assert_non_null(fake_connect(w.loop, "10.0.0.3", OURS));
+    dest.flow = 0;
+    (void)!wire_send(&w, 0, &dest, "x", REQUEST);
+    assert_int_equal(fake_opens(w.loop, PHONE), 2);
+    /* Once: it has failed again. */
+    dest.flow = 0;
+    (void)!wire_send(&w, 1, &dest, "x", REQUEST);
+    assert_int_equal(fake_opens(w.loop, PHONE), 2);
+    struct flow_counts *counts = w.conf.counts;
+    wire_close(&w);
+    flow_counts_free(&counts);
+    begin(1);
+}
+
 #define T(f) cmocka_unit_test_teardown(f, teardown)
 
 int main(void)
@@ -486,6 +519,7 @@ int main(void)
         T(suspected_again_after_it_has_worked),
         T(openings_are_limited_in_all),
         T(openings_to_one_address_are_spread),
+        T(who_connects_is_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
