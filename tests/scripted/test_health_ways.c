@@ -195,6 +195,39 @@ static void test_wedged(void **state)
     close_checked(&r);
 }
 
+/* By TLS: what the peer has to prove is the host of the contact; one that proves another name, or
+ * whose certificate has expired, does not answer. */
+static void test_tls(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r, OPEN "sip-port-tls = 5061\ntls-certificate = /proxy.pem\n"
+                      "[dn 1001]\ncontact = sips:1001@gw.example.com\n"
+                      "oos-check = 10\noos-force = 3\n");
+    fake_set_host(r.loop, "gw.example.com", "10.0.0.3", 0);
+    fake_set_identity(r.loop, "10.0.0.3:5061", "gw.example.com");
+    net_wake(r.loop);
+    fake_run(r.loop);
+    struct fake_conn *conn = wait_opened(&r, "10.0.0.3:5061", 0, 11000);
+    wait_check_tcp(&r, conn, 100, &got);
+    assert_string_equal(fake_tls_name(conn), "gw.example.com");
+    assert_string_equal(rig_uri(&got), "sips:1001@gw.example.com");
+    assert_true(slice_starts(sip_value(&got.msg, SIP_H_VIA), SLICE("SIP/2.0/TLS 10.0.0.1:5061;")));
+    assert_string_equal(rig_value(&got, SIP_H_CONTACT, 0), "<sips:10.0.0.1:5061>");
+    answer_tcp(conn, &got, 200, "");
+    fake_fin(conn);
+    fake_set_peer(r.loop, "10.0.0.3:5061", FAKE_TLS_EXPIRED);
+    fake_advance(r.loop, 13100);
+    expect_state(&r, DN_OUT_OF_SERVICE);
+    assert_in_range(call_refused(&r), 1, 3);
+    fake_set_peer(r.loop, "10.0.0.3:5061", FAKE_ACCEPT);
+    conn = wait_opened(&r, "10.0.0.3:5061", 1, 70000);
+    wait_check_tcp(&r, conn, 100, &got);
+    answer_tcp(conn, &got, 486, "");
+    expect_state(&r, DN_IN_SERVICE);
+    close_checked(&r);
+}
+
 /* --- several ways --- */
 
 /* All bindings are asked at once; one answer is enough. */
@@ -314,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_registered_by_tcp),
         cmocka_unit_test(test_connection_brings_back),
         cmocka_unit_test(test_wedged),
+        cmocka_unit_test(test_tls),
         cmocka_unit_test(test_bindings),
         cmocka_unit_test(test_many_bindings),
         cmocka_unit_test(test_path),

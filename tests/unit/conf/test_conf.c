@@ -120,6 +120,50 @@ static void test_values(void **state)
     done(&l);
 }
 
+static void test_values_of_checks(void **state)
+{
+    (void)state;
+    struct loaded l =
+        load("[dn 1]\n[dn 2]\noos-check = 300\noos-force = 0\noos-check-failure = 503, 404 699\n"
+             "contact = sip:a@10.1.2.3:5070\n"
+             "[dn 3]\noos-check = 2m\noos-force = 30\ncontact = sip:a@b;maddr=10.1.2.4\n"
+             "[dn 4]\ncontact = sip:a@[2001:db8::7]\n[dn 5]\ncontact = sip:example.com\n");
+    assert_string_equal(l.errors, "");
+    const struct dn_conf *dns = l.conf->dns;
+    assert_int_equal(dns[0].oos_check_s, 0);
+    assert_int_equal(dns[0].oos_force_s, 5);
+    assert_int_equal(dns[0].noos_failures, 0);
+    assert_int_equal(dns[0].contact_addr.family, ADDR_NONE);
+    assert_int_equal(dns[1].oos_check_s, 300);
+    assert_int_equal(dns[1].oos_force_s, 0);
+    assert_int_equal(dns[1].noos_failures, 3);
+    assert_int_equal(dns[1].oos_failures[0], 503);
+    assert_int_equal(dns[1].oos_failures[1], 404);
+    assert_int_equal(dns[1].oos_failures[2], 699);
+    static const char *const addrs[] = {NULL, "10.1.2.3", "10.1.2.4", "2001:db8::7"};
+    for (unsigned i = 1; i < 4; i++) {
+        struct addr a;
+        assert_int_equal(addr_parse_ip(slice_str(addrs[i]), 0, &a), 0);
+        assert_true(addr_eq_ip(&a, &dns[i].contact_addr));
+    }
+    assert_int_equal(dns[2].oos_check_s, 120);
+    assert_int_equal(dns[2].oos_force_s, 30);
+    assert_int_equal(dns[4].contact_addr.family, ADDR_NONE);
+    done(&l);
+    l = load("[dn 1]\noos-check = 301\n[dn 2]\noos-check = 500ms\n[dn 3]\noos-force = 31\n"
+             "[dn 4]\noos-check-failure = 200\n[dn 5]\noos-check-failure = 503 700\n"
+             "[dn 6]\noos-check-failure = 503;\n[dn 7]\noos-check-failure = busy\n");
+    assert_int_equal(l.status, ERR_PARSE);
+    assert_non_null(strstr(l.errors, ":2: oos-check = 301: not allowed; allowed: 0 to 300 s"));
+    assert_non_null(strstr(l.errors, ":4: oos-check = 500ms"));
+    assert_non_null(strstr(l.errors, ":6: oos-force = 31: not allowed; allowed: 0 to 30 s"));
+    assert_non_null(strstr(l.errors, ":8: oos-check-failure = 200: not allowed; allowed: status"));
+    assert_non_null(strstr(l.errors, ":10: oos-check-failure = 503 700"));
+    assert_non_null(strstr(l.errors, ":12: oos-check-failure = 503;"));
+    assert_non_null(strstr(l.errors, ":14: oos-check-failure = busy"));
+    done(&l);
+}
+
 static void test_values_of_tls(void **state)
 {
     (void)state;
@@ -457,6 +501,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_embedded_default),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_values_of_checks),
         cmocka_unit_test(test_values_of_tls),
         cmocka_unit_test(test_list_replaces_default),
         cmocka_unit_test(test_all_errors_at_once),
