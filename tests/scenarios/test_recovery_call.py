@@ -290,7 +290,7 @@ def case_7_response_of_the_proxy_itself(world, way):
     world.firewall.drop_to_phone()
     call = rig.phone.invite("7777", conn=rig.conn)
     rig.phone.wait(lambda: False, 0.1)      # it has arrived, and the answer is lost
-    rig.forget()
+    world.firewall.forget(rig.conn.pair)
     world.firewall.drop_nothing()
     final = call.transaction.wait_final(1.0 + 2 * SLACK)
     equal(final and final.status, 404, "final response")

@@ -51,8 +51,8 @@ def case_13_option_off_probes_nothing_reopens_nothing(world, way):
     rig = Rig(world, way, dict(QUICK, **{"sip-enable-tcp-keep-alive": "false",
                                          "tcp-reopen-delay": "300ms"}))
     capture = world.capture()
-    mark = time.monotonic()
     rig.forget()
+    mark = time.monotonic()
     # Longer than keep-alive would need: not a packet on the idle connection.
     rig.phone.wait(rig.fresh, D_QUICK + 1.0)
     equal(len(capture.select("toproxy", "tcp", src=netns.PROXY, dport=rig.conn.local[1],

@@ -31,7 +31,7 @@ def case_8_voip_service_is_not_reopened_within_a_transaction(world, transport):
     service, caller = _voip_service(world, transport, SAID)
     conn = service.accepted()[0]
     # The proxy's TCP owes nothing more, so that the INVITE is the first to meet the reset.
-    settled(conn)
+    settled(world, conn)
     world.firewall.drop_all()
     service.forget_everything()
     world.firewall.heal()

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Release: where one side of a call cannot be reached any more, it ends for all others, now."""
 
-import time
-
 from lib import netns
 from lib.recovery import (ALL, BRISK, CONNECT_TIMEOUT, CROSS, EXTENSION, REOPEN_DELAY, Rig, SAID,
                           SLACK, TCP, TLS, with_tls)

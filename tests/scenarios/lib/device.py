@@ -139,6 +139,7 @@ class Device(Endpoint):
                  **sockets):
         self.user, self.proxy, self.transport = user, proxy, transport
         self.proxy_tls_port = 5061
+        self.scheme = "sip"          # or "sips" (RFC 5630)
         self.password, self.auth_user = password, user
         self.domain = f"[{proxy[0]}]" if ":" in proxy[0] else proxy[0]
         self.script = [(0.0, 180), (0.05, 200)]
@@ -157,7 +158,7 @@ class Device(Endpoint):
     # --- identity ------------------------------------------------------------------------
 
     def aor(self, user=None):
-        return f"sip:{user or self.user}@{self.domain}"
+        return f"{self.scheme}:{user or self.user}@{self.domain}"
 
     def port_of(self, transport):
         """Where we listen."""
@@ -169,8 +170,8 @@ class Device(Endpoint):
 
     def contact(self, transport=None, params=""):
         transport = transport or self.transport
-        suffix = f";transport={transport}" if transport != "udp" else ""
-        return f"<sip:{self.user}@{self.host}:{self.port_of(transport)}{suffix}>{params}"
+        suffix = f";transport={transport}" if transport != "udp" and self.scheme == "sip" else ""
+        return f"<{self.scheme}:{self.user}@{self.host}:{self.port_of(transport)}{suffix}>{params}"
 
     def via(self, transport):
         return (f"SIP/2.0/{transport.upper()} {self.host}:{self.port_of(transport)};"
@@ -236,14 +237,14 @@ class Device(Endpoint):
         lines += list(headers)
         if credentials:
             lines.append(("Authorization", credentials))
-        msg = self.build("REGISTER", f"sip:{self.domain}", conn.transport,
+        msg = self.build("REGISTER", f"{self.scheme}:{self.domain}", conn.transport,
                          f"<{aor}>;tag={token(4)}", f"<{aor}>", call_id or self.register_call,
                          cseq, lines)
         self.registered_by = conn
         final = self.start(conn, msg).wait_final(timeout)
         if final and final.status == 401 and self.password and answer_challenge and not credentials:
             return self.register(conn, expires, contacts, headers, transport, user, timeout, False,
-                                 self.credentials(final, "REGISTER", f"sip:{self.domain}"),
+                                 self.credentials(final, "REGISTER", msg.uri),
                                  call_id)
         return final
 
@@ -287,7 +288,7 @@ class Device(Endpoint):
     def next_hop(self, call, conn):
         """(transport, address) of the first Route or the target (RFC 3261 12.2.1.1, loose)."""
         uri = Uri(uri_of(call.route[0]) if call.route else call.target)
-        transport = uri.transport or "udp"
+        transport = "tls" if uri.scheme == "sips" else uri.transport or "udp"
         numeric = uri.host.replace(".", "").isdigit() or ":" in uri.host
         default = 5061 if transport == "tls" else 5060
         peer = (uri.host, uri.port or default) if numeric else self.proxy_at(transport)
@@ -471,7 +472,8 @@ class Device(Endpoint):
                 call.ended = True
         status = self.replies.get(txn.request.method)
         if status is None:
-            status = 481 if txn.request.method == "BYE" and not call else 200
+            # RFC 3261 12.2.2: of a dialog that we do not know.
+            status = 481 if txn.request.tag("to") and not call else 200
         self.respond(txn, status)
 
     # --- counting ------------------------------------------------------------------------

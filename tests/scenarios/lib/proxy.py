@@ -81,6 +81,9 @@ class Holdfast:
         self.env = env or {}
         merged = dict(self.BASE) if base else {}
         merged["workers"] = workers
+        # Network namespaces do not part sockets of the file system.
+        if base and has_option(binary, "control-socket"):
+            merged["control-socket"] = os.path.join(folder, "control")
         merged.update({k.replace("_", "-"): v for k, v in (options or {}).items()})
         self.options, self.dns = merged, dns or {}
         self.write(text)

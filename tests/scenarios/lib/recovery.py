@@ -108,14 +108,22 @@ class Rig:
     # --- what happens to the connection --------------------------------------------------
 
     def forget(self):
-        """The firewall forgets every connection of the phone and says nothing."""
+        """The firewall forgets every connection of the phone and says nothing. What was sent before
+        has been acknowledged, so that only what comes afterwards is lost."""
+        self.settle()
         self.world.firewall.forget(*[c.pair for c in self.phone.connections if not c.closed])
         for conn in self.phone.connections:
             conn.given_up = True
 
+    def settle(self):
+        """Neither side's TCP waits for an acknowledgement of the other."""
+        for conn in self.phone.connections:
+            if not conn.closed and not conn.given_up:
+                settled(self.world, conn)
+
     def reboot(self):
         """The phone has lost its connections and does not say so before it is spoken to."""
-        settled(self.conn)
+        self.settle()
         self.world.firewall.drop_all()
         self.phone.forget_everything()
         self.world.firewall.heal()
@@ -146,17 +154,24 @@ class Rig:
         return incoming
 
 
-def settled(conn):
-    """The proxy's TCP has acknowledged what the phone sent, and owes the phone nothing."""
-    eventually(lambda: conn.unacked() == 0, 5, "the proxy does not acknowledge")
+def _proxy_socket(world, conn):
+    """The line of `ss` about the proxy's end: Recv-Q, Send-Q, addresses; empty when it is gone."""
+    (phone, port), (_, own_port) = conn.pair
+    return world.net.proxy.run("ss", "-Htn", "state", "established", "dst", f"{phone}:{port}",
+                               "sport", "=", f":{own_port}").split()
+
+
+def settled(world, conn):
+    """Wait until neither side's TCP waits for an acknowledgement of the other."""
+    def quiet():
+        found = _proxy_socket(world, conn)
+        return conn.unacked() == 0 and (not found or found[1] == "0")
+    eventually(quiet, 5, "bytes stay unacknowledged on a connection that lives")
 
 
 def proxy_end_gone(world, conn):
     """True once the proxy's namespace has no established socket for this connection."""
-    (phone, port), (_, own_port) = conn.pair
-    out = world.net.proxy.run("ss", "-Htn", "state", "established", "dst", f"{phone}:{port}",
-                              "sport", "=", f":{own_port}")
-    return not out.strip()
+    return not _proxy_socket(world, conn)
 
 
 def wait_idle_death(world, conn, limit=2 * D_QUICK + SLACK):

@@ -112,7 +112,9 @@ class Tls:
         self.client.load_cert_chain(identity.certificate, identity.key)
 
     def accept(self, sock):
-        return self.server.wrap_socket(sock, server_side=True, suppress_ragged_eofs=False)
+        """The handshake is still to be made."""
+        return self.server.wrap_socket(sock, server_side=True, suppress_ragged_eofs=False,
+                                       do_handshake_on_connect=False)
 
     def connect(self, sock, name):
         return self.client.wrap_socket(sock, server_hostname=name, session=self.session,

@@ -173,6 +173,7 @@ class Endpoint:
         self.trace, self.connections, self.notes = [], [], []
         self.listener = self.tls_listener = self.udp = None
         self.refused = []       # (time, reason): TLS handshakes that failed, in either role
+        self._half_closed = []
         self._timers, self._order = [], itertools.count()
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
@@ -247,16 +248,16 @@ class Endpoint:
             try:
                 sock = self.tls.connect(sock, peer[0])
             except OSError as error:
-                self._refuse(sock, error)
+                sock.close()
+                self._refuse(error)
                 raise
         return self._add(sock, "us")
 
-    def _refuse(self, sock, error):
+    def _refuse(self, error):
         with self.cond:
             reason = reason_of(error)
             self.refused.append((time.monotonic(), reason))
             self.notes.append((time.monotonic(), f"TLS handshake: {reason}"))
-            sock.close()
             self.cond.notify_all()
 
     def _add(self, sock, opened_by):
@@ -368,8 +369,13 @@ class Endpoint:
     def _handshake(self, sock):
         try:
             sock = self.tls.accept(sock)
+            sock.do_handshake()
         except (OSError, ValueError) as error:
-            self._refuse(sock, error)
+            # Our alert must not be overtaken by a reset for what was not read.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_WR)
+            self._half_closed.append(sock)
+            self._refuse(error)
             return
         with contextlib.suppress(OSError):
             self._add(sock, "peer")
@@ -473,7 +479,7 @@ class Endpoint:
         self._thread.join(2)
         with self.cond:
             socks = [self.listener, self.tls_listener, self.udp, self._wake, self._woken]
-            for sock in socks + [c.sock for c in self.connections]:
+            for sock in socks + [c.sock for c in self.connections] + self._half_closed:
                 if sock is not None:
                     with contextlib.suppress(OSError):
                         sock.close()
