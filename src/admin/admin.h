@@ -51,7 +51,7 @@ struct admin_rooms {
     uint64_t now; /* flows_time */
     struct flows *flows;
     struct txns *txns;
-    struct calls *calls; /* NULL: calls are not recorded */
+    struct calls *calls;
     struct proxy *proxy;
 };
 

@@ -13,7 +13,8 @@
 #include "base/buf.h"
 
 /* ms */
-#define ADMIN_JOB_MS    2000  /* a worker has this long for its part of a command */
+#define ADMIN_JOB_MS    2000  /* a worker has this long for one step of its part of a command */
+#define ADMIN_ASK_MS    12000 /* and all of them for all steps */
 #define ADMIN_CLIENT_MS 15000 /* a client that neither asks nor reads for so long is closed */
 
 #define ADMIN_TEXT_MAX  (8u << 20) /* bytes of one answer, and of one worker's part of it */
@@ -43,24 +44,28 @@ struct admin_job {
     _Atomic int state; /* enum admin_job_state */
     pthread_mutex_t lock;
     pthread_cond_t ended;
-    void (*work)(struct admin_job *job, const struct admin_rooms *rooms);
-    /* read by `work` */
-    char want[ADMIN_LINE_MAX + 1];
+    /* True: there is more, and it wants to be called again when the worker has had its turn. */
+    bool (*work)(struct admin_job *job, const struct admin_rooms *rooms);
+    char want[ADMIN_LINE_MAX + 1]; /* read by `work` */
     /* written by `work` */
     struct admin_text out; /* lines, each with a NUL behind it */
-    uint64_t result, done_us;
+    uint64_t result;
+    uint32_t at; /* where it goes on */
+    /* written by admin_on_mail */
+    bool has_more;
+    uint64_t done_us; /* the first step */
 };
 
 struct admin_asked {
-    struct admin_job *job; /* NULL: there was no memory, or the mailbox was full */
-    uint64_t us;           /* until it was done */
+    struct admin_job *job; /* NULL: there was no memory */
+    uint64_t us;           /* until its first step was done */
     const char *why_not;   /* NULL: done */
 };
 
-/* Posts to the workers from `first` to `last` and waits for all of them together, at most
- * ADMIN_JOB_MS. asked[] from index 0. Each is let go with admin_job_drop. */
+/* Posts to the workers from `first` to `last` and waits for all of them together, again and again
+ * until each has done its part. asked[] from index 0. Each is let go with admin_job_drop. */
 void admin_ask(struct admin *a, unsigned first, unsigned last,
-               void (*work)(struct admin_job *job, const struct admin_rooms *rooms),
+               bool (*work)(struct admin_job *job, const struct admin_rooms *rooms),
                struct slice want, struct admin_asked *asked);
 void admin_job_drop(struct admin_asked *asked);
 /* Adds a line to job->out; a `line` of the rooms' dumps with the job as user. */

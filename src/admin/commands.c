@@ -10,6 +10,7 @@
 #include "holdfast_version.h"
 
 #define SAY_MAX 512
+#define STEP    256 /* objects that a worker dumps in one turn: some hundred microseconds */
 
 __attribute__((format(printf, 2, 3))) static void say(const struct admin_sink *sink,
                                                       const char *fmt, ...)
@@ -57,7 +58,7 @@ static uint64_t pass_on(const struct admin_text *out, const struct admin_sink *s
 /* Asks the workers from `first` to `last` for lines. Refused only when none of them has answered.
  */
 static enum admin_status gather(struct admin *a, unsigned first, unsigned last,
-                                void (*work)(struct admin_job *, const struct admin_rooms *),
+                                bool (*work)(struct admin_job *, const struct admin_rooms *),
                                 struct slice want, const struct admin_sink *sink, char *why)
 {
     struct admin_asked asked[ADMIN_WORKERS_MAX];
@@ -89,33 +90,34 @@ static void filter_line(void *user, const char *text)
         admin_job_line(f->job, text);
 }
 
-static void work_flows(struct admin_job *job, const struct admin_rooms *rooms)
+static bool work_flows(struct admin_job *job, const struct admin_rooms *rooms)
 {
     struct filter f = {job, slice_str(job->want)};
-    flows_dump(rooms->flows, filter_line, &f);
+    return flows_dump_some(rooms->flows, &job->at, STEP, filter_line, &f);
 }
 
-static void work_calls(struct admin_job *job, const struct admin_rooms *rooms)
+static bool work_calls(struct admin_job *job, const struct admin_rooms *rooms)
 {
     struct filter f = {job, slice_str(job->want)};
-    if (rooms->calls != NULL)
-        calls_dump(rooms->calls, rooms->now, 0, filter_line, &f);
+    return calls_dump_some(rooms->calls, rooms->now, &job->at, STEP, filter_line, &f);
 }
 
-static void work_transactions(struct admin_job *job, const struct admin_rooms *rooms)
+static bool work_transactions(struct admin_job *job, const struct admin_rooms *rooms)
 {
-    txns_dump(rooms->txns, admin_job_line, job);
+    return txns_dump_some(rooms->txns, &job->at, STEP, admin_job_line, job);
 }
 
-static void work_nothing(struct admin_job *job, const struct admin_rooms *rooms)
+static bool work_nothing(struct admin_job *job, const struct admin_rooms *rooms)
 {
     (void)job, (void)rooms;
+    return false;
 }
 
-static void work_release(struct admin_job *job, const struct admin_rooms *rooms)
+static bool work_release(struct admin_job *job, const struct admin_rooms *rooms)
 {
     job->result =
         proxy_release(rooms->proxy, slice_str(job->want), "released by the administrator");
+    return false;
 }
 
 /* --- the commands --- */

@@ -9,6 +9,8 @@
 #include "admin/admin_int.h"
 #include "base/alloc.h"
 
+#define UNFINISHED "has not finished in time"
+
 uint64_t admin_now_us(void)
 {
     struct timespec ts;
@@ -16,7 +18,7 @@ uint64_t admin_now_us(void)
     return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-static struct admin_job *job_new(void (*work)(struct admin_job *, const struct admin_rooms *),
+static struct admin_job *job_new(bool (*work)(struct admin_job *, const struct admin_rooms *),
                                  struct slice want)
 {
     struct mail *mail = mail_new(MAIL_ADMIN, 0, sizeof(struct admin_job));
@@ -62,8 +64,9 @@ void admin_on_mail(struct mail *mail, const struct admin_rooms *rooms)
     struct admin_job *job = (void *)mail->payload;
     int queued = JOB_QUEUED;
     if (atomic_compare_exchange_strong(&job->state, &queued, JOB_RUNNING)) {
-        job->work(job, rooms);
-        job->done_us = admin_now_us();
+        job->has_more = job->work(job, rooms);
+        if (job->done_us == 0)
+            job->done_us = admin_now_us();
         pthread_mutex_lock(&job->lock);
         atomic_store(&job->state, JOB_DONE);
         pthread_cond_signal(&job->ended);
@@ -83,40 +86,69 @@ static const char *job_wait(struct admin_job *job, uint64_t until)
     pthread_mutex_unlock(&job->lock);
     if (atomic_load(&job->state) == JOB_DONE)
         return NULL;
-    if (atomic_compare_exchange_strong(&job->state, &queued, JOB_GIVEN_UP))
+    if (atomic_compare_exchange_strong(&job->state, &queued, JOB_GIVEN_UP)) {
+        admin_text_fini(&job->out); /* of steps before: the mail may end with its mailbox */
         return "does not answer";
-    return atomic_load(&job->state) == JOB_DONE ? NULL : "has not finished in time";
+    }
+    return atomic_load(&job->state) == JOB_DONE ? NULL : UNFINISHED;
 }
 
-static const char *job_post(struct mailbox *to, struct admin_job **job)
+/* NULL: on its way. */
+static const char *job_post(struct mailbox *to, struct admin_job *job)
 {
-    if (*job == NULL)
+    if (job == NULL)
         return "was not asked: no memory";
-    atomic_fetch_add(&(*job)->refs, 1);
-    if (mailbox_post(to, (*job)->mail) == 0)
+    atomic_store(&job->state, JOB_QUEUED);
+    atomic_fetch_add(&job->refs, 1);
+    if (mailbox_post(to, job->mail) == 0)
         return NULL;
-    atomic_fetch_sub(&(*job)->refs, 1);
-    job_unref(*job);
-    *job = NULL;
+    atomic_fetch_sub(&job->refs, 1);
     return "was not asked: its mailbox is full";
 }
 
+static bool has_more(const struct admin_asked *asked)
+{
+    return asked->why_not == NULL && asked->job->has_more;
+}
+
+/* One step of all that have more; false: none has. */
+static bool ask_again(struct admin *a, unsigned first, unsigned n, struct admin_asked *asked)
+{
+    uint64_t until = admin_now_us() + ADMIN_JOB_MS * 1000;
+    uint64_t waits = 0; /* bit for each */
+    for (unsigned i = 0; i < n; i++) {
+        if (!has_more(&asked[i]))
+            continue;
+        asked[i].why_not = job_post(a->deps.mailboxes[first + i], asked[i].job);
+        waits |= asked[i].why_not == NULL ? 1ULL << i : 0;
+    }
+    for (unsigned i = 0; i < n; i++)
+        if ((waits & 1ULL << i) != 0)
+            asked[i].why_not = job_wait(asked[i].job, until);
+    return waits != 0;
+}
+
 void admin_ask(struct admin *a, unsigned first, unsigned last,
-               void (*work)(struct admin_job *job, const struct admin_rooms *rooms),
+               bool (*work)(struct admin_job *job, const struct admin_rooms *rooms),
                struct slice want, struct admin_asked *asked)
 {
     uint64_t began = admin_now_us();
-    for (unsigned i = first; i <= last; i++) {
-        struct admin_job *job = job_new(work, want);
-        const char *why_not = job_post(a->deps.mailboxes[i], &job);
-        asked[i - first] = (struct admin_asked){job, 0, why_not};
+    unsigned n = last - first + 1;
+    for (unsigned i = 0; i < n; i++) {
+        asked[i] = (struct admin_asked){.job = job_new(work, want)};
+        asked[i].why_not = job_post(a->deps.mailboxes[first + i], asked[i].job);
     }
-    for (unsigned i = 0; i <= last - first; i++) {
-        if (asked[i].job == NULL)
+    for (unsigned i = 0; i < n; i++) {
+        if (asked[i].why_not != NULL)
             continue;
         asked[i].why_not = job_wait(asked[i].job, began + ADMIN_JOB_MS * 1000);
         asked[i].us = asked[i].why_not == NULL ? asked[i].job->done_us - began : 0;
     }
+    while (admin_now_us() < began + ADMIN_ASK_MS * 1000 && ask_again(a, first, n, asked))
+        continue;
+    for (unsigned i = 0; i < n; i++)
+        if (has_more(&asked[i]))
+            asked[i].why_not = UNFINISHED;
 }
 
 void admin_job_drop(struct admin_asked *asked)

@@ -7,12 +7,14 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "admin/admin.h"
 #include "app/worker.h"
 #include "base/alloc.h"
 #include "base/log.h"
@@ -33,6 +35,7 @@ struct daemon {
     struct shared shared;
     struct net_tls_keys *tls_keys; /* borrowed */
     struct dn_store *store;
+    struct admin *admin;
     struct worker *workers[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
     unsigned nworkers, nthreads;
@@ -178,6 +181,39 @@ static int open_signals(struct daemon *d)
         return 0;
     LOG(LOG_ERROR, "app", "start failed", LF_ERR("error", -errno));
     return -errno;
+}
+
+static unsigned home_of_call(void *user, struct slice call_id)
+{
+    struct daemon *d = user;
+    return worker_home(&d->shared, call_id);
+}
+
+/* The daemon carries calls with or without a control socket. */
+static void open_admin(struct daemon *d)
+{
+    const char *path = d->conf->control_socket;
+    char used[ADMIN_PATH_MAX] = "";
+    if (path != NULL && strcmp(path, "none") == 0)
+        return;
+    struct admin_deps deps = {.nworkers = d->nworkers,
+                              .dir = d->shared.dir,
+                              .wall = wall_ms,
+                              .home = home_of_call,
+                              .user = d};
+    for (unsigned i = 0; i < d->nworkers; i++) {
+        deps.mailboxes[i] = d->shared.mailboxes[i];
+        deps.counters[i] = worker_counters(d->workers[i]);
+    }
+    int err = admin_new(&deps, &d->admin);
+    if (err == 0)
+        err = admin_listen(d->admin, path, used);
+    if (err == ERR_EXISTS)
+        LOG(LOG_WARN, "app", "no control socket: another process has it", LF_STR("path", used));
+    else if (err != 0)
+        LOG(LOG_WARN, "app", "no control socket", LF_STR("path", used), LF_ERR("error", err));
+    else
+        LOG(LOG_INFO, "app", "control socket", LF_STR("path", used));
 }
 
 /* --- reload --- */
@@ -356,6 +392,7 @@ static void run(struct daemon *d)
 
 static void close_all(struct daemon *d)
 {
+    admin_free(&d->admin);
     for (unsigned i = 0; i < d->nthreads; i++)
         worker_stop(d->workers[i]);
     for (unsigned i = 0; i < d->nthreads; i++)
@@ -417,6 +454,7 @@ int daemon_run(struct conf *conf, struct net_tls_keys *keys)
                  start_threads(d) == 0;
     if (is_up) {
         say_keepalive(conf);
+        open_admin(d);
         log_listeners(conf);
         log_certificates(conf, wall_ms(NULL));
         LOG(LOG_INFO, "app", "ready", LF_STR("version", HOLDFAST_VERSION),

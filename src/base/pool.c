@@ -166,9 +166,18 @@ void *pool_find(const struct pool *p, uint64_t id)
 
 void pool_each(struct pool *p, void (*fn)(void *object, uint64_t id, void *user), void *user)
 {
-    for (uint32_t i = 0; i < p->npages << PAGE_SHIFT; i++) {
-        const struct pool_slot *slot = slot_at(p, i);
+    uint32_t at = 0;
+    while (pool_each_some(p, &at, POOL_MAX_SLOTS, fn, user))
+        continue;
+}
+
+bool pool_each_some(struct pool *p, uint32_t *at, uint32_t n,
+                    void (*fn)(void *object, uint64_t id, void *user), void *user)
+{
+    for (; *at < p->npages << PAGE_SHIFT && n != 0; ++*at, n--) {
+        const struct pool_slot *slot = slot_at(p, *at);
         if (slot->object != NULL)
-            fn(slot->object, slot_id(p, i, slot->generation), user);
+            fn(slot->object, slot_id(p, *at, slot->generation), user);
     }
+    return *at < p->npages << PAGE_SHIFT;
 }

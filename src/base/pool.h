@@ -7,6 +7,7 @@
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,10 @@ void pool_free(struct pool *p, uint64_t id);
 void *pool_find(const struct pool *p, uint64_t id);
 /* Calls fn for each live object; fn may free the object it is given. */
 void pool_each(struct pool *p, void (*fn)(void *object, uint64_t id, void *user), void *user);
+/* The same for the next `n` slots from *at on (0 at first); false when these were the last. What
+ * comes and goes between two calls may be seen or not. */
+bool pool_each_some(struct pool *p, uint32_t *at, uint32_t n,
+                    void (*fn)(void *object, uint64_t id, void *user), void *user);
 
 static inline uint32_t pool_id_worker(uint64_t id)
 {

@@ -121,5 +121,8 @@ uint64_t call_find_id(struct calls *calls, struct slice call_id);
  * lines (0: all). */
 void calls_dump(struct calls *calls, uint64_t now, unsigned max,
                 void (*line)(void *user, const char *text), void *user);
+/* A part of it: the next `n` calls from *at on (0 at first). False when these were the last. */
+bool calls_dump_some(struct calls *calls, uint64_t now, uint32_t *at, unsigned n,
+                     void (*line)(void *user, const char *text), void *user);
 
 #endif

@@ -230,3 +230,10 @@ void calls_dump(struct calls *calls, uint64_t now, unsigned max,
     struct sink sink = {line, user, now, max != 0 ? max : UINT32_MAX};
     pool_each(&calls->pool, dump_one, &sink);
 }
+
+bool calls_dump_some(struct calls *calls, uint64_t now, uint32_t *at, unsigned n,
+                     void (*line)(void *user, const char *text), void *user)
+{
+    struct sink sink = {line, user, now, UINT32_MAX};
+    return pool_each_some(&calls->pool, at, n, dump_one, &sink);
+}

@@ -197,5 +197,8 @@ int txn_send_stateless(struct txns *txns, const struct flow_dest *dest, struct s
 
 /* Human form, one line for each transaction. */
 void txns_dump(struct txns *txns, void (*line)(void *user, const char *text), void *user);
+/* A part of it: the next `n` places from *at on (0 at first). False when these were the last. */
+bool txns_dump_some(struct txns *txns, uint32_t *at, unsigned n,
+                    void (*line)(void *user, const char *text), void *user);
 
 #endif

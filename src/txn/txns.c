@@ -233,3 +233,10 @@ void txns_dump(struct txns *txns, void (*line)(void *user, const char *text), vo
     struct dump d = {txns, line, user};
     pool_each(&txns->pool, dump_one, &d);
 }
+
+bool txns_dump_some(struct txns *txns, uint32_t *at, unsigned n,
+                    void (*line)(void *user, const char *text), void *user)
+{
+    struct dump d = {txns, line, user};
+    return pool_each_some(&txns->pool, at, n, dump_one, &d);
+}

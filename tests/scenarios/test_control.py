@@ -142,7 +142,7 @@ def control_flows_show_a_phone_with_its_dn(world):
 
 @scenario()
 def control_shows_and_releases_a_call(world):
-    proxy = _proxy(world)
+    proxy = _proxy(world, options={"timer-t1": "50ms"})
     phone = world.registered_phone()
     caller = world.caller()
     call, incoming = complete_call(caller, "1001", phone)
@@ -162,7 +162,7 @@ def control_shows_and_releases_a_call(world):
     status, _, err = _run(world, "calls", "release", call.call_id)
     equal((status, err), (1, "holdfastctl: no such call\n"), "a second release")
     check(re.search(r"^calls_released 1$", _ask(world, "counters"), re.M), "calls_released")
-    eventually(lambda: _ask(world, "transactions") == "", 40, "transactions are left")
+    eventually(lambda: _ask(world, "transactions") == "", 10, "transactions are left")
     proxy.check_alive()
 
 

@@ -16,25 +16,31 @@
 
 /* --- rooms --- */
 
-void flows_dump(struct flows *flows, void (*line)(void *user, const char *text), void *user)
+/* The places are the times. */
+bool flows_dump_some(struct flows *flows, uint32_t *at, unsigned n,
+                     void (*line)(void *user, const char *text), void *user)
 {
-    for (unsigned n = 0; n < flows->times; n++)
+    for (; n != 0 && *at < flows->times; n--, ++*at)
         for (unsigned i = 0; i < 4 && flows->lines[i] != NULL; i++)
             line(user, flows->lines[i]);
+    return *at < flows->times;
 }
 
-void calls_dump(struct calls *calls, uint64_t now, unsigned max,
-                void (*line)(void *user, const char *text), void *user)
+bool calls_dump_some(struct calls *calls, uint64_t now, uint32_t *at, unsigned n,
+                     void (*line)(void *user, const char *text), void *user)
 {
-    (void)calls, (void)now, (void)max;
+    (void)calls, (void)now, (void)at, (void)n;
     line(user, RIG_CALL " confirmed dn=1001");
     line(user, "call-2@host early dn=1002");
+    return false;
 }
 
-void txns_dump(struct txns *txns, void (*line)(void *user, const char *text), void *user)
+bool txns_dump_some(struct txns *txns, uint32_t *at, unsigned n,
+                    void (*line)(void *user, const char *text), void *user)
 {
-    (void)txns;
+    (void)txns, (void)at, (void)n;
     line(user, "server INVITE proceeding");
+    return false;
 }
 
 unsigned proxy_release(struct proxy *p, struct slice call_id, const char *why)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands without a daemon: threads that take mails as workers do, and rooms that dump what a test
- * has written down. flows_dump, calls_dump, txns_dump and proxy_release are defined here, so that
+ * has written down. flows_dump_some, calls_dump_some,
+ * txns_dump_some and proxy_release are defined here, so that
  * those of the rooms are not linked. */
 #ifndef TESTS_ADMIN_RIG_H
 #define TESTS_ADMIN_RIG_H

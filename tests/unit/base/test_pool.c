@@ -209,6 +209,42 @@ static void test_each(void **state)
     pool_fini(&p);
 }
 
+static void count_one(void *object, uint64_t id, void *user)
+{
+    assert_true(((struct object *)object)->stamp == id);
+    ++*(unsigned *)user;
+}
+
+/* Steps together see each object once; one that goes between two steps is not seen. */
+static void test_each_some(void **state)
+{
+    struct pool p;
+    uint64_t id[200];
+    uint32_t at = 0;
+    unsigned seen = 0, steps = 1;
+
+    (void)state;
+    pool_init(&p, sizeof(struct object), 0, 0, 1);
+    assert_false(pool_each_some(&p, &at, 10, count_one, &seen));
+    for (unsigned i = 0; i < 200; i++) {
+        struct object *o = pool_new(&p, &id[i]);
+        assert_non_null(o);
+        o->stamp = id[i];
+    }
+    assert_true(pool_each_some(&p, &at, 50, count_one, &seen));
+    assert_in_range(seen, 1, 50);
+    pool_free(&p, id[199]);
+    while (pool_each_some(&p, &at, 50, count_one, &seen))
+        steps++;
+    assert_int_equal(seen, 199);
+    assert_true(steps >= 3);
+    assert_false(pool_each_some(&p, &at, 50, count_one, &seen));
+    assert_int_equal(seen, 199);
+    for (unsigned i = 0; i < 199; i++)
+        pool_free(&p, id[i]);
+    pool_fini(&p);
+}
+
 /* Whichever allocation fails, the pool goes on. */
 static void test_no_memory(void **state)
 {
@@ -290,10 +326,11 @@ static void test_misuse_aborts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ids),       cmocka_unit_test(test_stale),
-        cmocka_unit_test(test_exhausted), cmocka_unit_test(test_generation_wraps),
-        cmocka_unit_test(test_model),     cmocka_unit_test(test_each),
-        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_misuse_aborts),
+        cmocka_unit_test(test_ids),           cmocka_unit_test(test_stale),
+        cmocka_unit_test(test_exhausted),     cmocka_unit_test(test_generation_wraps),
+        cmocka_unit_test(test_model),         cmocka_unit_test(test_each),
+        cmocka_unit_test(test_each_some),     cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_misuse_aborts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
