@@ -149,6 +149,22 @@ static bool is_same_contact(struct slice a, struct slice b)
     return sip_uri_parse(a, &x) == 0 && sip_uri_parse(b, &y) == 0 && sip_uri_eq(&x, &y);
 }
 
+/* The contact as a Request-URI of this request (RFC 5630 5.3); empty: not for it. */
+static struct slice uri_of(const struct branch *b, struct slice contact)
+{
+    bool wants_sips = b->ctx->way.uri.scheme == SIP_SCHEME_SIPS;
+    if (proxy_is_sips(contact) == wants_sips)
+        return contact;
+    char *text = wants_sips ? NULL : arena_bytes(b->ctx->arena, contact.len);
+    struct buf out;
+    buf_init(&out, text, text != NULL ? contact.len : 0);
+    if (text == NULL)
+        return SLICE_NONE;
+    buf_lit(&out, "sip:");
+    buf_slice(&out, slice_of(contact.ptr + 5, contact.len - 5));
+    return buf_get(&out);
+}
+
 /* The registration that has taken the place of the one which the branch went to: of the same
  * Contact, of the same instance, or one that was made since the request came. */
 static const struct dn_binding *renewed_binding(struct branch *b, struct dn_info *dn)
@@ -162,9 +178,10 @@ static const struct dn_binding *renewed_binding(struct branch *b, struct dn_info
         return NULL;
     for (unsigned i = 0; i < dn->nbindings; i++) {
         const struct dn_binding *x = &dn->bindings[i];
-        if (!is_new_way(b, x))
+        struct slice uri = is_new_way(b, x) ? uri_of(b, x->contact) : SLICE_NONE;
+        if (uri.len == 0)
             continue;
-        if (is_same_contact(x->contact, b->target->uri) ||
+        if (is_same_contact(uri, b->target->uri) ||
             (x->instance.len != 0 && slice_eq(x->instance, b->target->instance)))
             return x;
         if (x->updated >= since && (newer == NULL || x->updated > newer->updated))
@@ -193,7 +210,7 @@ bool proxy_on_stranded(void *ctx, uint64_t client, int err, struct flow_dest *de
     const struct dn_binding *x = renewed_binding(b, &dn);
     if (x == NULL || x->way.transport != dest->transport ||
         (!b->was_heard && !sip_in_dialog(b->ctx->req) &&
-         !is_same_contact(x->contact, b->target->uri)))
+         !is_same_contact(uri_of(b, x->contact), b->target->uri)))
         return false;
     b->renewals++;
     b->is_suspect = true;
@@ -214,8 +231,10 @@ bool branch_try_renewed(struct branch *b, int err)
     *t = *b->target;
     t->has_dest = true;
     dest_of(b, &dn, x, &t->dest);
-    if (!sip_in_dialog(b->ctx->req))
-        t->uri = x->contact;
+    if (!sip_in_dialog(b->ctx->req)) {
+        t->uri = uri_of(b, x->contact);
+        t->is_secure = proxy_is_sips(x->contact);
+    }
     b->target->is_unreachable = true;
     b->target = t;
     b->dests = &t->dest;

@@ -224,7 +224,8 @@ static int find_targets(struct pctx *c)
     /* A token is a way we gave out ourselves: one end of this dialog. */
     if (way->has_token || (!may_relay && proxy_find_registered(p, c->arena, c->req, way)))
         return single_target(c, true);
-    return route_lookup(p->deps.route, &way->uri, may_relay, c->arena, &c->set);
+    return route_lookup(p->deps.route, &way->uri, may_relay, sip_in_dialog(c->req), c->arena,
+                        &c->set);
 }
 
 static void refuse_set(struct pctx *c)

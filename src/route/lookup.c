@@ -115,8 +115,8 @@ static int targets_of_dn(struct route *r, const struct dn_info *info, struct sli
     return 0;
 }
 
-static int lookup_dn(struct route *r, const struct sip_uri *uri, struct arena *arena,
-                     struct route_set *set)
+static int lookup_dn(struct route *r, const struct sip_uri *uri, bool in_dialog,
+                     struct arena *arena, struct route_set *set)
 {
     set->is_local = true;
     struct slice dn;
@@ -136,7 +136,7 @@ static int lookup_dn(struct route *r, const struct sip_uri *uri, struct arena *a
         refuse(set, 404, NULL);
         return 0;
     }
-    if (info.out_of_service) {
+    if (info.out_of_service && !in_dialog) {
         refuse(set, 480, "Out Of Service");
         if (info.oos_until > now)
             set->retry_after = (uint32_t)((info.oos_until - now + 999) / 1000);
@@ -149,13 +149,13 @@ static int lookup_dn(struct route *r, const struct sip_uri *uri, struct arena *a
     return targets_of_dn(r, &info, dn, uri->scheme == SIP_SCHEME_SIPS, arena, set);
 }
 
-int route_lookup(struct route *r, const struct sip_uri *uri, bool may_relay, struct arena *arena,
-                 struct route_set *set)
+int route_lookup(struct route *r, const struct sip_uri *uri, bool may_relay, bool in_dialog,
+                 struct arena *arena, struct route_set *set)
 {
     *set = (struct route_set){0};
     /* RFC 3261 16.5: maddr names the one and only target. */
     if (uri->maddr.len == 0 && route_is_ours(r, uri))
-        return lookup_dn(r, uri, arena, set);
+        return lookup_dn(r, uri, in_dialog, arena, set);
     if (!may_relay) {
         refuse(set, 403, "Relaying Denied");
         return 0;

@@ -86,10 +86,11 @@ struct route_set {
 };
 
 /* Targets of a Request-URI (RFC 3261 16.5) after Route preprocessing. `may_relay`: the sender is in
- * relay-from, or the request is inside a dialog that we record-routed. 0 (see set->status),
+ * relay-from, or the request is inside a dialog that we record-routed. `in_dialog`: what belongs to
+ * a call goes to its DN also when that is out of service. 0 (see set->status),
  * ERR_NOMEM. */
-int route_lookup(struct route *r, const struct sip_uri *uri, bool may_relay, struct arena *arena,
-                 struct route_set *set) WARN_UNUSED;
+int route_lookup(struct route *r, const struct sip_uri *uri, bool may_relay, bool in_dialog,
+                 struct arena *arena, struct route_set *set) WARN_UNUSED;
 void route_dest_of_way(const struct dn_way *way, bool no_reopen, struct flow_dest *out);
 /* The same with what the device has to prove by TLS: the host of its contact, by the rules of the
  * DN. */

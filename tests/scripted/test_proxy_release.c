@@ -7,175 +7,7 @@
 
 #include <cmocka.h>
 
-#include "calls.h"
-
-#define ON                                                                                   \
-    OPEN "sip-enable-tcp-keep-alive = true\ntcp-keep-alive-idle = 2\n"                       \
-         "tcp-keep-alive-interval = 1\ntcp-keep-alive-probes = 2\ntcp-unacked-timeout = 5\n" \
-         "tcp-reopen-delay = 1\ntcp-connect-timeout = 3\n"
-#define LOST "\r\nReason: SIP;cause=503;text=\"Connection lost\"\r\n"
-
-static struct rig r;
-static struct got got, inv, ok;
-static struct fake_conn *phone;  /* by which 1001 has registered */
-static struct fake_conn *caller; /* the caller's; NULL: it uses UDP */
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_close(&r);
-    return 0;
-}
-
-static void begin(const char *options, bool caller_by_tcp)
-{
-    rig_open(&r, options);
-    phone = register_tcp(&r, "1001", "10.0.0.3", "");
-    caller = NULL;
-    if (caller_by_tcp)
-        caller = fake_connect(r.loop, "10.0.0.2:41000", PROXY);
-    fake_advance(r.loop, 7000); /* the 200 is not worth sending again any more */
-}
-
-static const char contact[] = "Contact: <sip:1001@10.0.0.3:5060;transport=tcp>\n";
-
-static void caller_says(const struct say *what)
-{
-    struct say w = *what;
-    if (caller == NULL) {
-        say_udp(&r, CALLER, &w);
-        return;
-    }
-    w.transport = "TCP";
-    if (w.contact == NULL)
-        w.contact = "<sip:alice@10.0.0.2:5060;transport=tcp>";
-    say_tcp(caller, &w);
-}
-
-static void caller_gets(unsigned status)
-{
-    do {
-        if (caller != NULL)
-            rig_expect_tcp(caller, &got);
-        else
-            rig_expect(&r, CALLER, &got);
-    } while (got.msg.status == 100);
-    if (got.msg.status != status)
-        fail_msg("expected %u, got:\n%s", status, got.text);
-}
-
-static void ringing(void)
-{
-    caller_says(&(struct say){.branch = "i1"});
-    expect_tcp_method(phone, "INVITE", &inv);
-    answer_tcp(phone, &inv, 180, contact);
-    caller_gets(180);
-}
-
-/* A request of the caller inside the dialog. */
-static struct say in_dialog(const char *method)
-{
-    static char routes[1024], branch[32];
-    static unsigned n;
-    snprintf(routes, sizeof(routes), "%s", route_set(&ok, true));
-    snprintf(branch, sizeof(branch), "%s%u", method, ++n);
-    return (struct say){.method = method,
-                        .uri = "sip:1001@10.0.0.3:5060;transport=tcp",
-                        .branch = branch,
-                        .to = "<sip:1001@10.0.0.1>;tag=t",
-                        .cseq = 2,
-                        .extra = routes};
-}
-
-static void answered(void)
-{
-    ringing();
-    answer_tcp(phone, &inv, 200, contact);
-    caller_gets(200);
-    ok = got;
-    ok.msg.base = ok.text;
-    ok.msg.hdrs = ok.hdrs;
-}
-
-static void established(const char *options, bool caller_by_tcp)
-{
-    begin(options, caller_by_tcp);
-    answered();
-    struct say ack = in_dialog("ACK");
-    ack.cseq = 1;
-    caller_says(&ack);
-    expect_tcp_method(phone, "ACK", &got);
-    fake_advance(r.loop, 40000); /* nothing of the call is under way any more */
-    assert_int_equal(rig_calls(&r), 1);
-    assert_int_equal(rig_transactions(&r), 0);
-}
-
-/* A request of the phone inside the dialog. */
-static void phone_says(const char *method)
-{
-    static char routes[1024], to[256];
-    snprintf(routes, sizeof(routes), "%s", route_set(&inv, false));
-    snprintf(to, sizeof(to), "%s", rig_value(&inv, SIP_H_FROM, 0));
-    say_tcp(phone, &(struct say){.method = method,
-                                 .uri = caller != NULL ? "sip:alice@10.0.0.2:5060;transport=tcp"
-                                                       : "sip:alice@10.0.0.2:5060",
-                                 .transport = "TCP",
-                                 .sent_by = "10.0.0.3:5060",
-                                 .branch = method,
-                                 .from = "<sip:1001@10.0.0.1>;tag=t",
-                                 .to = to,
-                                 .cseq = 7,
-                                 .contact = "<sip:1001@10.0.0.3:5060;transport=tcp>",
-                                 .extra = routes});
-}
-
-static void caller_gets_bye(void)
-{
-    if (caller != NULL)
-        expect_tcp_method(caller, "BYE", &got);
-    else
-        rig_expect_method(&r, CALLER, "BYE", &got);
-    assert_non_null(strstr(got.text, LOST));
-    assert_string_equal(rig_value(&got, SIP_H_CALL_ID, 0), "c1");
-    assert_int_equal(rig_count(&got, SIP_H_VIA), 1);
-    assert_true(slice_eq(sip_get(&got.msg, got.msg.from_tag), SLICE("t")));
-    assert_true(slice_eq(sip_get(&got.msg, got.msg.to_tag), SLICE("a")));
-    if (caller != NULL)
-        answer_tcp(caller, &got, 200, "");
-    else
-        answer_udp(&r, CALLER, &got, 200, "");
-}
-
-static void phone_gets_bye(struct fake_conn *by)
-{
-    expect_tcp_method(by, "BYE", &got);
-    assert_non_null(strstr(got.text, LOST));
-    assert_string_equal(rig_uri(&got), "sip:1001@10.0.0.3:5060;transport=tcp");
-    assert_true(slice_eq(sip_get(&got.msg, got.msg.from_tag), SLICE("a")));
-    assert_true(slice_eq(sip_get(&got.msg, got.msg.to_tag), SLICE("t")));
-    answer_tcp(by, &got, 200, "");
-}
-
-/* No record, and in a while no transaction either. */
-static void nothing_is_left(void)
-{
-    assert_int_equal(rig_calls(&r), 0);
-    fake_advance(r.loop, 40000);
-    assert_int_equal(rig_transactions(&r), 0);
-    rig_expect_none(&r, NULL);
-}
-
-static void phone_is_gone(void)
-{
-    fake_forget(phone);
-    fake_set_peer(r.loop, PHONE, FAKE_REFUSE);
-}
-
-static void caller_is_gone(void)
-{
-    fake_forget(caller);
-    fake_set_peer(r.loop, CALLER, FAKE_REFUSE);
-}
+#include "dialog.h"
 
 /* --- nothing left of an initial INVITE --- */
 
@@ -185,12 +17,12 @@ static void initial_invite(void **state)
     begin(ON, false);
     phone_is_gone();
     caller_says(&(struct say){.branch = "i1"});
-    fake_advance(r.loop, 10);
+    fake_advance(s.r.loop, 10);
     caller_gets(480);
-    assert_non_null(strstr(got.text, "\r\nReason: SIP;cause=503;text=\""));
-    ack_udp(&r, CALLER, &(struct say){.branch = "i1"});
-    assert_int_equal(rig_counter(&r, CTR_CALLS_SEEN), 1);
-    assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 0);
+    assert_non_null(strstr(s.got.text, "\r\nReason: SIP;cause=503;text=\""));
+    ack_udp(&s.r, CALLER, &(struct say){.branch = "i1"});
+    assert_int_equal(rig_counter(&s.r, CTR_CALLS_SEEN), 1);
+    assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 0);
     nothing_is_left();
 }
 
@@ -198,15 +30,15 @@ static void initial_invite(void **state)
 static void initial_invite_to_a_next_hop(void **state)
 {
     (void)state;
-    rig_open(&r, ON);
+    rig_open(&s.r, ON);
     struct say w = {.branch = "i1", .uri = "sip:x@10.0.0.4:5060;transport=tcp"};
-    fake_set_peer(r.loop, OTHER, FAKE_REFUSE);
-    caller = NULL;
-    say_udp(&r, CALLER, &w);
-    fake_advance(r.loop, 10);
+    fake_set_peer(s.r.loop, OTHER, FAKE_REFUSE);
+    s.caller = NULL;
+    say_udp(&s.r, CALLER, &w);
+    fake_advance(s.r.loop, 10);
     caller_gets(500);
-    assert_non_null(strstr(got.text, "\r\nReason: SIP;cause=503;text=\""));
-    ack_udp(&r, CALLER, &w);
+    assert_non_null(strstr(s.got.text, "\r\nReason: SIP;cause=503;text=\""));
+    ack_udp(&s.r, CALLER, &w);
     nothing_is_left();
 }
 
@@ -216,11 +48,11 @@ static void lost_while_ringing(void **state)
     (void)state;
     begin(ON, false);
     ringing();
-    fake_set_peer(r.loop, PHONE, FAKE_REFUSE);
-    fake_reset(phone);
-    fake_advance(r.loop, 10);
+    fake_set_peer(s.r.loop, PHONE, FAKE_REFUSE);
+    fake_reset(s.phone);
+    fake_advance(s.r.loop, 10);
     caller_gets(480);
-    ack_udp(&r, CALLER, &(struct say){.branch = "i1"});
+    ack_udp(&s.r, CALLER, &(struct say){.branch = "i1"});
     nothing_is_left();
 }
 
@@ -232,16 +64,16 @@ static void lost_request_of_the_caller(void **state)
     static const char *const methods[] = {"INVITE", "INFO", "UPDATE", "REFER", "OPTIONS"};
     for (unsigned i = 0; i < 10; i++) {
         if (i != 0)
-            rig_close(&r);
+            rig_close(&s.r);
         established(ON, i % 2 == 0);
         phone_is_gone();
         struct say w = in_dialog(methods[i / 2]);
         caller_says(&w);
-        fake_advance(r.loop, 10);
+        fake_advance(s.r.loop, 10);
         caller_gets(408); /* first, so that the sender ends the dialog by itself */
         caller_gets_bye();
-        assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 1);
-        assert_int_equal(rig_counter(&r, CTR_DN_OOS), 1);
+        assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 1);
+        assert_int_equal(rig_counter(&s.r, CTR_DN_OOS), 1);
         if (i / 2 == 0) {
             w.method = "ACK";
             caller_says(&w);
@@ -256,18 +88,18 @@ static void lost_request_of_the_phone(void **state)
     static const char *const methods[] = {"INVITE", "INFO", "UPDATE"};
     for (unsigned i = 0; i < 3; i++) {
         if (i != 0)
-            rig_close(&r);
+            rig_close(&s.r);
         established(ON, true);
         caller_is_gone();
         phone_says(methods[i]);
-        fake_advance(r.loop, 10);
+        fake_advance(s.r.loop, 10);
         do
-            rig_expect_tcp(phone, &got);
-        while (got.msg.status == 100);
-        assert_int_equal(got.msg.status, 408);
-        phone_gets_bye(phone);
-        assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 1);
-        assert_int_equal(rig_counter(&r, CTR_DN_OOS), 0);
+            rig_expect_tcp(s.phone, &s.got);
+        while (s.got.msg.status == 100);
+        assert_int_equal(s.got.msg.status, 408);
+        phone_gets_bye(s.phone);
+        assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 1);
+        assert_int_equal(rig_counter(&s.r, CTR_DN_OOS), 0);
         if (i == 0)
             phone_says("ACK");
         nothing_is_left();
@@ -279,13 +111,13 @@ static void lost_silently(void **state)
 {
     (void)state;
     established(ON, false);
-    fake_stall(phone, true);
-    fake_set_peer(r.loop, PHONE, FAKE_BLACKHOLE);
+    fake_stall(s.phone, true);
+    fake_set_peer(s.r.loop, PHONE, FAKE_BLACKHOLE);
     struct say w = in_dialog("INVITE");
     caller_says(&w);
-    fake_advance(r.loop, 4000);
+    fake_advance(s.r.loop, 4000);
     caller_gets(408);
-    ack_udp(&r, CALLER, &w);
+    ack_udp(&s.r, CALLER, &w);
     caller_gets_bye();
     nothing_is_left();
 }
@@ -297,17 +129,17 @@ static void two_lost_requests(void **state)
     established(ON, false);
     phone_is_gone();
     struct say w = in_dialog("INFO");
-    fake_stall(phone, true);
+    fake_stall(s.phone, true);
     caller_says(&w);
     struct say v = in_dialog("UPDATE");
     v.cseq = 3;
     caller_says(&v);
-    fake_stall(phone, false);
-    fake_advance(r.loop, 10);
+    fake_stall(s.phone, false);
+    fake_advance(s.r.loop, 10);
     caller_gets(408);
     caller_gets_bye();
     caller_gets(408);
-    assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 1);
+    assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 1);
     nothing_is_left();
 }
 
@@ -316,15 +148,15 @@ static void phone_has_come_back(void **state)
 {
     (void)state;
     established(ON, true);
-    fake_forget(caller);
-    fake_set_peer(r.loop, CALLER, FAKE_BLACKHOLE);
+    fake_forget(s.caller);
+    fake_set_peer(s.r.loop, CALLER, FAKE_BLACKHOLE);
     phone_says("INFO");
-    fake_set_peer(r.loop, PHONE, FAKE_REFUSE);
-    fake_reset(phone); /* and the phone's connection too */
-    struct fake_conn *own = register_tcp_as(&r, "1001", "10.0.0.3", 40009, "", "");
-    fake_advance(r.loop, 3500);
-    expect_tcp_method(own, "BYE", &got);
-    answer_tcp(own, &got, 200, "");
+    fake_set_peer(s.r.loop, PHONE, FAKE_REFUSE);
+    fake_reset(s.phone); /* and the phone's connection too */
+    struct fake_conn *own = register_tcp_as(&s.r, "1001", "10.0.0.3", 40009, "", "");
+    fake_advance(s.r.loop, 3500);
+    expect_tcp_method(own, "BYE", &s.got);
+    answer_tcp(own, &s.got, 200, "");
     nothing_is_left();
 }
 
@@ -334,15 +166,15 @@ static void peer_has_no_such_call(void **state)
     (void)state;
     for (unsigned status = 408; status <= 481; status += 73) {
         if (status != 408)
-            rig_close(&r);
+            rig_close(&s.r);
         established(ON, false);
         struct say w = in_dialog("INFO");
         caller_says(&w);
-        expect_tcp_method(phone, "INFO", &got);
-        answer_tcp(phone, &got, status, "");
+        expect_tcp_method(s.phone, "INFO", &s.got);
+        answer_tcp(s.phone, &s.got, status, "");
         caller_gets(status);
-        assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 0);
-        rig_expect_none_tcp(phone);
+        assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 0);
+        rig_expect_none_tcp(s.phone);
         nothing_is_left();
     }
 }
@@ -354,24 +186,24 @@ static void silent_peer(void **state)
     static const char *const methods[] = {"INVITE", "INFO"};
     for (unsigned i = 0; i < 2; i++) {
         if (i != 0)
-            rig_close(&r);
+            rig_close(&s.r);
         established(ON, false);
         struct say w = in_dialog(methods[i]);
         caller_says(&w);
-        expect_tcp_method(phone, methods[i], &got);
-        fake_advance(r.loop, 32000);
+        expect_tcp_method(s.phone, methods[i], &s.got);
+        fake_advance(s.r.loop, 32000);
         if (i == 0) {
             caller_gets(408);
-            ack_udp(&r, CALLER, &w);
+            ack_udp(&s.r, CALLER, &w);
         } else {
-            rig_expect(&r, CALLER, &got);
-            assert_int_equal(got.msg.status, 100);
+            rig_expect(&s.r, CALLER, &s.got);
+            assert_int_equal(s.got.msg.status, 100);
         }
-        rig_expect_none(&r, CALLER);
-        rig_expect_none_tcp(phone);
-        assert_int_equal(rig_calls(&r), 1);
-        assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 0);
-        assert_int_equal(rig_counter(&r, CTR_DN_SUSPECT), 1);
+        rig_expect_none(&s.r, CALLER);
+        rig_expect_none_tcp(s.phone);
+        assert_int_equal(rig_calls(&s.r), 1);
+        assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 0);
+        assert_int_equal(rig_counter(&s.r, CTR_DN_SUSPECT), 1);
     }
 }
 
@@ -382,26 +214,26 @@ static void lost_bye(void **state)
     (void)state;
     for (unsigned how = 0; how < 3; how++) {
         if (how != 0)
-            rig_close(&r);
+            rig_close(&s.r);
         established(ON, false);
         if (how == 0)
             phone_is_gone();
         struct say w = in_dialog("BYE");
         caller_says(&w);
-        fake_advance(r.loop, how == 2 ? 32000 : 10);
+        fake_advance(s.r.loop, how == 2 ? 32000 : 10);
         if (how == 0)
             caller_gets(408);
         if (how == 1) {
-            expect_tcp_method(phone, "BYE", &got);
-            answer_tcp(phone, &got, 500, "");
+            expect_tcp_method(s.phone, "BYE", &s.got);
+            answer_tcp(s.phone, &s.got, 500, "");
             caller_gets(500);
         }
         if (how == 2) {
-            expect_tcp_method(phone, "BYE", &got);
-            rig_expect(&r, CALLER, &got);
-            assert_int_equal(got.msg.status, 100); /* RFC 4320 4.2: no 408 */
+            expect_tcp_method(s.phone, "BYE", &s.got);
+            rig_expect(&s.r, CALLER, &s.got);
+            assert_int_equal(s.got.msg.status, 100); /* RFC 4320 4.2: no 408 */
         }
-        assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 0);
+        assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 0);
         nothing_is_left();
     }
 }
@@ -412,15 +244,15 @@ static void challenged_bye(void **state)
     established(ON, false);
     struct say w = in_dialog("BYE");
     caller_says(&w);
-    expect_tcp_method(phone, "BYE", &got);
-    answer_tcp(phone, &got, 401, "WWW-Authenticate: Digest realm=\"a\", nonce=\"n\"\n");
+    expect_tcp_method(s.phone, "BYE", &s.got);
+    answer_tcp(s.phone, &s.got, 401, "WWW-Authenticate: Digest realm=\"a\", nonce=\"n\"\n");
     caller_gets(401);
-    assert_int_equal(rig_calls(&r), 1); /* it comes again */
+    assert_int_equal(rig_calls(&s.r), 1); /* it comes again */
     w = in_dialog("BYE");
     w.cseq = 3;
     caller_says(&w);
-    expect_tcp_method(phone, "BYE", &got);
-    answer_tcp(phone, &got, 200, "");
+    expect_tcp_method(s.phone, "BYE", &s.got);
+    answer_tcp(s.phone, &s.got, 200, "");
     caller_gets(200);
     nothing_is_left();
 }
@@ -432,22 +264,22 @@ static void other_requests(void **state)
     (void)state;
     static const char *const from[] = {CALLER, "192.0.2.9:5060"};
     static const char *const names[] = {"m0", "m1"};
-    rig_open(&r, ON);
-    phone = register_tcp(&r, "1001", "10.0.0.3", "");
-    fake_advance(r.loop, 7000);
+    rig_open(&s.r, ON);
+    s.phone = register_tcp(&s.r, "1001", "10.0.0.3", "");
+    fake_advance(s.r.loop, 7000);
     phone_is_gone();
     for (unsigned i = 0; i < 2; i++) {
         say_udp(
-            &r, from[i],
+            &s.r, from[i],
             &(struct say){
                 .method = "MESSAGE", .branch = names[i], .call_id = names[i], .sent_by = from[i]});
-        fake_advance(r.loop, 10);
+        fake_advance(s.r.loop, 10);
         /* A SIP Server is who may have requests relayed. */
-        rig_expect_status(&r, from[i], i == 0 ? 503 : 480, &got);
-        assert_non_null(strstr(got.text, "\r\nReason: SIP;cause=503;text=\""));
-        fake_set_peer(r.loop, PHONE, FAKE_ACCEPT);
-        phone = register_tcp_as(&r, "1001", "10.0.0.3", 40100 + i, "", "");
-        fake_advance(r.loop, 7000);
+        rig_expect_status(&s.r, from[i], i == 0 ? 503 : 480, &s.got);
+        assert_non_null(strstr(s.got.text, "\r\nReason: SIP;cause=503;text=\""));
+        fake_set_peer(s.r.loop, PHONE, FAKE_ACCEPT);
+        s.phone = register_tcp_as(&s.r, "1001", "10.0.0.3", 40100 + i, "", "");
+        fake_advance(s.r.loop, 7000);
         phone_is_gone();
     }
 }
@@ -460,24 +292,24 @@ static void caller_lost_when_answered(void **state)
     (void)state;
     for (unsigned how = 0; how < 3; how++) {
         if (how != 0)
-            rig_close(&r);
+            rig_close(&s.r);
         begin(ON, true);
         ringing();
-        fake_advance(r.loop, 7000); /* the 180 has arrived */
-        fake_set_peer(r.loop, CALLER, how == 2 ? FAKE_BLACKHOLE : FAKE_REFUSE);
+        fake_advance(s.r.loop, 7000); /* the 180 has arrived */
+        fake_set_peer(s.r.loop, CALLER, how == 2 ? FAKE_BLACKHOLE : FAKE_REFUSE);
         if (how == 1)
-            fake_forget(caller);
+            fake_forget(s.caller);
         else
-            fake_reset(caller);
-        answer_tcp(phone, &inv, 200, contact);
-        fake_advance(r.loop, how == 2 ? 3500 : 10);
-        expect_tcp_method(phone, "ACK", &got);
-        assert_int_equal(got.msg.cseq, 1);
-        assert_string_equal(rig_uri(&got), "sip:1001@10.0.0.3:5060;transport=tcp");
-        assert_true(slice_eq(sip_get(&got.msg, got.msg.to_tag), SLICE("t")));
-        phone_gets_bye(phone);
-        assert_int_equal(got.msg.cseq, 2);
-        assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 1);
+            fake_reset(s.caller);
+        answer_tcp(s.phone, &s.inv, 200, scene_contact);
+        fake_advance(s.r.loop, how == 2 ? 3500 : 10);
+        expect_tcp_method(s.phone, "ACK", &s.got);
+        assert_int_equal(s.got.msg.cseq, 1);
+        assert_string_equal(rig_uri(&s.got), "sip:1001@10.0.0.3:5060;transport=tcp");
+        assert_true(slice_eq(sip_get(&s.got.msg, s.got.msg.to_tag), SLICE("t")));
+        phone_gets_bye(s.phone);
+        assert_int_equal(s.got.msg.cseq, 2);
+        assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 1);
         nothing_is_left();
     }
 }
@@ -488,16 +320,16 @@ static void caller_lost_and_2xx_repeated(void **state)
     (void)state;
     begin(ON, true);
     ringing();
-    fake_advance(r.loop, 7000);
-    fake_set_peer(r.loop, CALLER, FAKE_REFUSE);
-    fake_reset(caller);
-    answer_tcp(phone, &inv, 200, contact);
-    fake_advance(r.loop, 10);
-    expect_tcp_method(phone, "ACK", &got);
-    answer_tcp(phone, &inv, 200, contact);
-    fake_advance(r.loop, 10);
-    phone_gets_bye(phone);
-    fake_advance(r.loop, 10);
+    fake_advance(s.r.loop, 7000);
+    fake_set_peer(s.r.loop, CALLER, FAKE_REFUSE);
+    fake_reset(s.caller);
+    answer_tcp(s.phone, &s.inv, 200, scene_contact);
+    fake_advance(s.r.loop, 10);
+    expect_tcp_method(s.phone, "ACK", &s.got);
+    answer_tcp(s.phone, &s.inv, 200, scene_contact);
+    fake_advance(s.r.loop, 10);
+    phone_gets_bye(s.phone);
+    fake_advance(s.r.loop, 10);
     nothing_is_left();
 }
 
@@ -505,26 +337,26 @@ static void caller_lost_while_ringing(void **state)
 {
     (void)state;
     begin(ON, true);
-    struct fake_conn *second = register_tcp(&r, "1001", "10.0.0.4", "");
-    fake_advance(r.loop, 7000);
+    struct fake_conn *second = register_tcp(&s.r, "1001", "10.0.0.4", "");
+    fake_advance(s.r.loop, 7000);
     caller_says(&(struct say){.branch = "i1"});
-    expect_tcp_method(phone, "INVITE", &inv);
+    expect_tcp_method(s.phone, "INVITE", &s.inv);
     static struct got inv2;
     expect_tcp_method(second, "INVITE", &inv2);
     answer_tcp(second, &inv2, 180, "");
     caller_gets(180);
-    fake_advance(r.loop, 7000);
+    fake_advance(s.r.loop, 7000);
     caller_is_gone();
-    answer_tcp(phone, &inv, 180, "");
-    fake_advance(r.loop, 10);
-    expect_tcp_method(phone, "CANCEL", &got);
-    assert_non_null(strstr(got.text, LOST));
-    answer_tcp(phone, &got, 200, "");
-    answer_tcp(phone, &inv, 487, "");
-    expect_tcp_method(second, "CANCEL", &got);
-    answer_tcp(second, &got, 200, "");
+    answer_tcp(s.phone, &s.inv, 180, "");
+    fake_advance(s.r.loop, 10);
+    expect_tcp_method(s.phone, "CANCEL", &s.got);
+    assert_non_null(strstr(s.got.text, LOST));
+    answer_tcp(s.phone, &s.got, 200, "");
+    answer_tcp(s.phone, &s.inv, 487, "");
+    expect_tcp_method(second, "CANCEL", &s.got);
+    answer_tcp(second, &s.got, 200, "");
     answer_tcp(second, &inv2, 487, "");
-    assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 1);
+    assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 1);
     nothing_is_left();
 }
 
@@ -534,16 +366,16 @@ static void caller_lost_and_2xx_crosses(void **state)
     (void)state;
     begin(ON, true);
     ringing();
-    fake_advance(r.loop, 7000);
+    fake_advance(s.r.loop, 7000);
     caller_is_gone();
-    answer_tcp(phone, &inv, 183, "");
-    fake_advance(r.loop, 10);
-    answer_tcp(phone, &inv, 200, contact);
-    fake_advance(r.loop, 10);
-    expect_tcp_method(phone, "CANCEL", &got);
-    answer_tcp(phone, &got, 200, "");
-    expect_tcp_method(phone, "ACK", &got);
-    phone_gets_bye(phone);
+    answer_tcp(s.phone, &s.inv, 183, "");
+    fake_advance(s.r.loop, 10);
+    answer_tcp(s.phone, &s.inv, 200, scene_contact);
+    fake_advance(s.r.loop, 10);
+    expect_tcp_method(s.phone, "CANCEL", &s.got);
+    answer_tcp(s.phone, &s.got, 200, "");
+    expect_tcp_method(s.phone, "ACK", &s.got);
+    phone_gets_bye(s.phone);
     nothing_is_left();
 }
 
@@ -553,23 +385,23 @@ static void caller_is_reached_again(void **state)
     (void)state;
     begin(ON, true);
     ringing();
-    fake_advance(r.loop, 7000);
-    fake_forget(caller);
-    answer_tcp(phone, &inv, 200, contact);
-    fake_advance(r.loop, 10);
-    caller = fake_opened(r.loop, CALLER, 0);
-    assert_non_null(caller);
-    expect_tcp_status(caller, 200, &ok);
+    fake_advance(s.r.loop, 7000);
+    fake_forget(s.caller);
+    answer_tcp(s.phone, &s.inv, 200, scene_contact);
+    fake_advance(s.r.loop, 10);
+    s.caller = fake_opened(s.r.loop, CALLER, 0);
+    assert_non_null(s.caller);
+    expect_tcp_status(s.caller, 200, &s.ok);
     struct say ack = in_dialog("ACK");
     ack.cseq = 1;
     caller_says(&ack);
-    expect_tcp_method(phone, "ACK", &got);
+    expect_tcp_method(s.phone, "ACK", &s.got);
     struct say bye = in_dialog("BYE");
     caller_says(&bye);
-    expect_tcp_method(phone, "BYE", &got);
-    answer_tcp(phone, &got, 200, "");
+    expect_tcp_method(s.phone, "BYE", &s.got);
+    answer_tcp(s.phone, &s.got, 200, "");
     caller_gets(200);
-    assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 0);
+    assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 0);
     nothing_is_left();
 }
 
@@ -580,14 +412,14 @@ static void caller_lost_inside_a_dialog(void **state)
     established(ON, true);
     struct say w = in_dialog("INVITE");
     caller_says(&w);
-    expect_tcp_method(phone, "INVITE", &inv);
+    expect_tcp_method(s.phone, "INVITE", &s.inv);
     caller_is_gone();
-    answer_tcp(phone, &inv, 200, contact);
-    fake_advance(r.loop, 10);
-    expect_tcp_method(phone, "ACK", &got);
-    assert_int_equal(got.msg.cseq, 2);
-    phone_gets_bye(phone);
-    assert_int_equal(got.msg.cseq, 3);
+    answer_tcp(s.phone, &s.inv, 200, scene_contact);
+    fake_advance(s.r.loop, 10);
+    expect_tcp_method(s.phone, "ACK", &s.got);
+    assert_int_equal(s.got.msg.cseq, 2);
+    phone_gets_bye(s.phone);
+    assert_int_equal(s.got.msg.cseq, 3);
     nothing_is_left();
 }
 
@@ -597,13 +429,13 @@ static void no_ack_comes(void **state)
     (void)state;
     begin(ON, false);
     answered();
-    fake_advance(r.loop, 33000);
-    assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 0);
-    assert_int_equal(rig_calls(&r), 1);
+    fake_advance(s.r.loop, 33000);
+    assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 0);
+    assert_int_equal(rig_calls(&s.r), 1);
     phone_says("BYE");
-    rig_expect_method(&r, CALLER, "BYE", &got);
-    answer_udp(&r, CALLER, &got, 200, "");
-    expect_tcp_status(phone, 200, &got);
+    rig_expect_method(&s.r, CALLER, "BYE", &s.got);
+    answer_udp(&s.r, CALLER, &s.got, 200, "");
+    expect_tcp_status(s.phone, 200, &s.got);
     nothing_is_left();
 }
 
@@ -614,25 +446,25 @@ static void lost_ack(void **state)
     (void)state;
     for (unsigned how = 0; how < 2; how++) {
         if (how != 0)
-            rig_close(&r);
+            rig_close(&s.r);
         begin(ON, how == 0);
         answered();
         if (how == 0) {
             phone_is_gone();
         } else { /* its result says so */
-            fake_set_peer(r.loop, PHONE, FAKE_REFUSE);
-            fake_reset(phone);
-            fake_advance(r.loop, 10);
+            fake_set_peer(s.r.loop, PHONE, FAKE_REFUSE);
+            fake_reset(s.phone);
+            fake_advance(s.r.loop, 10);
             struct say info = in_dialog("INFO");
             (void)info;
         }
         struct say ack = in_dialog("ACK");
         ack.cseq = 1;
         caller_says(&ack);
-        fake_advance(r.loop, 10);
+        fake_advance(s.r.loop, 10);
         caller_gets_bye();
-        assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 1);
-        assert_int_equal(rig_counter(&r, CTR_DN_OOS), 1);
+        assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 1);
+        assert_int_equal(rig_counter(&s.r, CTR_DN_OOS), 1);
         nothing_is_left();
     }
 }
@@ -645,13 +477,13 @@ static struct got forked_inv[2];
 static void fork_two(const char *options)
 {
     begin(options, true);
-    forked[0] = phone;
-    forked[1] = register_tcp(&r, "1001", "10.0.0.4", "");
-    fake_advance(r.loop, 7000);
+    forked[0] = s.phone;
+    forked[1] = register_tcp(&s.r, "1001", "10.0.0.4", "");
+    fake_advance(s.r.loop, 7000);
     caller_says(&(struct say){.branch = "i1"});
     for (unsigned i = 0; i < 2; i++) {
         expect_tcp_method(forked[i], "INVITE", &forked_inv[i]);
-        rig_tcp(forked[i], rig_response(&forked_inv[i], 180, i == 0 ? "t" : "u", contact));
+        rig_tcp(forked[i], rig_response(&forked_inv[i], 180, i == 0 ? "t" : "u", scene_contact));
         caller_gets(180);
     }
 }
@@ -662,28 +494,31 @@ static void both_forks_answer(void **state)
     (void)state;
     for (unsigned late = 0; late < 2; late++) {
         if (late != 0)
-            rig_close(&r);
+            rig_close(&s.r);
         fork_two(ON);
-        fake_advance(r.loop, 7000);
-        fake_set_peer(r.loop, CALLER, FAKE_REFUSE);
-        fake_reset(caller);
+        fake_advance(s.r.loop, 7000);
+        fake_set_peer(s.r.loop, CALLER, FAKE_REFUSE);
+        fake_reset(s.caller);
         for (unsigned i = 0; i < 2; i++) {
-            rig_tcp(forked[i], rig_response(&forked_inv[i], 200, i == 0 ? "t" : "u", contact));
-            fake_advance(r.loop, late != 0 ? 10000 : 10);
+            rig_tcp(forked[i],
+                    rig_response(&forked_inv[i], 200, i == 0 ? "t" : "u", scene_contact));
+            fake_advance(s.r.loop, late != 0 ? 10000 : 10);
         }
         for (unsigned i = 0; i < 2; i++) {
-            rig_expect_tcp(forked[i], &got);
-            if (got.msg.method == SIP_CANCEL) {
-                rig_tcp(forked[i], rig_response(&got, 200, "x", ""));
-                rig_expect_tcp(forked[i], &got);
+            rig_expect_tcp(forked[i], &s.got);
+            if (s.got.msg.method == SIP_CANCEL) {
+                rig_tcp(forked[i], rig_response(&s.got, 200, "x", ""));
+                rig_expect_tcp(forked[i], &s.got);
             }
-            assert_int_equal(got.msg.method, SIP_ACK);
-            assert_true(slice_eq(sip_get(&got.msg, got.msg.to_tag), slice_str(i == 0 ? "t" : "u")));
-            expect_tcp_method(forked[i], "BYE", &got);
-            assert_true(slice_eq(sip_get(&got.msg, got.msg.to_tag), slice_str(i == 0 ? "t" : "u")));
-            rig_tcp(forked[i], rig_response(&got, 200, "x", ""));
+            assert_int_equal(s.got.msg.method, SIP_ACK);
+            assert_true(
+                slice_eq(sip_get(&s.got.msg, s.got.msg.to_tag), slice_str(i == 0 ? "t" : "u")));
+            expect_tcp_method(forked[i], "BYE", &s.got);
+            assert_true(
+                slice_eq(sip_get(&s.got.msg, s.got.msg.to_tag), slice_str(i == 0 ? "t" : "u")));
+            rig_tcp(forked[i], rig_response(&s.got, 200, "x", ""));
         }
-        assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 2);
+        assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 2);
         nothing_is_left();
     }
 }
@@ -693,29 +528,29 @@ static void one_fork_is_lost(void **state)
 {
     (void)state;
     fork_two(ON);
-    fake_set_peer(r.loop, OTHER, FAKE_REFUSE);
+    fake_set_peer(s.r.loop, OTHER, FAKE_REFUSE);
     fake_reset(forked[1]);
-    fake_advance(r.loop, 10);
-    rig_expect_none_tcp(caller);
-    inv = forked_inv[0];
-    inv.msg.base = inv.text;
-    inv.msg.hdrs = inv.hdrs;
-    answer_tcp(phone, &inv, 200, contact);
+    fake_advance(s.r.loop, 10);
+    rig_expect_none_tcp(s.caller);
+    s.inv = forked_inv[0];
+    s.inv.msg.base = s.inv.text;
+    s.inv.msg.hdrs = s.inv.hdrs;
+    answer_tcp(s.phone, &s.inv, 200, scene_contact);
     caller_gets(200);
-    ok = got;
-    ok.msg.base = ok.text;
-    ok.msg.hdrs = ok.hdrs;
-    assert_int_equal(rig_counter(&r, CTR_CALLS_RELEASED), 0);
+    s.ok = s.got;
+    s.ok.msg.base = s.ok.text;
+    s.ok.msg.hdrs = s.ok.hdrs;
+    assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 0);
     struct say ack = in_dialog("ACK");
     ack.cseq = 1;
     caller_says(&ack);
-    expect_tcp_method(phone, "ACK", &got);
+    expect_tcp_method(s.phone, "ACK", &s.got);
     struct say bye = in_dialog("BYE");
     caller_says(&bye);
-    expect_tcp_method(phone, "BYE", &got);
-    answer_tcp(phone, &got, 200, "");
+    expect_tcp_method(s.phone, "BYE", &s.got);
+    answer_tcp(s.phone, &s.got, 200, "");
     caller_gets(200);
-    fake_advance(r.loop, 33000);
+    fake_advance(s.r.loop, 33000);
     nothing_is_left();
 }
 
@@ -725,18 +560,18 @@ static void update_while_ringing(void **state)
     (void)state;
     begin(ON, true);
     ringing();
-    fake_advance(r.loop, 7000);
+    fake_advance(s.r.loop, 7000);
     caller_is_gone();
     phone_says("UPDATE");
-    fake_advance(r.loop, 10);
-    expect_tcp_status(phone, 408, &got);
-    expect_tcp_method(phone, "CANCEL", &got);
-    answer_tcp(phone, &got, 200, "");
-    answer_tcp(phone, &inv, 487, "");
+    fake_advance(s.r.loop, 10);
+    expect_tcp_status(s.phone, 408, &s.got);
+    expect_tcp_method(s.phone, "CANCEL", &s.got);
+    answer_tcp(s.phone, &s.got, 200, "");
+    answer_tcp(s.phone, &s.inv, 487, "");
     nothing_is_left();
 }
 
-#define T(f) cmocka_unit_test_teardown(f, teardown)
+#define T(f) cmocka_unit_test_teardown(f, scene_teardown)
 
 int main(void)
 {
