@@ -38,7 +38,8 @@ class Authority:
     def _path(self, end):
         return os.path.join(self.folder, f"{self.name}.{end}")
 
-    def issue(self, name, *alternatives, expired=False, self_signed=False, subject=None):
+    def issue(self, name, *alternatives, expired=False, self_signed=False, subject=None,
+              days=30):
         """A certificate; alternatives as in "DNS:holdfast.test", "IP:10.77.1.2",
         "URI:sip:holdfast.test" (RFC 5922 7.1)."""
         made = Identity(self._path(f"{name}.pem"), self._path(f"{name}.key"))
@@ -53,7 +54,7 @@ class Authority:
             return made
         signer = [] if self_signed else ["-CA", self.certificate, "-CAkey", self.key]
         _openssl("req", "-x509", *signer, *KEY, "-keyout", made.key, "-out", made.certificate,
-                 "-days", "30", *extra, "-addext", "basicConstraints=critical,CA:FALSE")
+                 "-days", str(days), *extra, "-addext", "basicConstraints=critical,CA:FALSE")
         return made
 
 
