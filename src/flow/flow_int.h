@@ -73,7 +73,7 @@ struct flow {
     uint8_t unanswered;         /* transactions in a row; see flows_unanswered */
     bool is_opened : 1;         /* by us: `reopen` is the address it was opened to */
     bool is_ours : 1;           /* the connection it has now was opened by us */
-    bool is_fresh : 1;          /* and nothing has come from it, not even an acknowledgement */
+    bool is_fresh : 1;          /* and nothing has come from it, nor was all acknowledged ever */
     bool has_spoken : 1;        /* bytes came from it */
     bool was_verified : 1;      /* TLS: the peer that connected has shown a certificate */
     bool has_proved : 1;        /* TLS: which proves the name of `proved` */

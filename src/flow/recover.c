@@ -8,7 +8,8 @@
 #include "flow/flow_int.h"
 
 /* A connection that was just opened is not replaced by another one before it has worked: a peer
- * that accepts and never reads would be given one after the other. */
+ * that accepts and never reads would be given one after the other. That its window took the first
+ * bytes is not enough. */
 static bool may_suspect(const struct flow *f)
 {
     return f->owner->conf.reopen_delay_ms != 0 && !f->no_reopen && !f->is_fresh &&
@@ -77,7 +78,6 @@ static void advance_mark(struct flow *f, uint64_t acked)
     struct flow_work *w = f->work;
     if (w->mark_end == 0 || acked < w->mark_end)
         return;
-    f->is_fresh = false;
     healed(f);
     w->mark_end = 0;
     if (w->last_end > acked) {
@@ -335,8 +335,9 @@ static void lost(struct flow *f, int cause, bool abort)
     await_senders(f, cause, acked);
 }
 
-/* A connection that we have opened, and that was no better than none: nothing was acknowledged on
- * it; or it was up for us only, since with TLS 1.3 the peer refuses our certificate after that. */
+/* A connection that we have opened, and that was no better than none: never was all acknowledged on
+ * it, and nothing came; or it was up for us only, since with TLS 1.3 the peer refuses our
+ * certificate after that. */
 static bool never_worked(const struct flow *f, int cause)
 {
     if (f->is_ours && !f->has_spoken && flow_is_tls_error(cause)) {
