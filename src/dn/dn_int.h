@@ -15,7 +15,7 @@
 #include "dn/dn.h"
 #include "dn/store.h"
 
-#define DN_STRIPES         64      /* power of two */
+#define DN_STRIPES         32      /* power of two; a reload holds all at once, and one more lock */
 #define DN_RECOVERY_MS     60000   /* of DNs without a section */
 #define DN_NAMES_MAX       1000000 /* registered without a section: a table needs a maximum */
 #define DN_EXPIRE_STRIPES  8       /* looked at in one call of dn_expire */
