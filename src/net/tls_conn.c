@@ -116,6 +116,8 @@ int tls_conn_step(struct net_stream *s)
     rc = tls_peer_take(c);
     if (rc != 0)
         return rc;
+    if (!c->is_server)
+        tls_session_renewed(&stream_loop(s)->sessions, c);
     tls_peer_slim(c);
     (void)SSL_free_buffers(c->ssl);
     return 1;

@@ -122,6 +122,8 @@ void tls_session_key(const struct net_tls *t, const struct addr *remote, struct 
                      unsigned char key[16]);
 /* What cannot be kept is not kept: the next connection makes a full handshake. */
 void tls_session_keep(struct tls_cache *cache, const struct tls_conn *c, SSL_SESSION *session);
+/* In TLS 1.2 OpenSSL does not tell of a ticket that came with a resumed handshake. */
+void tls_session_renewed(struct tls_cache *cache, const struct tls_conn *c);
 /* Offers what is remembered to the peer. */
 void tls_session_offer(struct tls_cache *cache, struct tls_conn *c);
 void tls_session_forget(struct tls_cache *cache, const unsigned char key[16]);
@@ -161,10 +163,9 @@ void tls_shake_accept(struct net_listener *l, struct net_stream *s, const struct
 /* An opened one, before it is connected. 0, ERR_NOMEM, -ENAMETOOLONG. */
 int tls_shake_open(struct net_stream *s, const struct net_tls_client *client,
                    const struct addr *remote) WARN_UNUSED;
-/* TCP is up / the socket is ready / time is up / the socket has an error. */
+/* TCP is up / the socket is ready / time is up. */
 void tls_shake_connected(struct net_stream *s);
 void tls_shake_event(struct net_stream *s);
-void tls_shake_failed(struct net_stream *s, int err);
 void tls_shake_expired(struct net_stream *s);
 bool tls_shake_is_due(const struct net_stream *s);
 /* A step of those whose turn it is. */

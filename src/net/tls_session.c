@@ -124,6 +124,14 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
     return 0; /* no reference was taken */
 }
 
+void tls_session_renewed(struct tls_cache *cache, const struct tls_conn *c)
+{
+    SSL_SESSION *session = SSL_get_session(c->ssl);
+    if (SSL_session_reused(c->ssl) && SSL_version(c->ssl) == TLS1_2_VERSION &&
+        SSL_SESSION_is_resumable(session))
+        tls_session_keep(cache, c, session);
+}
+
 void tls_session_use(SSL_CTX *ctx)
 {
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);

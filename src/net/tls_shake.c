@@ -86,12 +86,18 @@ static bool has_place(const struct tls_gate *g, const struct tls_shake *k)
     return g->nactive < room_for(k->listener, g->active_of[k->source]);
 }
 
+static void on_idle(uv_idle_t *idle)
+{
+    (void)idle; /* while it runs, the loop does not sleep */
+}
+
 static void make_ready(struct net_stream *s)
 {
     struct tls_shake *k = s->tls->shake;
     struct tls_gate *g = gate_of(s);
     if (!list_is_linked(&k->ready))
         list_push(k->place == SHAKE_OPENED ? &g->ready_opened : &g->ready, &k->ready);
+    uv_idle_start(&stream_loop(s)->idle, on_idle);
     net_stream_watch(s);
 }
 
@@ -184,11 +190,6 @@ static void done(struct net_stream *s)
         net_stream_watch(s);
 }
 
-void tls_shake_failed(struct net_stream *s, int err)
-{
-    fail(s, err);
-}
-
 void tls_shake_expired(struct net_stream *s)
 {
     fail(s, s->tls->shake->place == SHAKE_WAITING ? ERR_TLS_BUSY : -ETIMEDOUT);
@@ -205,22 +206,61 @@ void tls_shakes_drop(struct net_loop *loop, const struct net_listener *l)
                 net_stream_close(&s, true);
         }
     }
+    promote(&loop->gate);
 }
 
 /* --- begins ----------------------------------------------------------------------------------- */
 
-/* The line is full: the one that has been silent for longest makes room. */
+/* The first byte, without taking it. 1: it is TLS's; 0: none is there; an error. */
+static int look(const struct net_stream *s)
+{
+    unsigned char first;
+    ssize_t n = recv(s->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n < 0)
+        return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -errno;
+    if (n == 0)
+        return ERR_CLOSED;
+    return first >= RECORD_FIRST && first <= RECORD_LAST ? 1 : ERR_TLS_PLAIN;
+}
+
+void tls_shake_event(struct net_stream *s)
+{
+    struct tls_shake *k = s->tls->shake;
+    struct tls_gate *g = gate_of(s);
+    if (k->place == SHAKE_SILENT) {
+        int rc = look(s);
+        if (rc < 0)
+            fail(s, rc);
+        else if (rc == 0)
+            net_stream_watch(s);
+        if (rc <= 0)
+            return;
+        bool now = has_place(g, k);
+        leave(g, k);
+        enter(g, k, now ? SHAKE_ACTIVE : SHAKE_WAITING);
+    }
+    if (k->place == SHAKE_WAITING)
+        net_stream_watch(s);
+    else
+        make_ready(s);
+}
+
+/* The line is full: whoever has been silent for longest makes room; for a source that has its share
+ * already, one of its own. */
 static bool make_room(struct tls_gate *g, const struct net_listener *l, unsigned source)
 {
     unsigned room = room_for(l, g->line_of[source]);
     if (g->nline < room)
         return true;
-    if (room < l->tls_max)
-        return false;
-    if (list_is_empty(&g->silent))
-        return false;
-    fail(container_of(g->silent.next, struct tls_shake, node)->stream, ERR_TLS_BUSY);
-    return true;
+    LIST_EACH(n, &g->silent)
+    {
+        const struct tls_shake *k = container_of(n, struct tls_shake, node);
+        if (room == l->tls_max || k->source == source) {
+            fail(k->stream, ERR_TLS_BUSY);
+            return true;
+        }
+    }
+    return false;
 }
 
 void tls_shake_accept(struct net_listener *l, struct net_stream *s, const struct addr *remote,
@@ -244,7 +284,7 @@ void tls_shake_accept(struct net_listener *l, struct net_stream *s, const struct
     k->source = source;
     enter(g, k, SHAKE_SILENT);
     net_stream_wait_until(s, net_now(l->loop) + l->tls_timeout_ms);
-    net_stream_watch(s);
+    tls_shake_event(s); /* its first bytes may have come with it */
 }
 
 int tls_shake_open(struct net_stream *s, const struct net_tls_client *client,
@@ -272,38 +312,6 @@ void tls_shake_connected(struct net_stream *s)
     make_ready(s);
 }
 
-/* The first byte, without taking it. 1: it is TLS's; 0: none is there; an error. */
-static int look(const struct net_stream *s)
-{
-    unsigned char first;
-    ssize_t n = recv(s->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n < 0)
-        return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -errno;
-    if (n == 0)
-        return ERR_CLOSED;
-    return first >= RECORD_FIRST && first <= RECORD_LAST ? 1 : ERR_TLS_PLAIN;
-}
-
-void tls_shake_event(struct net_stream *s)
-{
-    struct tls_shake *k = s->tls->shake;
-    struct tls_gate *g = gate_of(s);
-    if (k->place == SHAKE_SILENT) {
-        int rc = look(s);
-        if (rc < 0)
-            fail(s, rc);
-        if (rc <= 0)
-            return;
-        bool now = has_place(g, k);
-        leave(g, k);
-        enter(g, k, now ? SHAKE_ACTIVE : SHAKE_WAITING);
-    }
-    if (k->place == SHAKE_WAITING)
-        net_stream_watch(s);
-    else
-        make_ready(s);
-}
-
 /* --- steps ------------------------------------------------------------------------------------ */
 
 /* Does it wait for its turn and not for its socket? */
@@ -324,11 +332,6 @@ static void step(struct net_stream *s)
         done(s);
     else
         net_stream_watch(s);
-}
-
-static void on_idle(uv_idle_t *idle)
-{
-    (void)idle; /* while it runs, the loop does not sleep */
 }
 
 /* What else the loop has done since the last steps, ns. */
@@ -357,6 +360,4 @@ void tls_shakes_run(struct net_loop *loop)
     g->was_idle = uv_metrics_idle_time(&loop->uv);
     if (list_is_empty(&g->ready_opened) && list_is_empty(&g->ready))
         uv_idle_stop(&loop->idle);
-    else
-        uv_idle_start(&loop->idle, on_idle);
 }

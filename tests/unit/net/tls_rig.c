@@ -43,7 +43,7 @@ static void on_accept(void *user, struct net_stream *s, const struct addr *remot
         return;
     }
     rig.server.stream = s;
-    net_stream_set(s, &rig_events, &rig.server);
+    net_stream_set(s, rig.server_events, &rig.server);
 }
 
 static void on_refused(void *user, const struct addr *remote, const struct addr *local, int err)
@@ -117,6 +117,7 @@ void rig_begin(const struct net_tls_conf *server, const struct net_tls_conf *cli
     memset(&rig.server, 0, sizeof(rig.server));
     memset(&rig.client, 0, sizeof(rig.client));
     memset(&rig.client_counters, 0, sizeof(rig.client_counters));
+    rig.server_events = &rig_events;
     rig.accepted = rig.refused = 0;
     rig.refusal = 0;
     rig.server_tls = rig_tls(server != NULL ? server : &s);

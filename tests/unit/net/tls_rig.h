@@ -24,6 +24,7 @@ struct rig {
     struct net_listener *listener;
     struct addr at;
     struct side server, client;
+    const struct net_stream_events *server_events; /* of what is accepted */
     unsigned accepted, refused;
     int refusal;
     struct counters client_counters;
