@@ -40,20 +40,6 @@ static void set_out_of_service(struct proxy *p, struct slice dn, struct slice co
         LF_ERR("cause", err), LF_SLICE("call", call_id));
 }
 
-/* Out of service only when no way to the device is left: one dead connection is not a dead peer. */
-void branch_note_unreachable(struct branch *b, int err)
-{
-    struct pctx *c = b->ctx;
-    if (!says_unreachable(b, err) || !knows_device(b))
-        return;
-    b->target->is_unreachable = true;
-    for (unsigned i = 0; i < c->set.n; i++)
-        if (!c->set.targets[i].is_unreachable)
-            return;
-    set_out_of_service(c->proxy, b->target->dn, b->target->uri, sip_get(c->req, c->req->call_id),
-                       err);
-}
-
 void branch_note_suspect(struct branch *b, int err)
 {
     const struct pctx *c = b->ctx;
@@ -244,6 +230,23 @@ bool branch_try_renewed(struct branch *b, int err)
     b->renewals++;
     branch_send(b);
     return true;
+}
+
+/* Out of service only when no way to the device is left: one dead connection is not a dead peer,
+ * and one that has just registered is none either. */
+void branch_note_unreachable(struct branch *b, int err)
+{
+    struct pctx *c = b->ctx;
+    if (!says_unreachable(b, err) || !knows_device(b))
+        return;
+    b->target->is_unreachable = true;
+    for (unsigned i = 0; i < c->set.n; i++)
+        if (!c->set.targets[i].is_unreachable)
+            return;
+    struct dn_info dn;
+    if (renewed_binding(b, &dn) == NULL)
+        set_out_of_service(c->proxy, b->target->dn, b->target->uri,
+                           sip_get(c->req, c->req->call_id), err);
 }
 
 /* Has the DN any way but the one that failed? */

@@ -289,7 +289,7 @@ void release_linger_lost(const struct linger *l, int err);
 void release_dialog_lost(struct pctx *c, int err);
 /* The same of an ACK, which `sender` sent. */
 void release_ack_lost(struct proxy *p, uint64_t call, enum call_side sender, int err);
-/* A 2xx came after the INVITE had another final response, or nobody to go to. */
+/* A 2xx to an INVITE that the administrator has ended. */
 void release_unwanted(struct branch *b, const struct sip_msg *res);
 void proxy_on_lost(void *ctx, uint64_t server, int err);
 void proxy_on_unacked(void *ctx, uint64_t server, int err);

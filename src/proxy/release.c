@@ -342,10 +342,9 @@ void release_ack_lost(struct proxy *p, uint64_t call, enum call_side sender, int
 void release_unwanted(struct branch *b, const struct sip_msg *res)
 {
     struct pctx *c = b->ctx;
-    struct cause why = {.text = ADMIN_TEXT, .reason = SLICE(LOST_REASON)};
+    struct cause why = {.text = ADMIN_TEXT,
+                        .reason = SLICE("Reason: SIP;cause=200;text=\"" ADMIN_TEXT "\"\r\n")};
     record_answer(b, res);
-    if (c->is_released)
-        why.reason = SLICE("Reason: SIP;cause=200;text=\"" ADMIN_TEXT "\"\r\n");
     (void)release_dialogs(c->proxy, c->call, NULL, &why);
 }
 

@@ -281,8 +281,12 @@ static void route_request(struct pctx *c)
 void proxy_on_request(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin)
 {
     struct pctx *c = context_new(p, req, origin, 503);
-    if (c == NULL)
+    if (c == NULL) {
+        /* Whoever wanted to hang up has done so. */
+        if (req->method == SIP_BYE && p->deps.calls != NULL)
+            call_end_dialog(p->deps.calls, req);
         return;
+    }
     int err = proxy_prepare(p, c->req, c->arena, &c->way);
     if (err != 0) {
         struct refusal why = {400, "Bad Route or Request-URI", SLICE_NONE};

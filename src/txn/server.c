@@ -158,6 +158,12 @@ static int server_fill(struct txn_scope *scope, const struct sip_msg *req,
     return 0;
 }
 
+/* Room that calls need to end, and requests inside them to be answered, whatever begins anew. */
+static uint64_t max_for(const struct txns *txns, const struct sip_msg *req)
+{
+    return (uint64_t)txns->conf.max * (sip_in_dialog(req) ? 2 : 1);
+}
+
 int txn_server_new(struct txns *txns, const struct sip_msg *req, const struct flow_origin *origin,
                    const struct txn_tu *tu, size_t ctx_size, void **ctx, uint64_t *server)
 {
@@ -165,7 +171,7 @@ int txn_server_new(struct txns *txns, const struct sip_msg *req, const struct fl
     struct txn *t = NULL;
     int err;
 
-    if (txns->pool.live >= txns->conf.max) {
+    if (txns->pool.live >= max_for(txns, req)) {
         counter_inc(txns->counters, CTR_TXN_TABLE_FULL);
         return ERR_FULL;
     }

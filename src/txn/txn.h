@@ -30,7 +30,8 @@ struct txn_scope;
 struct txn_conf {
     uint32_t t1, t2, t4;
     uint32_t timer_b, timer_d, timer_f, timer_h, timer_i, timer_j, timer_k, timer_l, timer_m;
-    uint32_t max; /* transactions of this worker; above it new requests get 503 */
+    uint32_t max; /* transactions of this worker; above it new requests get 503, above twice as
+                     many those inside a dialog too */
     bool recover; /* sip-enable-tcp-keep-alive: resend on a reopened connection inside a transaction
                    */
 };

@@ -232,6 +232,8 @@ static void sweep(const char *options, void (*prepare)(void), unsigned good)
         if (!has_failed)
             assert_int_equal(b.final, good);
         good_ones += b.final == good;
+        fake_advance(b.r.loop, 33000); /* a late 2xx is waited for so long */
+        assert_int_equal(rig_calls(&b.r), 0);
         rig_close(&b.r);
     }
     /* Most failures are repaired by repetition. Without injection there is one run. */
@@ -312,6 +314,110 @@ static void relayed_call(void **state)
 {
     (void)state;
     sweep(OPEN, relayed, 200);
+}
+
+/* --- release --- */
+
+/* A call is up; its phone, then its caller, is lost; or the administrator ends it. No record and no
+ * transaction is left, whichever allocation fails. */
+enum { PHONE_LOST, CALLER_LOST, RINGING_CALLER_LOST, ADMIN, ADMIN_RINGING, RELEASES };
+
+static struct say invite_by_tcp(void)
+{
+    return (struct say){
+        .branch = "i1", .transport = "TCP", .contact = "<sip:alice@10.0.0.2:5060;transport=tcp>"};
+}
+
+static void lose(unsigned how, struct fake_conn *caller)
+{
+    struct say info = {.method = "INFO",
+                       .uri = "sip:1001@10.0.0.3:5060;transport=tcp",
+                       .transport = "TCP",
+                       .branch = "info",
+                       .to = "<sip:1001@10.0.0.1>;tag=t",
+                       .cseq = 2,
+                       .extra = b.routes};
+    if (how == PHONE_LOST) {
+        fake_set_peer(b.r.loop, PHONE, FAKE_REFUSE);
+        fake_forget(b.conn);
+        say_tcp(caller, &info);
+        return;
+    }
+    if (how == ADMIN || how == ADMIN_RINGING) {
+        (void)proxy_release(worker_proxy(b.r.worker), SLICE("c1"), NULL);
+        net_wake(b.r.loop);
+        fake_run(b.r.loop);
+        return;
+    }
+    fake_set_peer(b.r.loop, CALLER, FAKE_REFUSE);
+    fake_forget(caller);
+    answer_tcp(b.conn, &b.invite, how == RINGING_CALLER_LOST ? 183 : 200,
+               "Contact: <sip:1001@10.0.0.3:5060;transport=tcp>\n");
+}
+
+/* The phone answers whatever comes, and repeats its 2xx until the ACK comes. */
+static void robots_run(struct fake_conn *caller, unsigned how)
+{
+    static struct got m;
+    struct slice bytes;
+    for (unsigned i = 0; i < END_MS / STEP_MS; i++) {
+        while (fake_take_message(b.conn, &bytes))
+            if (parse(bytes, true, &m))
+                phone_takes(&m, b.conn);
+        while (fake_take_message(caller, &bytes))
+            if (parse(bytes, true, &m) && m.msg.is_request)
+                rig_tcp(caller, rig_response(&m, 200, "a", ""));
+        if (how == CALLER_LOST && !b.is_acked && i % 10 == 0 && i < 600)
+            answer_tcp(b.conn, &b.invite, 200, "Contact: <sip:1001@10.0.0.3:5060;transport=tcp>\n");
+        fake_advance(b.r.loop, STEP_MS);
+    }
+}
+
+static void sweep_release(unsigned how)
+{
+    static struct got m;
+    bool has_failed = true;
+    for (unsigned n = 1; has_failed; n++) {
+        memset(&b, 0, sizeof(b));
+        rig_open(&b.r, ALIVE);
+        tcp_phone();
+        struct fake_conn *caller = fake_connect(b.r.loop, "10.0.0.2:41000", PROXY);
+        struct say w = invite_by_tcp();
+        say_tcp(caller, &w);
+        expect_tcp_method(b.conn, "INVITE", &m);
+        copy_got(&b.invite, &m);
+        b.invite_by = b.conn;
+        bool is_up = how == PHONE_LOST || how == ADMIN;
+        answer_tcp(b.conn, &b.invite, is_up ? 200 : 180,
+                   "Contact: <sip:1001@10.0.0.3:5060;transport=tcp>\n");
+        expect_tcp_status(caller, is_up ? 200 : 180, &m);
+        snprintf(b.routes, sizeof(b.routes), "%s", route_set(&m, true));
+        fake_advance(b.r.loop, 7000);
+        b.is_cancelled = how == RINGING_CALLER_LOST || how == ADMIN_RINGING;
+        mem_fail_at(n);
+        lose(how, caller);
+        has_failed = mem_failed();
+        robots_run(caller, how);
+        has_failed = has_failed || mem_failed();
+        mem_fail_at(0);
+        if (how == CALLER_LOST && !has_failed)
+            assert_true(b.is_acked);
+        if (has_failed && rig_calls(&b.r) != 0) {
+            /* What told of the loss was itself lost; the next one is not. */
+            lose(how, caller);
+            robots_run(caller, how);
+        }
+        if (rig_calls(&b.r) != 0)
+            fail_msg("release %u, allocation %u fails: a record is left", how, n);
+        rig_close(&b.r);
+    }
+}
+
+static void released_calls(void **state)
+{
+    (void)state;
+    for (unsigned how = 0; how < RELEASES; how++)
+        sweep_release(how);
 }
 
 /* --- single requests --- */
@@ -498,6 +604,7 @@ int main(void)
         cmocka_unit_test(call_onto_a_reset_connection),
         cmocka_unit_test(cancelled_call),
         cmocka_unit_test(relayed_call),
+        cmocka_unit_test(released_calls),
         cmocka_unit_test(refused_requests),
         cmocka_unit_test(forked_requests),
         cmocka_unit_test(routed_requests),

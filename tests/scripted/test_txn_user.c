@@ -113,6 +113,23 @@ static void test_table_full(void **state)
     stage_udp(s, "OPTIONS", "z9hG4bKc");
     assert_int_equal(s->new_err, ERR_FULL);
     assert_int_equal(counter_get(&s->counters, CTR_TXN_TABLE_FULL), 1);
+    /* What is inside a dialog has as much room again. */
+    for (unsigned i = 0; i < 3; i++) {
+        char text[1024], *to_line;
+        struct slice m = stage_request(s, "BYE",
+                                       i == 0   ? "z9hG4bKx"
+                                       : i == 1 ? "z9hG4bKy"
+                                                : "z9hG4bKz",
+                                       "UDP");
+        to_line = strstr(s->text, "To: <sip:bob@example.com>");
+        assert_non_null(to_line);
+        int n = snprintf(text, sizeof(text), "%.*s;tag=to1%s", (int)(to_line + 25 - s->text), m.ptr,
+                         to_line + 25);
+        assert_true(fake_datagram(s->loop, UAC, US, slice_of(text, (size_t)n)));
+        assert_int_equal(s->new_err, i < 2 ? 0 : ERR_FULL);
+        if (i < 2)
+            assert_int_equal(stage_reply(s, s->server, 200), 0);
+    }
     /* Those that are in may still send. */
     struct flow_dest to = stage_dest(UAS, SIP_UDP);
     assert_int_not_equal(stage_branch(s, first, SIP_OPTIONS, &to), 0);
