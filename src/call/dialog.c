@@ -70,7 +70,7 @@ static int put_answer(struct call *c, struct dialog **d, const struct sip_msg *r
         return err != 0 ? err : ERR_LIMIT;
     parts.v[PART_ROUTES] = buf_get(&routes);
     bool is_success = res->status >= 200;
-    if (*d != NULL && (parts_eq(&parts, &(*d)->texts) || (!is_success && (*d)->is_slim)))
+    if (*d != NULL && ((*d)->is_slim ? !is_success : parts_eq(&parts, &(*d)->texts)))
         return 0;
     return dialog_put(c, d, &parts, is_success);
 }
