@@ -4,16 +4,19 @@
 from lib import netns
 from lib.baresip import Baresip
 from lib.recovery import (BRISK, CONNECT_TIMEOUT, EXTENSION, QUICK, REOPEN_DELAY, SLACK,
-                          default_port, proxy_end_gone, with_tls)
+                          default_port, proxy_end_gone, settled, with_tls)
 from lib.scenario import check, equal, eventually, scenario
 from lib.tls import device_identity
 
 
 class _Seen:
-    """A connection as `proxy_end_gone` and the firewall want it."""
+    """A connection as `settled`, `proxy_end_gone` and the firewall want it."""
 
     def __init__(self, pair):
         self.pair = pair
+
+    def unacked(self):
+        return 0
 
 
 def _phone(world, transport):
@@ -34,6 +37,7 @@ def _phone_and_caller(world, transport, options):
     own = world.net.proxy.run("ss", "-Htn", "state", "established", "dst", netns.PHONE).split()
     port = int(own[-1].rsplit(":", 1)[1])
     conn = _Seen(((netns.PHONE, port), (netns.PROXY, default_port(transport))))
+    settled(world, conn)
     return proxy, phone, conn, world.caller(transport="tcp")
 
 

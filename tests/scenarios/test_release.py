@@ -2,8 +2,8 @@
 """Release: where one side of a call cannot be reached any more, it ends for all others, now."""
 
 from lib import netns
-from lib.recovery import (ALL, BRISK, CONNECT_TIMEOUT, CROSS, EXTENSION, REOPEN_DELAY, Rig, SAID,
-                          SLACK, TCP, TLS, with_tls)
+from lib.recovery import (ALL, BRISK, CONNECT_TIMEOUT, CROSS, EXTENSION, REOPEN_DELAY, Rig, SLACK,
+                          TCP, TLS, settled, with_tls)
 from lib.scenario import check, complete_call, equal, eventually, hang_up, scenario
 
 LIMIT = REOPEN_DELAY + CONNECT_TIMEOUT
@@ -143,7 +143,8 @@ def other_branch_goes_on_when_one_phone_is_gone(world, way):
 
 def _ringing_at_callee(world, way):
     """A phone behind the firewall calls; it rings at a callee whose connection lives."""
-    proxy = world.proxy(with_tls(world, way.transport, SAID), EXTENSION)
+    options = dict(BRISK, **{"tcp-unacked-timeout": "1"})
+    proxy = world.proxy(with_tls(world, way.transport, options), EXTENSION)
     callee = world.caller("2001", transport="tcp")
     equal(callee.register().status, 200, "REGISTER")
     callee.script = [(0.0, 180)]
@@ -155,12 +156,13 @@ def _ringing_at_callee(world, way):
 
 @scenario(way=(TCP, TLS))
 def caller_gone_when_the_answer_comes(world, way):
-    """The 200 cannot be delivered: the callee has its ACK and BYE."""
+    """The 200 goes into a dead connection and cannot be delivered: the callee has ACK and BYE."""
     proxy, phone, callee, invite = _ringing_at_callee(world, way)
+    settled(world, phone.registered_by)
     phone.stop_listening()
-    phone.registered_by.reset()
+    world.firewall.forget(phone.registered_by.pair)
     callee.respond(invite, 200)
-    check(invite.call.wait_ended(CONNECT_TIMEOUT + 2 * SLACK), "the callee did not get BYE")
+    check(invite.call.wait_ended(1.0 + CONNECT_TIMEOUT + 2 * SLACK), "the callee did not get BYE")
     equal(invite.call.requests[-1].method, "BYE", "last request to the callee")
     check(invite.acks, "the callee's 200 was not acknowledged before the BYE")
     _no_calls(proxy)
@@ -168,7 +170,7 @@ def caller_gone_when_the_answer_comes(world, way):
 
 @scenario(way=(TCP, TLS))
 def caller_gone_while_ringing(world, way):
-    """A provisional response that cannot be delivered shows it: nobody rings on for a dead caller."""
+    """Its connection was reset and it takes no other: nobody rings on for a dead caller."""
     proxy, phone, callee, invite = _ringing_at_callee(world, way)
     phone.stop_listening()
     phone.registered_by.reset()
