@@ -140,28 +140,13 @@ static enum admin_status run_help(struct admin *a, const struct admin_args *args
     return ADMIN_OK;
 }
 
-struct dn_counts {
-    unsigned out, suspect;
-};
-
-/* A line that begins with a blank is a binding; the first word is the name. */
-static void count_dn(void *user, const char *text)
-{
-    struct dn_counts *n = user;
-    const char *blank = strchr(text, ' ');
-    if (blank == NULL || blank == text)
-        return;
-    n->out += admin_line_has(blank, SLICE("out-of-service"));
-    n->suspect += admin_line_has(blank, SLICE("suspect"));
-}
-
 static enum admin_status run_status(struct admin *a, const struct admin_args *args,
                                     const struct admin_sink *sink, char *why)
 {
-    struct dn_counts dns = {0};
+    unsigned suspect, out;
     uint64_t s = (admin_now_us() - a->started_us) / 1000000;
     (void)args, (void)why;
-    dn_dump(a->deps.dir, wall_of(a), count_dn, &dns);
+    dn_count(a->deps.dir, wall_of(a), &suspect, &out);
     say(sink, "version       %s", HOLDFAST_VERSION);
     say(sink, "up            %llu d %02llu:%02llu:%02llu", (unsigned long long)s / 86400,
         (unsigned long long)s / 3600 % 24, (unsigned long long)s / 60 % 60,
@@ -173,7 +158,7 @@ static enum admin_status run_status(struct admin *a, const struct admin_args *ar
         (unsigned long long)sum_of(a, CTR_TXN_CLIENT));
     say(sink, "calls         %llu", (unsigned long long)sum_of(a, CTR_CALLS));
     say(sink, "bindings      %u", dn_bindings(a->deps.dir));
-    say(sink, "DNs           %u out of service, %u suspect", dns.out, dns.suspect);
+    say(sink, "DNs           %u out of service, %u suspect", out, suspect);
     return ADMIN_OK;
 }
 
@@ -335,7 +320,7 @@ static const struct admin_command commands[] = {
     {{"flows", "[ADDRESS|DN]", "connections: state, idle time, unacknowledged bytes, reopenings"},
      run_flows},
     {{"dns", "[NAME]", "DNs: state, cause, bindings"}, run_dns},
-    {{"dns out-of-service", "NAME", "requests for this DN get 480 until it is set in service"},
+    {{"dns out-of-service", "NAME", "new requests for this DN get 480 until it is set in service"},
      run_dn_out},
     {{"dns in-service", "NAME", "requests for this DN are tried again"}, run_dn_in},
     {{"calls", "[CALL-ID]", "dialogs that pass through"}, run_calls},
