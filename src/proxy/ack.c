@@ -35,14 +35,14 @@ static uint64_t ack_branch(struct ack *a)
     return hash_end(&h);
 }
 
-static void lost_to_callee(void *proxy, uint64_t call, int err)
+static bool lost_to_callee(void *proxy, uint64_t call, int err, struct flow_dest *dest)
 {
-    release_ack_lost(proxy, call, CALL_CALLER, err);
+    return release_ack_lost(proxy, call, CALL_CALLER, err, dest);
 }
 
-static void lost_to_caller(void *proxy, uint64_t call, int err)
+static bool lost_to_caller(void *proxy, uint64_t call, int err, struct flow_dest *dest)
 {
-    release_ack_lost(proxy, call, CALL_CALLEE, err);
+    return release_ack_lost(proxy, call, CALL_CALLEE, err, dest);
 }
 
 static void ack_send(struct ack *a, const struct route_target *target, struct flow_dest *dest)
@@ -67,7 +67,7 @@ static void ack_send(struct ack *a, const struct route_target *target, struct fl
     if (err == 0)
         counter_inc(p->deps.counters, CTR_REQ_FORWARDED);
     else if (err != ERR_NOMEM && dest->transport != SIP_UDP && !dest->no_reopen)
-        release_ack_lost(p, a->call, a->side, err);
+        (void)release_ack_lost(p, a->call, a->side, err, NULL);
 }
 
 static void on_resolved(void *user, int err, const struct flow_dest *dests, unsigned n)

@@ -152,7 +152,8 @@ static struct slice uri_of(const struct branch *b, struct slice contact)
 }
 
 /* The registration that has taken the place of the one which the branch went to: of the same
- * Contact, of the same instance, or one that was made since the request came. */
+ * Contact or instance; inside a dialog from the same address, outside any that was made since the
+ * request came. */
 static const struct dn_binding *renewed_binding(struct branch *b, struct dn_info *dn)
 {
     struct pctx *c = b->ctx;
@@ -170,6 +171,11 @@ static const struct dn_binding *renewed_binding(struct branch *b, struct dn_info
         if (is_same_contact(uri, b->target->uri) ||
             (x->instance.len != 0 && slice_eq(x->instance, b->target->instance)))
             return x;
+        if (sip_in_dialog(c->req)) {
+            if (addr_eq_ip(&x->way.remote, &b->target->dest.remote))
+                return x;
+            continue; /* another device of that DN does not know the dialog */
+        }
         if (x->updated >= since && (newer == NULL || x->updated > newer->updated))
             newer = x;
     }
@@ -232,6 +238,19 @@ bool branch_try_renewed(struct branch *b, int err)
     return true;
 }
 
+/* Has the DN a registration that this request has not tried, for it or for others? */
+static bool has_new_way(struct branch *b)
+{
+    struct proxy *p = b->ctx->proxy;
+    struct dn_info dn;
+    if (dn_find(p->deps.dir, b->target->dn, p->deps.wall(p->deps.user), b->ctx->arena, &dn) != 0)
+        return false;
+    for (unsigned i = 0; i < dn.nbindings; i++)
+        if (is_new_way(b, &dn.bindings[i]))
+            return true;
+    return false;
+}
+
 /* Out of service only when no way to the device is left: one dead connection is not a dead peer,
  * and one that has just registered is none either. */
 void branch_note_unreachable(struct branch *b, int err)
@@ -243,8 +262,7 @@ void branch_note_unreachable(struct branch *b, int err)
     for (unsigned i = 0; i < c->set.n; i++)
         if (!c->set.targets[i].is_unreachable)
             return;
-    struct dn_info dn;
-    if (renewed_binding(b, &dn) == NULL)
+    if (!has_new_way(b))
         set_out_of_service(c->proxy, b->target->dn, b->target->uri,
                            sip_get(c->req, c->req->call_id), err);
 }

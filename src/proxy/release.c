@@ -102,6 +102,14 @@ static bool find_way_again(struct proxy *p, struct arena *arena, struct slice by
     return is_other;
 }
 
+/* RFC 5630 5.3: rather no BYE than one that everybody can read. */
+static bool is_exposed(struct slice bytes, const struct flow_dest *dest)
+{
+    ptrdiff_t at = slice_chr(bytes, ' ');
+    return dest->transport != SIP_TLS && at >= 0 &&
+           proxy_is_sips(slice_of(bytes.ptr + at + 1, bytes.len - (size_t)at - 1));
+}
+
 static struct slice letter_bytes(struct proxy *p, struct arena *arena, uint64_t call,
                                  const struct call_dialog *d, struct letter *l, struct slice reason)
 {
@@ -115,7 +123,7 @@ static struct slice letter_bytes(struct proxy *p, struct arena *arena, uint64_t 
         if (write_letter(p, call, d, l, reason, &b) != 0)
             return SLICE_NONE;
     }
-    return arena_dup(arena, buf_get(&b));
+    return is_exposed(buf_get(&b), &l->dest) ? SLICE_NONE : arena_dup(arena, buf_get(&b));
 }
 
 /* To one side; the callee gets the ACK it waits for first, so that it takes the BYE. The bytes of
@@ -329,14 +337,44 @@ void release_dialog_lost(struct pctx *c, int err)
     (void)release_dialogs(p, c->call, c->req, &why);
 }
 
-void release_ack_lost(struct proxy *p, uint64_t call, enum call_side sender, int err)
+/* Has the device of that side registered by another way than `dest`? The dialog is the one that
+ * went there. */
+static bool has_come_back(struct proxy *p, uint64_t call, enum call_side side,
+                          struct flow_dest *dest)
+{
+    char text[RELEASE_MSG_MAX];
+    struct txn_scope *scope;
+    struct call_dialog d;
+    struct buf b;
+    void *ctx;
+    unsigned it = 0;
+    struct letter l = {.method = SIP_BYE, .to = side, .dest = *dest};
+    while (call_next_dialog(p->deps.calls, call, &it, &d))
+        if (d.confirmed && d.ways[side].flow == dest->flow)
+            break;
+    buf_init(&b, text, sizeof(text));
+    if (dest->flow == 0 || d.ways[side].flow != dest->flow ||
+        write_letter(p, call, &d, &l, SLICE_NONE, &b) != 0 ||
+        txn_scope_new(p->deps.txns, &byes_tu, sizeof(struct byes), &ctx, &scope) != 0)
+        return false;
+    uint64_t before = dest->flow;
+    return find_way_again(p, txn_scope_arena(scope), buf_get(&b), dest) && dest->flow != before &&
+           flows_is_alive(p->deps.flows, dest->flow);
+}
+
+bool release_ack_lost(struct proxy *p, uint64_t call, enum call_side sender, int err,
+                      struct flow_dest *dest)
 {
     struct cause why = lost_cause(err);
+    enum call_side to = other_side(sender);
     if (call == 0)
-        return;
+        return false;
+    if (dest != NULL && has_come_back(p, call, to, dest))
+        return true;
     why.has_lost = true;
-    why.lost = other_side(sender);
+    why.lost = to;
     (void)release_dialogs(p, call, NULL, &why);
+    return false;
 }
 
 void release_unwanted(struct branch *b, const struct sip_msg *res)

@@ -121,11 +121,23 @@ int txn_send_stateless(struct txns *txns, const struct flow_dest *dest, struct s
 
 static void kept_lost(struct txns *x, struct txn_kept *k, int err)
 {
-    struct txn_kept copy = *k;
+    struct txn_sent *s = &k->sent;
+    struct flow_dest dest = s->dest;
 
+    /* Nobody may make room of it meanwhile. */
+    list_remove(&k->fifo);
+    if (k->lost != NULL && !dest.no_reopen && k->lost(k->user, k->id, err, &dest) &&
+        dest.transport == s->dest.transport) {
+        dest.since = s->dest.since;
+        s->dest = dest;
+        if (flows_send(x->flows, &s->dest, s->bytes.ptr, s->bytes.len,
+                       FLOW_SEND_REQUEST | FLOW_SEND_RESEND) == 0) {
+            counter_inc(x->counters, CTR_REQUEST_RESENT);
+            kept_renew(x, k);
+            return;
+        }
+    }
     kept_free(x, k);
-    if (copy.lost != NULL && !copy.sent.dest.no_reopen)
-        copy.lost(copy.user, copy.id, err);
 }
 
 static void resend_kept(struct txns *x, struct txn_kept *k)

@@ -189,10 +189,11 @@ void txn_client_forget(struct txns *txns, uint64_t client);
 
 /* A message without a transaction (ACK of a 2xx): kept for a moment and sent again when its
  * connection is replaced. `lost`: what is told with `id` when that cannot be done after all; NULL:
- * nobody. Told from the loop, not from inside the call; `user` must outlive it. Not told of a peer
- * whose connections are not to be reopened (flow_dest.no_reopen): it repeats its 2xx over a new
- * one. 0 or the error of flows_send. */
-typedef void txn_lost_fn(void *user, uint64_t id, int err);
+ * nobody. True: *dest, of the same transport, is another way to the same device, and the message
+ * goes there. Told from the loop, not from inside the call; `user` must outlive it. Not told of a
+ * peer whose connections are not to be reopened (flow_dest.no_reopen): it repeats its 2xx over a
+ * new one. 0 or the error of flows_send. */
+typedef bool txn_lost_fn(void *user, uint64_t id, int err, struct flow_dest *dest);
 int txn_send_stateless(struct txns *txns, const struct flow_dest *dest, struct slice bytes,
                        txn_lost_fn *lost, void *user, uint64_t id) WARN_UNUSED;
 

@@ -284,6 +284,50 @@ static void comes_back_inside_a_dialog(void **state)
     nothing_is_left();
 }
 
+/* The ACK of the 2xx, which the phone has not got: no reason to release the call. */
+static void comes_back_for_its_ack(void **state)
+{
+    (void)state;
+    begin(ON, false);
+    answered();
+    fake_set_peer(s.r.loop, PHONE, FAKE_BLACKHOLE);
+    fake_forget(s.phone);
+    struct say w = in_dialog("ACK");
+    w.cseq = 1;
+    caller_says(&w);
+    fake_advance(s.r.loop, 1000);
+    struct fake_conn *own = register_tcp_as(&s.r, "1001", "10.0.0.3", 40009, "", "");
+    fake_advance(s.r.loop, 2100);
+    expect_tcp_method(own, "ACK", &s.got);
+    assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 0);
+    assert_int_equal(rig_calls(&s.r), 1);
+    w = in_dialog("BYE");
+    caller_says(&w);
+    expect_tcp_method(own, "BYE", &s.got);
+    answer_tcp(own, &s.got, 200, "");
+    caller_gets(200);
+    nothing_is_left();
+}
+
+/* From another address and with another Contact it is another device to this dialog. */
+static void comes_back_elsewhere_inside_a_dialog(void **state)
+{
+    (void)state;
+    established(ON, false);
+    fake_set_peer(s.r.loop, PHONE, FAKE_BLACKHOLE);
+    fake_forget(s.phone);
+    struct say w = in_dialog("INFO");
+    caller_says(&w);
+    fake_advance(s.r.loop, 1000);
+    struct fake_conn *own = register_tcp_as(&s.r, "1001", "10.0.0.7", 40009, "", "");
+    fake_advance(s.r.loop, 2100);
+    caller_gets(408);
+    caller_gets_bye();
+    rig_expect_none_tcp(own);
+    assert_int_equal(state_of("1001"), DN_IN_SERVICE);
+    nothing_is_left();
+}
+
 /* The CANCEL goes where its INVITE has gone. */
 static void comes_back_and_is_cancelled(void **state)
 {
@@ -381,6 +425,8 @@ int main(void)
         T(comes_back_by_udp),
         T(comes_back_elsewhere_while_it_rings),
         T(comes_back_inside_a_dialog),
+        T(comes_back_for_its_ack),
+        T(comes_back_elsewhere_inside_a_dialog),
         T(comes_back_and_is_cancelled),
         T(comes_back_and_goes_again),
         T(answers_by_another_connection),

@@ -307,14 +307,20 @@ struct told {
     unsigned n;
     uint64_t id;
     int err;
+    struct flow_dest other; /* another way, port 0: none */
 };
 
-static void on_ack_lost(void *user, uint64_t id, int err)
+static bool on_ack_lost(void *user, uint64_t id, int err, struct flow_dest *to)
 {
     struct told *t = user;
     t->n++;
     t->id = id;
     t->err = err;
+    if (t->other.remote.port == 0)
+        return false;
+    *to = t->other;
+    t->other.remote.port = 0;
+    return true;
 }
 
 static void send_ack(struct told *t, int expected)
@@ -340,6 +346,27 @@ static void test_ack_is_lost(void **state)
     send_ack(&t, ERR_UNREACHABLE); /* the result says it, and nobody else */
     advance(s, 10000);
     assert_int_equal(t.n, 0);
+    done();
+}
+
+/* The device is back on a connection of its own: it goes there. */
+static void test_ack_goes_by_another_way(void **state)
+{
+    struct told t = {0};
+    (void)state;
+    setup(true);
+    fake_set_peer(s->loop, UAS, FAKE_REFUSE);
+    struct fake_conn *own = connect_as(MOVED, &t.other);
+    assert_int_equal(txn_send_stateless(s->txns, &dest, slice_str(ack), on_ack_lost, &t, 77), 0);
+    stage_turn(s);
+    fake_reset(conn);
+    advance(s, 10);
+    assert_int_equal(t.n, 1);
+    expect_tcp(s, own, "ACK ");
+    fake_reset(own);
+    advance(s, 10);
+    assert_int_equal(t.n, 2); /* and no further */
+    advance(s, 6000);
     done();
 }
 
@@ -399,6 +426,7 @@ int main(void)
         cmocka_unit_test(test_response_that_fails_at_once),
         cmocka_unit_test(test_success_is_lost),
         cmocka_unit_test(test_ack_is_lost),
+        cmocka_unit_test(test_ack_goes_by_another_way),
         cmocka_unit_test(test_ack_is_not_lost),
         cmocka_unit_test(test_ack_that_opens_a_connection),
     };
