@@ -110,7 +110,7 @@ const struct option conf_options[] = {
     /* where it listens */
     {"sipproxy", "sip-address", OPT_ADDRS, AT(flow.listen), 0, 0, "",
      "all interfaces, IPv4 and IPv6", "IP addresses, separated by commas or blanks", EFFECT_RESTART,
-     "Addresses to listen on by UDP and TCP; also put into Via and Record-Route.", NULL},
+     "Addresses to listen on by UDP, TCP and TLS; also put into Via and Record-Route.", NULL},
     {"sipproxy", "sip-port", OPT_U16, AT(route.sip_port), 0, 65535, "5060", NULL,
      "0 to 65535, 0 = off", EFFECT_RESTART, "Port for UDP and TCP.", NULL},
     {"sipproxy", "sip-port-tls", OPT_U16, AT(flow.tls_port), 0, 65535, "0", NULL,
@@ -172,7 +172,8 @@ const struct option conf_options[] = {
      "A request unacknowledged for this long: a second connection is opened beside the first.",
      NULL},
     {"sipproxy", "tcp-connect-timeout", OPT_MS, AT(flow.connect_timeout_ms), 100, 120000, "3", NULL,
-     "100ms to 120 s", EFFECT_RELOAD, "Bound for opening a connection.", NULL},
+     "100ms to 120 s", EFFECT_RELOAD, "Bound for opening a connection, TLS handshake included.",
+     NULL},
     {"sipproxy", "tcp-wedged-transactions", OPT_U32, AT(flow.wedged_after), 0, 1000, "3", NULL,
      "0 to 1000, 0 = off", EFFECT_RELOAD,
      "So many transactions in a row without one byte from the peer: its connection is closed, though it acknowledges.",

@@ -440,6 +440,54 @@ static void sips_of_a_stranger_without_tls(void **state)
     rig_expect_none(&r, NULL);
 }
 
+/* A release writes no BYE of a sips dialog into the open. */
+static void released_sips_call_without_tls(void **state)
+{
+    (void)state;
+    static struct got ok;
+    struct fake_conn *phone = phone_registers("sips", SIPS_CONTACT);
+    struct say w = {.uri = "sips:1001@10.0.0.1", .contact = "<sips:alice@10.0.0.2:5070>"};
+    say_udp(&r, CALLER, &w);
+    expect_tcp_method(phone, "INVITE", &inv);
+    answer_tcp(phone, &inv, 200, "Contact: " SIPS_CONTACT "\n");
+    rig_expect_status(&r, CALLER, 200, &ok);
+    fake_set_peer(r.loop, "10.0.0.3:5061", FAKE_REFUSE);
+    fake_reset(phone);
+    fake_run(r.loop);
+    w.method = "INFO";
+    w.uri = "sips:1001@10.0.0.3:5061";
+    w.to = "<sip:1001@10.0.0.1>;tag=t";
+    w.branch = "info";
+    w.cseq = 2;
+    w.contact = "";
+    w.extra = route_set(&ok, true);
+    say_udp(&r, CALLER, &w);
+    fake_advance(r.loop, 10000);
+    rig_expect_status(&r, CALLER, 408, &got);
+    rig_expect_none(&r, NULL);
+}
+
+/* sip-port = 0. */
+static void tls_alone(void **state)
+{
+    (void)state;
+    struct fake_conn *phone = phone_registers("sip", PLAIN_CONTACT);
+    assert_false(fake_datagram(r.loop, CALLER, PROXY, SLICE("x")));
+    assert_null(fake_connect(r.loop, "10.0.0.2:42000", PROXY));
+    struct fake_conn *caller = connect_tls("10.0.0.2:42000");
+    struct say w = by_tls("sip:1001@10.0.0.1");
+    say_tcp(caller, &w);
+    expect_tcp_method(phone, "INVITE", &inv);
+    talk(caller, phone, "sip:alice@10.0.0.2:5061;transport=tls",
+         "sip:1001@10.0.0.3:5061;transport=tls");
+    w = by_tls("sip:bob@10.0.0.4");
+    w.branch = w.call_id = "b2";
+    say_tcp(caller, &w);
+    rig_expect_tcp(caller, &got);
+    assert_true(got.msg.status >= 500);
+    rig_expect_none(&r, NULL);
+}
+
 /* RFC 5630 5.3: URIs that do not go together. */
 static void sips_request_with_sip_contact(void **state)
 {
@@ -533,6 +581,13 @@ static int setup_plain(void **state)
 {
     (void)state;
     rig_open(&r, OPEN);
+    return 0;
+}
+
+static int setup_alone(void **state)
+{
+    (void)state;
+    rig_open(&r, "sip-port = 0\n" TLS);
     return 0;
 }
 
@@ -708,6 +763,8 @@ int main(void)
         HERE(sips_does_not_fall_back),
         HERE(sips_that_came_without_tls),
         HERE(sips_of_a_stranger_without_tls),
+        HERE(released_sips_call_without_tls),
+        cmocka_unit_test_setup_teardown(tls_alone, setup_alone, teardown),
         HERE(sips_request_with_sip_contact),
         HERE(record_route_where_security_differs),
         HERE(sips_registrations),
