@@ -186,7 +186,7 @@ void net_listener_set_tls(struct net_listener *l, struct net_tls *tls, uint32_t 
     struct net_tls *before = l->tls;
     l->tls = tls != NULL ? net_tls_hold(tls) : NULL;
     l->tls_timeout_ms = timeout_ms;
-    l->tls_max = max > 0 ? max : 1;
+    l->tls_max = max < 1 ? 1 : max < TLS_SHAKES_MAX ? max : TLS_SHAKES_MAX;
     l->on_refused = on_refused;
     net_tls_release(&before);
 }

@@ -16,9 +16,11 @@
 static const uint64_t options = SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA;
 
-/* Queued bytes may move and grow between two tries, and a record that went out is done with. */
+/* Queued bytes may move and grow between two tries, and a record that went out is done with. Our
+ * chain is what stands in the file; it is not looked for among the authorities at each handshake.
+ */
 static const long modes = SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                          SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY;
+                          SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY | SSL_MODE_NO_AUTO_CHAIN;
 
 static int make_ctx(struct net_tls *t, enum net_tls_version min)
 {

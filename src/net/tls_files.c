@@ -242,6 +242,14 @@ static int load_ca_file(struct net_tls *t, const char *path, const struct tls_wh
     return rc;
 }
 
+/* A link to a neighbour, as c_rehash makes them: the neighbour is read anyway. */
+static bool is_alias(const char *file)
+{
+    char to[PATH_LEN];
+    ssize_t n = readlink(file, to, sizeof(to));
+    return n > 0 && memchr(to, '/', (size_t)n) == NULL;
+}
+
 static int load_ca_dir(struct net_tls *t, DIR *dir, const char *path, const struct tls_why *why,
                        unsigned *n, uint64_t sum[4])
 {
@@ -251,30 +259,47 @@ static int load_ca_dir(struct net_tls *t, DIR *dir, const char *path, const stru
     while (rc == 0 && (e = readdir(dir)) != NULL) {
         struct stat st;
         int len = snprintf(file, sizeof(file), "%s/%s", path, e->d_name);
-        if (e->d_name[0] == '.' || len < 0 || (size_t)len >= sizeof(file) || stat(file, &st) != 0 ||
-            !S_ISREG(st.st_mode))
+        if (e->d_name[0] == '.' || len < 0 || (size_t)len >= sizeof(file) || is_alias(file) ||
+            stat(file, &st) != 0 || !S_ISREG(st.st_mode))
             continue;
         rc = load_ca_file(t, file, why, n, sum);
     }
     return rc;
 }
 
+static int load_ca(struct net_tls *t, const char *ca, const struct tls_why *why, unsigned *n,
+                   uint64_t sum[4])
+{
+    DIR *dir = opendir(ca);
+    if (dir == NULL)
+        return errno == ENOTDIR ? load_ca_file(t, ca, why, n, sum) : say_errno(why, ca, -errno);
+    int rc = load_ca_dir(t, dir, ca, why, n, sum);
+    closedir(dir);
+    return rc;
+}
+
+/* The system's: read now and not, as OpenSSL would by itself, in the middle of a handshake. Where
+ * there are none, nobody is trusted. */
+static int load_system(struct net_tls *t, const struct tls_why *why, uint64_t sum[4])
+{
+    const char *const places[] = {X509_get_default_cert_file(),
+                                  "/etc/ssl/certs/ca-certificates.crt", /* Debian's */
+                                  X509_get_default_cert_dir()};
+    unsigned n = NAMED_MAX; /* they are too many to be named */
+    for (unsigned i = 0; i < 3; i++) {
+        if (access(places[i], R_OK) == 0)
+            return load_ca(t, places[i], why, &n, sum);
+    }
+    return 0;
+}
+
 int tls_load_authorities(struct net_tls *t, const char *ca, const struct tls_why *why,
                          uint64_t sum[4])
 {
     unsigned n = 0;
-    if (ca == NULL) {
-        sum[0] = 1;
-        return SSL_CTX_set_default_verify_paths(t->ctx) == 1 ? 0 : ERR_NOMEM;
-    }
-    DIR *dir = opendir(ca);
-    int rc;
-    if (dir != NULL) {
-        rc = load_ca_dir(t, dir, ca, why, &n, sum);
-        closedir(dir);
-    } else {
-        rc = errno == ENOTDIR ? load_ca_file(t, ca, why, &n, sum) : say_errno(why, ca, -errno);
-    }
+    if (ca == NULL)
+        return load_system(t, why, sum);
+    int rc = load_ca(t, ca, why, &n, sum);
     if (rc == 0 && n == 0)
         rc = tls_say(why, ca, "no certificate in PEM format");
     return rc;

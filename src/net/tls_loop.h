@@ -12,9 +12,9 @@
 #include "base/list.h"
 #include "base/table.h"
 
-#define SHAKE_SOURCES                                                           \
-    1024 /* counts by source address; one is shared by those that fall together \
-          */
+#define TLS_SHAKES_MAX UINT16_MAX /* of one loop */
+/* Counts by source address; those that fall together share one. */
+#define SHAKE_SOURCES 1024
 
 struct tls_gate {
     struct list ready_opened, ready;     /* tls_shake.ready: a step is due */

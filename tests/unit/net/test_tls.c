@@ -2,9 +2,6 @@
 /* TLS connections that come up, and each reason for which one does not. */
 #include "net/tls_int.h"
 
-#include <pthread.h>
-#include <unistd.h>
-
 #include "tls_rig.h"
 
 static size_t want;
@@ -137,6 +134,31 @@ static void test_plain_streams_have_no_tls(void **state)
     rig_end();
 }
 
+static void check_server_name(const char *name, const char *sent)
+{
+    rig_up(name);
+    const char *seen = SSL_get_servername(rig.server.stream->tls->ssl, TLSEXT_NAMETYPE_host_name);
+    if (sent == NULL)
+        assert_null(seen);
+    else
+        assert_string_equal(seen, sent);
+    rig_close();
+}
+
+static void test_server_name(void **state)
+{
+    struct net_tls_conf client = {0};
+    (void)state;
+    rig_begin(NULL, &client);
+    SSL_CTX_set_options(rig.client_tls->ctx, SSL_OP_NO_TICKET);
+    check_server_name("proxy.example.com", "proxy.example.com");
+    check_server_name("proxy.example.com.", "proxy.example.com");
+    check_server_name("127.0.0.1", NULL);
+    check_server_name("2001:db8::1", NULL);
+    check_server_name("", NULL);
+    rig_end();
+}
+
 /* --- a server that is refused ----------------------------------------------------------------- */
 
 /* The client says why, the server that the peer has refused it. */
@@ -207,6 +229,7 @@ static void test_server_of_an_unknown_authority(void **state)
 {
     (void)state;
     check_server_refused(&rig.host, rig.other_ca.pem, ERR_TLS_UNTRUSTED, CTR_TLS_UNTRUSTED);
+    check_server_refused(&rig.host, NULL, ERR_TLS_UNTRUSTED, CTR_TLS_UNTRUSTED); /* the system's */
 }
 
 /* --- a client that is refused ----------------------------------------------------------------- */
@@ -314,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_nobody_verified),
         cmocka_unit_test(test_chain_without_a_name),
         cmocka_unit_test(test_plain_streams_have_no_tls),
+        cmocka_unit_test(test_server_name),
         cmocka_unit_test(test_server_expired),
         cmocka_unit_test(test_server_of_another_name),
         cmocka_unit_test(test_server_self_signed),
