@@ -394,7 +394,8 @@ static void test_keep_running(void **state)
     (void)state;
     struct loaded a = load("[sipproxy]\nsip-port = 5070\nsip-address = 127.0.0.1, ::1\n"
                            "location = sqlite:/a/b\nworkers = 2\nsip-ip-tos = 8\n"
-                           "sip-port-tls = 5061\ntls-certificate = /c\n"),
+                           "sip-port-tls = 5061\ntls-certificate = /c\n"
+                           "control-socket = /x/y.sock\n"),
                   b = load("[sipproxy]\ntimer-c = 9\n"), c = load("[sipproxy]\ntimer-c = 9\n");
     assert_int_equal(conf_keep_running(a.conf, b.conf), 0);
     assert_int_equal(b.conf->route.sip_port, 5070);
@@ -405,6 +406,8 @@ static void test_keep_running(void **state)
     assert_int_equal(b.conf->route.tls_port, 5061);
     assert_false(b.conf->flow.no_plain);
     assert_int_equal(b.conf->workers, 2);
+    assert_string_equal(b.conf->control_socket, "/x/y.sock");
+    assert_null(c.conf->control_socket); /* where it is by default */
     assert_string_equal(b.conf->location, "sqlite:/a/b");
     assert_string_equal(b.conf->location_file, "/a/b");
     assert_int_equal(b.conf->proxy.timer_c_ms, 9000);
@@ -412,7 +415,7 @@ static void test_keep_running(void **state)
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
-    assert_int_equal(conf_needs_restart(b.conf, c.conf, out), 6);
+    assert_int_equal(conf_needs_restart(b.conf, c.conf, out), 7);
     fclose(out);
     assert_non_null(strstr(text, "location = memory needs a restart; sqlite:/a/b stays"));
     assert_non_null(strstr(text, "sip-address = all interfaces"));
