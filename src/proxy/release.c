@@ -337,14 +337,44 @@ void release_dialog_lost(struct pctx *c, int err)
     (void)release_dialogs(p, c->call, c->req, &why);
 }
 
-void release_ack_lost(struct proxy *p, uint64_t call, enum call_side sender, int err)
+/* Has the device of that side registered by another way than `dest`? The dialog is the one that
+ * went there. */
+static bool has_come_back(struct proxy *p, uint64_t call, enum call_side side,
+                          struct flow_dest *dest)
+{
+    char text[RELEASE_MSG_MAX];
+    struct txn_scope *scope;
+    struct call_dialog d;
+    struct buf b;
+    void *ctx;
+    unsigned it = 0;
+    struct letter l = {.method = SIP_BYE, .to = side, .dest = *dest};
+    while (call_next_dialog(p->deps.calls, call, &it, &d))
+        if (d.confirmed && d.ways[side].flow == dest->flow)
+            break;
+    buf_init(&b, text, sizeof(text));
+    if (dest->flow == 0 || d.ways[side].flow != dest->flow ||
+        write_letter(p, call, &d, &l, SLICE_NONE, &b) != 0 ||
+        txn_scope_new(p->deps.txns, &byes_tu, sizeof(struct byes), &ctx, &scope) != 0)
+        return false;
+    uint64_t before = dest->flow;
+    return find_way_again(p, txn_scope_arena(scope), buf_get(&b), dest) && dest->flow != before &&
+           flows_is_alive(p->deps.flows, dest->flow);
+}
+
+bool release_ack_lost(struct proxy *p, uint64_t call, enum call_side sender, int err,
+                      struct flow_dest *dest)
 {
     struct cause why = lost_cause(err);
+    enum call_side to = other_side(sender);
     if (call == 0)
-        return;
+        return false;
+    if (dest != NULL && has_come_back(p, call, to, dest))
+        return true;
     why.has_lost = true;
-    why.lost = other_side(sender);
+    why.lost = to;
     (void)release_dialogs(p, call, NULL, &why);
+    return false;
 }
 
 void release_unwanted(struct branch *b, const struct sip_msg *res)
