@@ -42,6 +42,19 @@ void expect_state(const struct rig *r, enum dn_state state)
     assert_int_equal(dn_state(r->shared.dir, SLICE("1001"), rig_wall(r)), state);
 }
 
+void expect_cause(const struct rig *r, int cause)
+{
+    struct arena_cache cache;
+    struct arena arena;
+    struct dn_info dn;
+    arena_cache_init(&cache, 0);
+    arena_init(&arena, &cache);
+    assert_int_equal(dn_find(r->shared.dir, SLICE("1001"), rig_wall(r), &arena, &dn), 0);
+    assert_int_equal(dn.oos_cause, cause);
+    arena_fini(&arena);
+    arena_cache_fini(&cache);
+}
+
 /* Is it an OPTIONS, and not the last one again? */
 static bool is_new(struct slice bytes, bool is_stream, struct got *got)
 {

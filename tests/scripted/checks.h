@@ -17,6 +17,8 @@ void open_checked(struct rig *r, const char *options);
 void close_checked(struct rig *r);
 
 void expect_state(const struct rig *r, enum dn_state state);
+/* Why it is not in service. */
+void expect_cause(const struct rig *r, int cause);
 uint64_t rig_wall(const struct rig *r);
 /* Lets time go on until a new OPTIONS (no retransmission) to that peer is there, at most `most` ms;
  * returns how long that took. */

@@ -220,7 +220,48 @@ static void test_listed(void **state)
     close_checked(&r);
 }
 
+/* What the peer, or the transport, said is the cause, not that nothing came before. */
+static void test_cause(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_checked(&r, OPEN CHECKED "oos-check = 60\noos-force = 4\noos-check-failure = 503\n");
+    wait_check(&r, PHONE, 60000, &got);
+    fake_advance(r.loop, 2000);
+    expect_cause(&r, ERR_TIMEOUT);
+    answer_udp(&r, PHONE, &got, 503, "");
+    fake_advance(r.loop, 2000);
+    expect_state(&r, DN_OUT_OF_SERVICE);
+    expect_cause(&r, ERR_BAD_STATUS);
+    /* What comes later does not change why it went out. */
+    fake_advance(r.loop, 10000);
+    expect_cause(&r, ERR_BAD_STATUS);
+    close_checked(&r);
+}
+
 /* --- others know better --- */
+
+/* Heard of between two checks that fail: the next failure is a new one. */
+static void test_heard_between(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_checked(&r, OPEN CHECKED "oos-check = 60\noos-force = 3\noos-check-failure = 503\n");
+    wait_check(&r, PHONE, 60000, &got);
+    answer_udp(&r, PHONE, &got, 503, "");
+    expect_state(&r, DN_SUSPECT);
+    fake_advance(r.loop, 500);
+    assert_int_equal(dn_set_in_service(r.shared.dir, SLICE("1001")), DN_SUSPECT);
+    for (unsigned i = 0; i < 3; i++) {
+        wait_check(&r, PHONE, 1000, &got);
+        answer_udp(&r, PHONE, &got, 503, "");
+        expect_state(&r, DN_SUSPECT);
+    }
+    assert_int_equal(wait_check(&r, PHONE, 1000, &got), 1000);
+    expect_state(&r, DN_OUT_OF_SERVICE);
+    assert_int_equal(rig_counter(&r, CTR_DN_SUSPECT), 2);
+    close_checked(&r);
+}
 
 /* Somebody has heard of it since it became suspect: not out of service, but asked again. */
 static void test_heard_meanwhile(void **state)
@@ -294,6 +335,8 @@ int main(void)
         cmocka_unit_test(test_impatience),
         cmocka_unit_test(test_administrator),
         cmocka_unit_test(test_listed),
+        cmocka_unit_test(test_cause),
+        cmocka_unit_test(test_heard_between),
         cmocka_unit_test(test_heard_meanwhile),
         cmocka_unit_test(test_found_by_request),
         cmocka_unit_test(test_register_brings_back),

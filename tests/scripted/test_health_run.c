@@ -129,6 +129,9 @@ static void test_reload(void **state)
     expect_state(&r, DN_IN_SERVICE);
     fake_advance(r.loop, 10);
     expect_state(&r, DN_IN_SERVICE);
+    assert_true(dn_set_suspect(r.shared.dir, SLICE("1001"), ERR_CLOSED, rig_wall(&r)));
+    answer_udp(&r, PHONE, &got, 200, "");
+    expect_state(&r, DN_SUSPECT);
     drop_all(&r);
     wait_check(&r, OTHER, 60000, &got);
     /* The section goes with a check under way, and the check is off with one. */
@@ -138,6 +141,32 @@ static void test_reload(void **state)
     fake_advance(r.loop, 120000);
     assert_int_equal(rig_counter(&r, CTR_CHECKS), checks);
     assert_int_equal(rig_counter(&r, CTR_DN_OOS), 1);
+    close_checked(&r);
+}
+
+/* Each DN keeps its place in time, and that it is checked as one that is out of service. */
+static void test_reload_keeps(void **state)
+{
+    (void)state;
+    struct rig r;
+    static const char with[] = OPEN CHECKED
+        "oos-check = 10\noos-force = 5\n[dn 1002]\ncontact = sip:1002@10.0.0.4:5060\n"
+        "oos-check = 10\n[dn 1003]\ncontact = sip:1003@10.0.0.5:5060\noos-check = 300\n"
+        "oos-force = 4\noos-check-failure = 503\n";
+    open_checked(&r, with);
+    wait_check(&r, OTHER, 10000, &got);
+    answer_udp(&r, OTHER, &got, 200, "");
+    rig_reload(&r, with);
+    assert_int_equal(wait_check(&r, OTHER, 10000, &got), 10000);
+    answer_udp(&r, OTHER, &got, 200, "");
+    assert_true(dn_set_out_of_service(r.shared.dir, SLICE("1003"), ERR_CLOSED, rig_wall(&r)));
+    for (unsigned i = 0; i < 4; i++) {
+        wait_check(&r, THIRD, 5100, &got);
+        answer_udp(&r, THIRD, &got, 503, "");
+        fake_advance(r.loop, 500);
+        rig_reload(&r, with);
+    }
+    drop_all(&r);
     close_checked(&r);
 }
 
@@ -182,7 +211,13 @@ static bool live(uint64_t n)
 {
     struct rig r;
     open_checked(&r, OPEN "[dn 1001]\noos-check = 10\noos-force = 5\n");
-    register_udp(&r, "1001", PHONE, "");
+    /* Behind a NAT: where its Contact leads nothing may ever be sent. */
+    rig_udp(&r, PHONE,
+            "REGISTER sip:10.0.0.1 SIP/2.0\nVia: SIP/2.0/UDP 192.168.7.7;rport;branch=z9hG4bKn1\n"
+            "Max-Forwards: 70\nFrom: <sip:1001@10.0.0.1>;tag=n\nTo: <sip:1001@10.0.0.1>\n"
+            "Call-ID: n\nCSeq: 1 REGISTER\nContact: <sip:1001@192.168.7.7:5060>\n"
+            "Content-Length: 0\n\n");
+    rig_expect_status(&r, PHONE, 200, &got);
     mem_fail_at(n);
     worker_reload(r.worker, r.conf); /* the same again: the list of checks is made anew */
     fake_run(r.loop);
@@ -202,6 +237,7 @@ static bool live(uint64_t n)
     }
     bool failed = mem_failed();
     mem_fail_at(0);
+    rig_expect_none(&r, NULL);
     /* Without memory for the list of checks the old list goes on. */
     assert_in_range(checks, 2, 4);
     expect_state(&r, DN_IN_SERVICE);
@@ -223,9 +259,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_spread),  cmocka_unit_test(test_all_dead),
-        cmocka_unit_test(test_reload),  cmocka_unit_test(test_drain),
-        cmocka_unit_test(test_abandon), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_spread),    cmocka_unit_test(test_all_dead),
+        cmocka_unit_test(test_reload),    cmocka_unit_test(test_reload_keeps),
+        cmocka_unit_test(test_drain),     cmocka_unit_test(test_abandon),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,11 +41,6 @@ static void test_refused(void **state)
 {
     (void)state;
     struct rig r;
-    struct look_at {
-        struct arena_cache cache;
-        struct arena arena;
-        struct dn_info dn;
-    } l;
     rig_open(&r, OPEN BY_TCP "oos-check = 60\noos-force = 3\n");
     fake_set_peer(r.loop, PHONE, FAKE_REFUSE);
     net_wake(r.loop);
@@ -62,12 +57,7 @@ static void test_refused(void **state)
     assert_in_range(rig_counter(&r, CTR_CHECKS), 2, 3);
     fake_advance(r.loop, 100);
     expect_state(&r, DN_OUT_OF_SERVICE);
-    arena_cache_init(&l.cache, 0);
-    arena_init(&l.arena, &l.cache);
-    assert_int_equal(dn_find(r.shared.dir, SLICE("1001"), rig_wall(&r), &l.arena, &l.dn), 0);
-    assert_true(l.dn.oos_cause == -ECONNREFUSED || l.dn.oos_cause == ERR_UNREACHABLE);
-    arena_fini(&l.arena);
-    arena_cache_fini(&l.cache);
+    expect_cause(&r, ERR_UNREACHABLE);
     assert_in_range(call_refused(&r), 1, 3);
     fake_set_peer(r.loop, PHONE, FAKE_ACCEPT);
     struct fake_conn *conn = wait_opened(&r, PHONE, 0, 70000); /* the backoff ends first */
@@ -118,6 +108,30 @@ static void test_dead_connection(void **state)
     answer_tcp(conn, &got, 200, "");
     expect_state(&r, DN_IN_SERVICE);
     assert_int_equal(rig_counter(&r, CTR_DN_OOS), 0);
+    close_checked(&r);
+}
+
+/* Voice over IP Service: a check is not sent again on another connection, the next one opens it. */
+static void test_voip_service(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_checked(&r, OPEN "sip-enable-tcp-keep-alive = true\n" BY_TCP
+                          "type = voip-service\noos-check = 10\noos-force = 5\n");
+    struct fake_conn *conn = wait_opened(&r, PHONE, 0, 10000);
+    wait_check_tcp(&r, conn, 10, &got);
+    answer_tcp(conn, &got, 200, "");
+    wait_check_tcp(&r, conn, 10000, &got);
+    fake_reset(conn);
+    fake_run(r.loop);
+    expect_state(&r, DN_SUSPECT);
+    assert_int_equal(rig_counter(&r, CTR_CHECKS_FAILED), 1);
+    assert_int_equal(fake_opens(r.loop, PHONE), 1);
+    conn = wait_opened(&r, PHONE, 1, 1500);
+    wait_check_tcp(&r, conn, 10, &got);
+    answer_tcp(conn, &got, 200, "");
+    expect_state(&r, DN_IN_SERVICE);
+    assert_int_equal(rig_counter(&r, CTR_REQUEST_RESENT), 0);
     close_checked(&r);
 }
 
@@ -344,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_blackhole),
         cmocka_unit_test(test_dead_connection),
+        cmocka_unit_test(test_voip_service),
         cmocka_unit_test(test_registered_by_tcp),
         cmocka_unit_test(test_connection_brings_back),
         cmocka_unit_test(test_wedged),
