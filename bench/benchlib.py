@@ -36,10 +36,25 @@ def program(name, build):
     headers = (HERE / "lib").glob("*.h")
     newest = max(p.stat().st_mtime for p in [*sources, *headers])
     if not target.exists() or target.stat().st_mtime < newest:
-        command = [os.environ.get("CC", "cc"), "-O2", "-std=gnu17", "-o", target, *sources]
+        command = [os.environ.get("CC", "cc"), "-O2", "-std=gnu17", "-o", target, *sources,
+                   "-Wl,--as-needed", "-lssl", "-lcrypto"]  # fmt: skip
         if subprocess.run(command, check=False).returncode != 0:
             raise Failure(f"cannot compile bench/{name}.c")
     return target
+
+
+def certificate(folder):
+    """A self-signed certificate with its key, for servers that speak TLS: (certificate, key)."""
+    made = folder / "certificate.pem", folder / "key.pem"
+    done = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-keyout", made[1], "-out", made[0], "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise Failure(f"openssl makes no certificate: {done.stderr.strip()}")
+    return made
 
 
 # --- what a server uses ---------------------------------------------------------------------------
@@ -367,12 +382,20 @@ class Kamailio(Server):
         else:
             limit = max(4096, self.connections + 1024)
             listen = (
-                f"tcp_children=1\nlisten=tcp:127.0.0.1:{self.port}\n"
+                f"tcp_children=1\nlisten={self.transport}:127.0.0.1:{self.port}\n"
                 f"tcp_max_connections={limit}\nopen_files_limit={limit + 1024}\n"
                 "tcp_connection_lifetime=3700\ntcp_accept_aliases=no\ntcp_async=yes"
             )
+        modparams = self.extra
+        if self.transport == "tls":
+            cert, key = certificate(folder)
+            listen += f"\nenable_tls=yes\ntls_max_connections={limit}"
+            modparams += (
+                f'\nloadmodule "tls.so"\nmodparam("tls", "certificate", "{cert}")\n'
+                f'modparam("tls", "private_key", "{key}")\nmodparam("tls", "tls_method", "TLSv1.2+")'
+            )
         config = folder / "kamailio.cfg"
-        config.write_text(KAMAILIO.format(listen=listen, modparams=self.extra))
+        config.write_text(KAMAILIO.format(listen=listen, modparams=modparams))
         return [self.binary, "-f", config, "-x", "tlsf", "-m", "2048", "-M", "32", "-DD", "-E",
                 "-Y", folder, "-w", folder]  # fmt: skip
 
@@ -386,8 +409,13 @@ class Holdfast(Server):
     def command(self, folder):
         if not os.access(self.binary, os.X_OK):
             raise Failure(f"{self.binary} is missing: build it with script/build")
+        plain, extra = self.port, self.extra
+        if self.transport == "tls":
+            cert, key = certificate(folder)
+            plain = 0
+            extra += f"\nsip-port-tls = {self.port}\ntls-certificate = {cert}\ntls-private-key = {key}"
         config = folder / "holdfast.conf"
-        config.write_text(HOLDFAST.format(port=self.port, extra=self.extra))
+        config.write_text(HOLDFAST.format(port=plain, extra=extra))
         return [self.binary, "-c", config]
 
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens many idle TCP connections to a SIP server, on demand registers a user over each, and holds
- * them until it is told to go on. One step is made for each line on standard input. */
+/* Opens many idle TCP or TLS connections to a SIP server, on demand registers a user over each, and
+ * holds them until it is told to go on. One step is made for each line on standard input. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -10,7 +10,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
+#include <openssl/ssl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,12 +25,13 @@
 #define ANSWER_MS  5000
 
 static const char usage[] =
-    "bench_idle_client: holds idle TCP connections, for bench/idle\n"
+    "bench_idle_client: holds idle TCP or TLS connections, for bench/idle\n"
     "\n"
     "  --target HOST:PORT  server (default 127.0.0.1:5060)\n"
     "  --connections N     1 to 200000 (default 10000)\n"
     "  --sources N         local addresses 127.0.0.1 to 127.0.0.N, 1 to 254 (default 1)\n"
     "  --rate R            connections per second (default 5000)\n"
+    "  --tls VERSION       TLS, 1.2 or 1.3; the server is not verified (default plain TCP)\n"
     "  --seconds S         ends itself after this, 1 to 3600 (default 600)\n"
     "\n"
     "Reads commands, one a line: connect, register, alive, close; answers each with a line; ends at\n"
@@ -42,6 +45,8 @@ struct client {
     unsigned seconds;
     unsigned open;
     int *fd;
+    SSL_CTX *ctx; /* NULL: plain TCP */
+    SSL **ssl;
 };
 
 /* Keeps the pace: item `n` of a run that began at `begin` is due at begin + n / rate. */
@@ -73,6 +78,30 @@ static int connect_one(const struct client *c, unsigned i)
     return fd;
 }
 
+/* Then TLS over it; every handshake is a full one. */
+static bool secure_one(struct client *c, unsigned i)
+{
+    struct timeval limit = {.tv_sec = ANSWER_MS / 1000};
+
+    (void)setsockopt(c->fd[i], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    c->ssl[i] = SSL_new(c->ctx);
+    return c->ssl[i] && SSL_set_fd(c->ssl[i], c->fd[i]) == 1 && SSL_connect(c->ssl[i]) == 1;
+}
+
+static bool open_one(struct client *c, unsigned i)
+{
+    c->fd[i] = connect_one(c, i);
+    if (c->fd[i] < 0)
+        return false;
+    if (!c->ctx || secure_one(c, i))
+        return true;
+    SSL_free(c->ssl[i]);
+    c->ssl[i] = NULL;
+    close(c->fd[i]);
+    c->fd[i] = -1;
+    return false;
+}
+
 static unsigned connect_all(struct client *c)
 {
     struct timespec begin;
@@ -81,8 +110,7 @@ static unsigned connect_all(struct client *c)
     clock_gettime(CLOCK_MONOTONIC, &begin);
     for (unsigned i = 0; i < c->connections; i++) {
         pace(c, &begin, i);
-        c->fd[i] = connect_one(c, i);
-        if (c->fd[i] >= 0)
+        if (open_one(c, i))
             good++;
         else if (good == i)
             fprintf(stderr, "connection %u: %s\n", i, strerror(errno));
@@ -109,22 +137,31 @@ static bool send_register(const struct client *c, unsigned i)
                  "Contact: <sip:u%u@%s;transport=tcp>\r\nExpires: 3600\r\n"
                  "User-Agent: bench\r\nContent-Length: 0\r\n\r\n",
                  server, here, i, i, server, i, i, server, i, i, here);
-    return n > 0 && (size_t)n < sizeof(buf) && send(c->fd[i], buf, (size_t)n, MSG_NOSIGNAL) == n;
+    if (n <= 0 || (size_t)n >= sizeof(buf))
+        return false;
+    if (c->ctx)
+        return SSL_write(c->ssl[i], buf, n) == n;
+    return send(c->fd[i], buf, (size_t)n, MSG_NOSIGNAL) == n;
+}
+
+static ssize_t read_some(const struct client *c, unsigned i, char *buf, size_t cap)
+{
+    struct pollfd wait = {.fd = c->fd[i], .events = POLLIN};
+
+    if (c->ctx)
+        return SSL_read(c->ssl[i], buf, (int)cap);
+    return poll(&wait, 1, ANSWER_MS) == 1 ? recv(c->fd[i], buf, cap, 0) : -1;
 }
 
 /* The first bytes of the answer tell its status; the rest is read so that the socket is idle. */
-static bool read_answer(int fd)
+static bool read_answer(const struct client *c, unsigned i)
 {
-    struct pollfd wait = {.fd = fd, .events = POLLIN};
     char buf[4096];
     size_t have = 0;
 
     while (have < sizeof(buf) - 1) {
-        ssize_t n;
+        ssize_t n = read_some(c, i, buf + have, sizeof(buf) - 1 - have);
 
-        if (poll(&wait, 1, ANSWER_MS) != 1)
-            return false;
-        n = recv(fd, buf + have, sizeof(buf) - 1 - have, 0);
         if (n <= 0)
             return false;
         have += (size_t)n;
@@ -142,24 +179,30 @@ static unsigned register_all(const struct client *c)
     clock_gettime(CLOCK_MONOTONIC, &begin);
     for (unsigned i = 0; i < c->connections; i++) {
         pace(c, &begin, i);
-        if (c->fd[i] >= 0 && send_register(c, i) && read_answer(c->fd[i]))
+        if (c->fd[i] >= 0 && send_register(c, i) && read_answer(c, i))
             good++;
     }
     return good;
 }
 
-/* Connections on which the server has sent nothing and which it has not closed. */
+/* The server has sent nothing, but for tickets of TLS, and has not closed it. */
+static bool is_alive(const struct client *c, unsigned i)
+{
+    struct pollfd end = {.fd = c->fd[i], .events = POLLRDHUP};
+    char byte;
+
+    if (c->ctx)
+        return poll(&end, 1, 0) == 0;
+    return recv(c->fd[i], &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0 && errno == EAGAIN;
+}
+
 static unsigned count_alive(const struct client *c)
 {
     unsigned alive = 0;
-    char byte;
 
-    for (unsigned i = 0; i < c->connections; i++) {
-        if (c->fd[i] < 0)
-            continue;
-        if (recv(c->fd[i], &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0 && errno == EAGAIN)
+    for (unsigned i = 0; i < c->connections; i++)
+        if (c->fd[i] >= 0 && is_alive(c, i))
             alive++;
-    }
     return alive;
 }
 
@@ -167,6 +210,10 @@ static void close_all(struct client *c)
 {
     for (unsigned i = 0; i < c->connections; i++)
         if (c->fd[i] >= 0) {
+            if (c->ctx) {
+                (void)SSL_shutdown(c->ssl[i]);
+                SSL_free(c->ssl[i]);
+            }
             close(c->fd[i]);
             c->fd[i] = -1;
         }
@@ -201,16 +248,28 @@ static bool read_number(const char *text, unsigned max, unsigned *v)
     return true;
 }
 
+static bool use_tls(struct client *c, const char *version)
+{
+    bool is_12 = strcmp(version, "1.2") == 0;
+    int number = is_12 ? TLS1_2_VERSION : TLS1_3_VERSION;
+
+    if (!is_12 && strcmp(version, "1.3") != 0)
+        return false;
+    c->ctx = SSL_CTX_new(TLS_client_method());
+    if (!c->ctx)
+        return false;
+    (void)SSL_CTX_set_mode(c->ctx, SSL_MODE_RELEASE_BUFFERS);
+    return SSL_CTX_set_min_proto_version(c->ctx, number) == 1 &&
+           SSL_CTX_set_max_proto_version(c->ctx, number) == 1;
+}
+
 static bool read_options(struct client *c, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"target", required_argument, NULL, 't'},
-        {"connections", required_argument, NULL, 'c'},
-        {"sources", required_argument, NULL, 'a'},
-        {"rate", required_argument, NULL, 'r'},
-        {"seconds", required_argument, NULL, 's'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"target", required_argument, NULL, 't'},  {"connections", required_argument, NULL, 'c'},
+        {"sources", required_argument, NULL, 'a'}, {"rate", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 's'}, {"tls", required_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
     bool good = net_address("127.0.0.1:5060", &c->target);
     int id;
@@ -226,6 +285,7 @@ static bool read_options(struct client *c, int argc, char **argv)
         case 'a': good = read_number(optarg, 254, &c->sources); break;
         case 'r': good = read_number(optarg, 1000000, &c->rate); break;
         case 's': good = read_number(optarg, 3600, &c->seconds); break;
+        case 'v': good = use_tls(c, optarg); break;
         case 'h': fputs(usage, stdout); exit(0);
         default: good = false;
         }
@@ -253,13 +313,17 @@ int main(int argc, char **argv)
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
     c.fd = malloc(c.connections * sizeof(*c.fd));
-    if (!c.fd)
+    c.ssl = calloc(c.connections, sizeof(SSL *));
+    if (!c.fd || !c.ssl)
         return 1;
     for (unsigned i = 0; i < c.connections; i++)
         c.fd[i] = -1;
-    (void)alarm(c.seconds); /* the default action of SIGALRM ends the program */
+    (void)signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
+    (void)alarm(c.seconds);         /* the default action of SIGALRM ends the program */
     serve(&c);
     close_all(&c);
     free(c.fd);
+    free(c.ssl);
+    SSL_CTX_free(c.ctx);
     return 0;
 }
