@@ -303,16 +303,29 @@ static void add_binding(struct check *c, const struct item *it, const struct dn_
     b->ndests = 1;
 }
 
+/* Has the device registered what the section says anyway? Then its connection is the way. */
+static bool is_registered(const struct dn_info *dn)
+{
+    struct sip_uri contact, uri;
+    if (sip_uri_parse(dn->contact, &contact) != 0)
+        return false;
+    for (unsigned i = 0; i < dn->nbindings; i++)
+        if (sip_uri_parse(dn->bindings[i].contact, &uri) == 0 && sip_uri_eq(&contact, &uri))
+            return true;
+    return false;
+}
+
 /* All ways of the DN; 0: none. */
 static int find_ways(struct check *c, const struct item *it, const struct dn_info *dn)
 {
-    unsigned n = dn->nbindings + (dn->contact.len != 0);
+    bool has_contact = dn->contact.len != 0 && !is_registered(dn);
+    unsigned n = dn->nbindings + has_contact;
     if (n > HEALTH_TARGETS_MAX)
         n = HEALTH_TARGETS_MAX;
     c->branches = arena_alloc(txn_scope_arena(c->scope), (n + 1) * sizeof(*c->branches));
     if (c->branches == NULL)
         return ERR_NOMEM;
-    if (dn->contact.len != 0)
+    if (has_contact)
         add_contact(c, it, dn);
     for (unsigned i = 0; c->n < n; i++)
         add_binding(c, it, dn, &dn->bindings[i]);

@@ -281,6 +281,24 @@ static void test_bindings(void **state)
     close_checked(&r);
 }
 
+/* A device that has registered the contact of its section is one way, its connection. */
+static void test_contact_registered(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_checked(&r, OPEN BY_TCP "oos-check = 10\n");
+    struct fake_conn *conn = register_tcp(&r, "1001", "10.0.0.3", "");
+    wait_check_tcp(&r, conn, 10000, &got);
+    answer_tcp(conn, &got, 200, "");
+    assert_int_equal(rig_counter(&r, CTR_CHECKS), 1);
+    assert_int_equal(fake_opens(r.loop, NULL), 0);
+    register_udp(&r, "1001", OTHER, "");
+    wait_check_tcp(&r, conn, 10000, &got);
+    assert_int_equal(rig_counter(&r, CTR_CHECKS), 3);
+    answer_tcp(conn, &got, 200, "");
+    close_checked(&r);
+}
+
 /* However many there are, one check has a bound. */
 static void test_many_bindings(void **state)
 {
@@ -365,6 +383,7 @@ int main(void)
         cmocka_unit_test(test_tls),
         cmocka_unit_test(test_bindings),
         cmocka_unit_test(test_many_bindings),
+        cmocka_unit_test(test_contact_registered),
         cmocka_unit_test(test_path),
         cmocka_unit_test(test_host_name),
     };
