@@ -91,6 +91,19 @@ static bool secure_target(struct route *r, bool request_is_sips, struct arena *a
     return true;
 }
 
+/* A device with a fixed contact that registers the same URI is one target (RFC 3261 16.5), and the
+ * binding knows its connection. */
+static bool has_registered_contact(const struct dn_info *info)
+{
+    struct sip_uri fixed, bound;
+    if (sip_uri_parse(info->contact, &fixed) != 0)
+        return false;
+    for (unsigned i = 0; i < info->nbindings; i++)
+        if (sip_uri_parse(info->bindings[i].contact, &bound) == 0 && sip_uri_eq(&fixed, &bound))
+            return true;
+    return false;
+}
+
 static int targets_of_dn(struct route *r, const struct dn_info *info, struct slice dn,
                          bool request_is_sips, struct arena *arena, struct route_set *set)
 {
@@ -98,7 +111,7 @@ static int targets_of_dn(struct route *r, const struct dn_info *info, struct sli
     set->targets = arena_alloc(arena, (n + 1) * sizeof(*set->targets));
     if (set->targets == NULL)
         return ERR_NOMEM;
-    if (info->contact.len != 0) {
+    if (info->contact.len != 0 && !has_registered_contact(info)) {
         target_of_contact(info, dn, &set->targets[set->n++]);
         set->n -= !secure_target(r, request_is_sips, arena, set);
     }

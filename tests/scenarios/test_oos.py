@@ -174,3 +174,14 @@ def unchecked_dn_gets_no_options(world):
     rig = Rig(world)
     rig.phone.wait(lambda: _checked(rig.phone), REOPEN_DELAY + CONNECT_TIMEOUT)
     equal(len(_checked(rig.phone)), 0, "OPTIONS at the phone")
+
+
+@scenario(way=(TCP_OURS, TLS_OURS))
+def fixed_contact_that_registers_too_is_called_once(world, way):
+    """The same URI from two sources is one target (RFC 3261 16.5)."""
+    rig = Rig(world, way)
+    fresh = rig.phone.connect(rig.phone.proxy_at(rig.transport), transport=rig.transport)
+    equal(rig.phone.register(conn=fresh).status, 200, "REGISTER")
+    call, incoming = rig.complete_call()
+    rig.one_call()
+    hang_up(call, incoming)

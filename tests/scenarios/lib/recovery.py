@@ -66,12 +66,13 @@ class Rig:
         self.world, self.way, self.transport = world, way, way.transport
         options = with_tls(world, way.transport, BRISK if options is None else options)
         sections = {name: dict(settings) for name, settings in (dns or EXTENSION).items()}
-        if way.opened_by == "us":
-            sections[user]["contact"] = uri_of_phone(way.transport, user)
-        self.proxy = world.proxy(options, sections)
         self.user = user
         if way.opened_by == "us":
+            sections[user]["contact"] = uri_of_phone(way.transport, user)
+            # It listens before anything can be sent to it.
             self.phone = world.phone(user, transport=way.transport, **phone)
+        self.proxy = world.proxy(options, sections)
+        if way.opened_by == "us":
             self.caller = world.caller(transport="tcp")
             hang_up(*complete_call(self.caller, user, self.phone))
             self.conn = self.phone.accepted()[0]
