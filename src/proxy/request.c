@@ -136,8 +136,10 @@ static struct pctx *context_new(struct proxy *p, const struct sip_msg *req,
 
 static bool is_for_us(struct proxy *p, const struct proxy_way *way)
 {
-    return way->next_route.len == 0 && way->uri.user.len == 0 &&
-           way->uri.scheme != SIP_SCHEME_TEL && route_is_ours(p->deps.route, &way->uri);
+    bool is_understood = way->uri.scheme == SIP_SCHEME_SIP ||
+                         (way->uri.scheme == SIP_SCHEME_SIPS && route_tls_port(p->deps.route) != 0);
+    return way->next_route.len == 0 && way->uri.user.len == 0 && is_understood &&
+           route_is_ours(p->deps.route, &way->uri);
 }
 
 #define OUR_METHODS \

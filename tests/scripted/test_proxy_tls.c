@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/alloc.h"
 #include "calls.h"
 
 #define TLS_ONLY "sip-port-tls = 5061\ntls-certificate = /proxy.pem\n"
@@ -500,6 +501,34 @@ static void sips_request_with_sip_contact(void **state)
     expect_tcp_status(caller, 400, &got);
 }
 
+/* Each allocation of a call fails once: it may be lost, but neither goes it anywhere without TLS
+ * nor is anything left of it. Without injection there is one run. */
+static void sips_call_without_memory(void **state)
+{
+    (void)state;
+    static const char *const uris[] = {"sips:1001@10.0.0.1", "sip:1001@10.0.0.1",
+                                       "sips:bob@10.0.0.4"};
+    for (unsigned i = 0; i < 3; i++) {
+        bool has_failed = true;
+        for (unsigned n = 1; has_failed; n++) {
+            rig_open(&r, TLS);
+            struct fake_conn *phone = phone_registers("sips", SIPS_CONTACT);
+            struct fake_conn *caller = connect_tls("10.0.0.2:42000");
+            struct slice bytes;
+            struct say w = by_tls(uris[i]);
+            mem_fail_at(n);
+            say_tcp(caller, &w);
+            has_failed = mem_failed();
+            mem_fail_at(0);
+            if (i < 2 && fake_take_message(phone, &bytes))
+                assert_true(slice_starts(bytes, SLICE("INVITE sip")));
+            fake_advance(r.loop, 40000);
+            assert_nothing_plain(i < 2 ? "10.0.0.3" : "10.0.0.4");
+            rig_abandon(&r);
+        }
+    }
+}
+
 /* The MUST of RFC 3261 16.6 step 4 goes before record-route = false. */
 static void record_route_where_security_differs(void **state)
 {
@@ -603,6 +632,8 @@ static void sips_without_tls_is_not_supported(void **state)
                           .uri = "sips:10.0.0.1",
                           .branch = "r",
                           .to = "<sips:1001@10.0.0.1>"});
+    rig_expect_status(&r, CALLER, 416, &got);
+    say_udp(&r, CALLER, &(struct say){.method = "OPTIONS", .uri = "sips:10.0.0.1", .branch = "o"});
     rig_expect_status(&r, CALLER, 416, &got);
     /* Neither is it tried in another way where a next hop asks for TLS. */
     say_udp(&r, CALLER,
@@ -763,6 +794,7 @@ int main(void)
         HERE(sips_does_not_fall_back),
         HERE(sips_that_came_without_tls),
         HERE(sips_of_a_stranger_without_tls),
+        cmocka_unit_test(sips_call_without_memory),
         HERE(released_sips_call_without_tls),
         cmocka_unit_test_setup_teardown(tls_alone, setup_alone, teardown),
         HERE(sips_request_with_sip_contact),
