@@ -117,8 +117,8 @@ struct flow_event {
     int err; /* DEAD, FAILED: ERR_CLOSED, -errno, ERR_STALE_*, ERR_TLS_* */
     uint64_t flow;
     uint64_t to;           /* RENAMED */
-    uint64_t acked_before; /* MOVED, DEAD: what was given to flows_send before that time (ms of
-                              flows_time) had been acknowledged by the kernel of the peer; 0: not
+    uint64_t acked_before; /* MOVED, DEAD, FAILED: what was given to flows_send before that time (ms
+                              of flows_time) had been acknowledged by the kernel of the peer; 0: not
                               known, as for flows of other workers */
     struct addr remote;
 };

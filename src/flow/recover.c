@@ -262,6 +262,8 @@ static void end_and_tell(struct flow *f, enum flow_event_kind kind, int err, boo
     struct flows *fs = f->owner;
     struct flow_event ev = {.kind = kind, .err = err, .flow = f->id, .remote = f->remote};
     uint64_t users = f->users;
+    if (f->state == FLOW_UP && f->work != NULL)
+        ev.acked_before = f->work->acked_at;
     flow_free(f, abort);
     flow_tell(fs, users, &ev);
 }

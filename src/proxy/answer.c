@@ -178,7 +178,9 @@ static unsigned status_of_failure(const struct pctx *c, const struct branch *b, 
     if (!b->target->is_device && (err == ERR_NOT_FOUND || err == ERR_NO_ROUTE))
         return 500; /* an address that leads nowhere is no lost connection */
     /* To a SIP Server 503 says "try another way"; a device would take it for the end of us. */
-    return route_may_relay(c->proxy->deps.route, &c->origin->remote) ? 503 : 480;
+    return route_may_relay(c->proxy->deps.route, &c->origin->remote) && !proxy_is_from_device(c)
+               ? 503
+               : 480;
 }
 
 static void send_failure(struct pctx *c)

@@ -267,6 +267,24 @@ void branch_note_unreachable(struct branch *b, int err)
                            sip_get(c->req, c->req->call_id), err);
 }
 
+bool proxy_is_from_device(const struct pctx *c)
+{
+    struct proxy *p = c->proxy;
+    struct sip_name_addr from;
+    struct sip_uri uri;
+    struct slice name;
+    struct dn_info dn;
+    if (sip_name_addr_parse(sip_value(c->req, SIP_H_FROM), &from) != 0 ||
+        sip_uri_parse(from.uri, &uri) != 0 ||
+        route_dn_of(p->deps.route, &uri, c->arena, &name) != 0 ||
+        dn_find(p->deps.dir, name, p->deps.wall(p->deps.user), c->arena, &dn) != 0)
+        return false;
+    for (unsigned i = 0; i < dn.nbindings; i++)
+        if (addr_eq_ip(&dn.bindings[i].way.remote, &c->origin->remote))
+            return true;
+    return false;
+}
+
 /* Has the DN any way but the one that failed? */
 static bool has_other_way(struct proxy *p, const struct dn_info *dn, const struct flow_dest *failed)
 {

@@ -31,6 +31,7 @@ struct proxy {
     /* Keys of their own: what peers see of one hash says nothing about another. */
     struct hash_key mark_key, loop_key;
     struct log_limit resent_limit;
+    struct list byes; /* pctx.byes */
 };
 
 /* A request after Route preprocessing (RFC 3261 16.4): what is left to do is said, not done. */
@@ -127,6 +128,7 @@ struct pctx {
     uint64_t call;          /* its record, or that of the dialog it is in; 0: none */
     uint64_t since;         /* ms: received */
     enum call_side side;    /* inside a dialog: who sent it */
+    struct list byes;       /* a BYE under way: in proxy.byes */
     bool is_recorded;       /* `call` has been asked for */
     bool is_inner;          /* it came from ourselves: the record is that of its first passage */
     bool is_released;       /* ringing, and ended by us: what is answered now is ended too */
@@ -252,6 +254,8 @@ void branch_note_unreachable(struct branch *b, int err);
 void branch_note_suspect(struct branch *b, int err);
 /* It answered. */
 void branch_note_alive(struct branch *b);
+/* Has it come from a device that is registered as the DN in its From? */
+bool proxy_is_from_device(const struct pctx *c);
 void proxy_on_resent(void *ctx, uint64_t client, int err);
 bool proxy_on_stranded(void *ctx, uint64_t client, int err, struct flow_dest *dest);
 /* The device has registered by another way meanwhile: once more there. False: it has not. */
@@ -275,6 +279,8 @@ void record_unanswered(struct pctx *c);
 /* The record of an ACK's dialog; 0: none. */
 uint64_t record_ack(struct proxy *p, const struct sip_msg *ack, const struct flow_origin *origin,
                     enum call_side *side);
+/* Does a BYE of one of its ends pass through us just now? */
+bool record_is_ending(const struct proxy *p, const struct call_dialog *d);
 /* The dialog of that message. False: there is none. */
 bool record_dialog(struct proxy *p, uint64_t call, const struct sip_msg *msg,
                    struct call_dialog *out);

@@ -75,6 +75,7 @@ void record_final(struct pctx *c, unsigned status)
 
 void record_end(struct pctx *c)
 {
+    list_remove(&c->byes);
     if (c->is_released && !c->is_inner)
         call_remove(c->proxy->deps.calls, c->call);
 }
@@ -90,6 +91,8 @@ void record_request(struct pctx *c)
     c->call = call_find(p->deps.calls, c->req, &c->side);
     if (c->call == 0)
         return;
+    if (c->req->method == SIP_BYE)
+        list_push(&p->byes, &c->byes);
     sender_way(c->origin, &c->req->via, &way);
     call_on_request(p->deps.calls, c->call, c->req, &way, proxy_now(p));
 }
@@ -125,6 +128,17 @@ static bool is_of(const struct call_dialog *d, const struct sip_msg *msg)
     struct slice from = sip_get(msg, msg->from_tag), to = sip_get(msg, msg->to_tag);
     return (slice_eq(d->caller_tag, from) && slice_eq(d->callee_tag, to)) ||
            (slice_eq(d->caller_tag, to) && slice_eq(d->callee_tag, from));
+}
+
+bool record_is_ending(const struct proxy *p, const struct call_dialog *d)
+{
+    LIST_EACH(node, &p->byes)
+    {
+        const struct pctx *c = container_of(node, const struct pctx, byes);
+        if (slice_eq(sip_get(c->req, c->req->call_id), d->call_id) && is_of(d, c->req))
+            return true;
+    }
+    return false;
 }
 
 bool record_dialog(struct proxy *p, uint64_t call, const struct sip_msg *msg,

@@ -195,6 +195,9 @@ static unsigned release_dialogs(struct proxy *p, uint64_t call, const struct sip
     unsigned n = 0, it = 0;
     while (n < RELEASE_DIALOGS && call_next_dialog(p->deps.calls, call, &it, &d)) {
         struct call_dialog same;
+        /* Somebody is hanging up: what is left to do is to tell the answer, whatever it is. */
+        if (why->err != 0 && record_is_ending(p, &d))
+            continue;
         if (!d.confirmed || (only != NULL && (!record_dialog(p, call, only, &same) ||
                                               !slice_eq(same.callee_tag, d.callee_tag))))
             continue;

@@ -39,6 +39,7 @@ int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps, stru
     p->deps = *deps;
     p->mark_key = derived_key(deps->lasting_key, "mark");
     p->loop_key = derived_key(deps->key, "loop");
+    list_init(&p->byes);
     *out = p;
     return 0;
 }
@@ -127,6 +128,7 @@ static struct pctx *context_new(struct proxy *p, const struct sip_msg *req,
                            (req->method == SIP_INVITE || req->method == SIP_SUBSCRIBE ||
                             req->method == SIP_REFER || req->method == SIP_NOTIFY);
     list_init(&c->branches);
+    list_init(&c->byes);
     timer_init(&c->trying, on_trying);
     timer_init(&c->serial, proxy_on_serial);
     return c;

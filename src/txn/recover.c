@@ -169,12 +169,21 @@ static uint64_t sent_at(const struct txns *x, const struct txn_sent *s)
     return due - TXN_KEEP_MS;
 }
 
+/* Was it acknowledged by the kernel of the peer? What was sent in the same millisecond may not be.
+ */
+static bool is_acknowledged(const struct txns *x, const struct txn_sent *s, uint64_t acked)
+{
+    return acked != 0 && sent_at(x, s) < acked;
+}
+
 /* May a response or ACK have been lost with the connection? Not when the peer closed it in good
  * order, and not when it was found dead while idle: probes are sent only where everything is
  * acknowledged. When it was reset, only what was just sent; when it was found stale otherwise,
  * everything that was not yet given up. */
-static bool may_be_lost(const struct txns *x, const struct txn_sent *s, int err)
+static bool may_be_lost(const struct txns *x, const struct txn_sent *s, int err, uint64_t acked)
 {
+    if (is_acknowledged(x, s, acked))
+        return false;
     if (err == ERR_CLOSED || err == ERR_STALE_IDLE || !x->conf.recover)
         return false;
     if (err == -ECONNRESET || err == -EPIPE)
@@ -226,29 +235,33 @@ static void fall_back(struct txn *t, int err)
         (void)server_run(t, FSM_TRANSPORT_ERROR, err);
 }
 
-static void on_dead(struct txns *x, struct txn_sent *s, int err)
+static void on_dead(struct txns *x, struct txn_sent *s, int err, uint64_t acked)
 {
     struct txn *t = txn_of_sent(s);
 
     if (s->is_stateless) {
-        if (may_be_lost(x, s, err))
+        if (may_be_lost(x, s, err, acked))
             resend_kept(x, kept_of(s));
     } else if (txn_is_client(t)) {
         dead_client(t, err);
-    } else if (may_be_lost(x, s, err) && server_resend(t) < 0) {
+    } else if (may_be_lost(x, s, err, acked) && server_resend(t) < 0) {
         fall_back(t, err);
     }
 }
 
 /* --- moved, failed ---------------------------------------------------------------------------- */
 
-static void on_moved(struct txns *x, struct txn_sent *s, int err)
+/* What stays behind unlinked is kept for nobody: it has arrived. */
+static void on_moved(struct txns *x, struct txn_sent *s, int err, uint64_t acked)
 {
     struct txn *t = txn_of_sent(s);
+    bool is_request = !s->is_stateless && txn_is_client(t);
 
+    if (!is_request && is_acknowledged(x, s, acked))
+        return;
     if (s->is_stateless) {
         resend_kept(x, kept_of(s));
-    } else if (!txn_is_client(t)) {
+    } else if (!is_request) {
         if (server_resend(t) < 0)
             fall_back(t, err);
     } else if (s->dest.no_reopen) {
@@ -262,10 +275,13 @@ static void on_moved(struct txns *x, struct txn_sent *s, int err)
     }
 }
 
-static void on_failed(struct txns *x, struct txn_sent *s, int err)
+static void on_failed(struct txns *x, struct txn_sent *s, int err, uint64_t acked)
 {
     struct txn *t = txn_of_sent(s);
+    bool is_request = !s->is_stateless && txn_is_client(t);
 
+    if (!is_request && is_acknowledged(x, s, acked))
+        return;
     if (s->is_stateless)
         kept_lost(x, kept_of(s), err);
     else if (txn_is_client(t))
@@ -299,9 +315,11 @@ void txn_on_flow_event(struct txns *txns, const struct flow_event *ev)
     while ((node = list_pop(&items)) != NULL) {
         struct txn_sent *s = container_of(node, struct txn_sent, by_flow);
         switch (ev->kind) {
-        case FLOW_DEAD: on_dead(txns, s, err); break;
-        case FLOW_MOVED: on_moved(txns, s, ev->err != 0 ? ev->err : ERR_STALE_SUSPECT); break;
-        case FLOW_FAILED: on_failed(txns, s, err); break;
+        case FLOW_DEAD: on_dead(txns, s, err, ev->acked_before); break;
+        case FLOW_MOVED:
+            on_moved(txns, s, ev->err != 0 ? ev->err : ERR_STALE_SUSPECT, ev->acked_before);
+            break;
+        case FLOW_FAILED: on_failed(txns, s, err, ev->acked_before); break;
         case FLOW_RENAMED:
             s->dest.flow = ev->to;
             sent_link(txns, s);

@@ -238,6 +238,49 @@ static void lost_bye(void **state)
     }
 }
 
+/* The ACK and the BYE behind it wait for one opening: whoever hangs up gets no BYE back. */
+static void lost_ack_and_bye(void **state)
+{
+    (void)state;
+    begin(ON, false);
+    answered();
+    fake_stall(s.phone, true);
+    fake_set_peer(s.r.loop, PHONE, FAKE_REFUSE);
+    struct say w = in_dialog("ACK");
+    w.cseq = 1;
+    caller_says(&w);
+    w = in_dialog("BYE");
+    caller_says(&w);
+    fake_advance(s.r.loop, 2500);
+    caller_gets(408);
+    rig_expect_none(&s.r, CALLER);
+    assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 0);
+    nothing_is_left();
+}
+
+/* An ACK that was acknowledged before the connection died is not lost with it. */
+static void ack_had_arrived(void **state)
+{
+    (void)state;
+    begin(ON, false);
+    answered();
+    struct say w = in_dialog("ACK");
+    w.cseq = 1;
+    caller_says(&w);
+    expect_tcp_method(s.phone, "ACK", &s.got);
+    fake_advance(s.r.loop, 1000);
+    fake_stall(s.phone, true);
+    fake_set_peer(s.r.loop, PHONE, FAKE_REFUSE);
+    say_udp(&s.r, CALLER, &(struct say){.branch = "other", .call_id = "other"});
+    fake_advance(s.r.loop, 2200);
+    caller_gets(480);
+    ack_udp(&s.r, CALLER, &(struct say){.branch = "other", .call_id = "other"});
+    fake_advance(s.r.loop, 5000);
+    rig_expect_none(&s.r, CALLER);
+    assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 0);
+    assert_int_equal(rig_calls(&s.r), 1);
+}
+
 static void challenged_bye(void **state)
 {
     (void)state;
@@ -587,6 +630,8 @@ int main(void)
         T(peer_has_no_such_call),
         T(silent_peer),
         T(lost_bye),
+        T(lost_ack_and_bye),
+        T(ack_had_arrived),
         T(challenged_bye),
         T(other_requests),
         T(caller_lost_when_answered),
