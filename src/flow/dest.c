@@ -187,6 +187,20 @@ bool flow_peer_may_open(struct flows *fs, const struct addr *addr, struct flow_w
     return take_of_all(fs, work);
 }
 
+static void forgive(struct table_node *n, void *user)
+{
+    struct flow_peer *p = container_of(n, struct flow_peer, node);
+    (void)user;
+    if (p->addr.port != 0) /* else it is a bucket */
+        peer_free(p);
+}
+
+void flow_peers_forgive(struct flows *fs)
+{
+    if (fs->peers.count != 0)
+        table_each(&fs->peers, forgive, NULL);
+}
+
 static void peer_each(struct table_node *n, void *user)
 {
     (void)user;

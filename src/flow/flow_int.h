@@ -389,6 +389,8 @@ void flow_peer_ok(struct flows *fs, const struct addr *addr, uint32_t tls_peer);
 /* May a connection to the address be opened now? If not, the work stands in line and flow_open_turn
  * is called. */
 bool flow_peer_may_open(struct flows *fs, const struct addr *addr, struct flow_work *work);
+/* After a reload: what failed by the old rules may succeed by the new ones. */
+void flow_peers_forgive(struct flows *fs);
 void flow_peers_free(struct flows *fs);
 
 #endif

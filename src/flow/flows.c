@@ -115,6 +115,7 @@ void flows_set_conf(struct flows *fs, const struct flow_conf *conf)
             net_listener_set_opt(fs->listeners[i].tls, &fs->sockopt);
     }
     flow_listen_tls(fs);
+    flow_peers_forgive(fs);
     flow_recount(fs);
 }
 

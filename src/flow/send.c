@@ -166,12 +166,31 @@ static void learn_reopen(struct flow *f, const struct flow_dest *dest, unsigned 
     }
 }
 
+/* What is sent again may have been on its way for the first time when its sender was told: it goes
+ * once. */
+static void drop_held_copy(struct flow_work *w, const struct flow_out *m)
+{
+    LIST_EACH(it, &w->held)
+    {
+        struct flow_queued *q = container_of(it, struct flow_queued, node);
+        if (q->from != m->from || q->len != m->len || memcmp(q->bytes, m->bytes, m->len) != 0)
+            continue;
+        list_remove(it);
+        w->queued -= q->len;
+        mem_free(q);
+        return;
+    }
+}
+
 static int send_on(struct flow *f, const struct flow_out *m)
 {
     struct flow_work *w = f->work;
     f->users |= flow_bit(m->from);
-    if (w != NULL && (w->hold & flow_bit(m->from)) != 0 && (m->flags & FLOW_SEND_RESEND) == 0)
-        return flow_enqueue(f, &w->held, m);
+    if (w != NULL && (w->hold & flow_bit(m->from)) != 0) {
+        if ((m->flags & FLOW_SEND_RESEND) == 0)
+            return flow_enqueue(f, &w->held, m);
+        drop_held_copy(w, m);
+    }
     if (f->state == FLOW_GONE && f->no_reopen && (m->flags & FLOW_SEND_RESEND) != 0)
         return ERR_STALE;
     if (f->state == FLOW_GONE) {

@@ -506,6 +506,24 @@ static void a_reload_leaves_connections_alone(void **state)
     assert_non_null(fake_connect_tls(w.loop, PHONE, OURS_TLS, "phone.example"));
 }
 
+/* A certificate that the new rules accept is tried at once. */
+static void a_reload_ends_the_backoff(void **state)
+{
+    (void)state;
+    begin(false);
+    fake_set_peer(w.loop, PHONE, FAKE_TLS_UNTRUSTED);
+    dest = wire_dest(&w, PHONE_TLS, SIP_TLS, "a.example");
+    assert_int_equal(wire_send(&w, 0, &dest, "x", REQUEST), 0);
+    assert_int_equal(w.events[0].err, ERR_TLS_UNTRUSTED);
+    dest.flow = 0;
+    assert_int_equal(wire_send(&w, 0, &dest, "x", REQUEST), ERR_UNREACHABLE);
+    wire_no_profiles(&w);
+    wire_profile(&w, "", false, false);
+    wire_configure(&w);
+    assert_int_equal(wire_send(&w, 0, &dest, "x", REQUEST), 0);
+    wire_expect(fake_opened(w.loop, PHONE, 0), "x");
+}
+
 /* A section that is gone: what was numbered by it goes by the daemon's rules. */
 static void a_profile_that_is_gone(void **state)
 {
@@ -643,6 +661,7 @@ int main(void)
         T(refusals_are_logged_once_a_minute),
         T(tls_on_the_plain_port),
         T(a_reload_leaves_connections_alone),
+        T(a_reload_ends_the_backoff),
         T(a_profile_that_is_gone),
         T(what_is_to_be_proved_travels),
         T(every_allocation_fails_once),

@@ -203,6 +203,42 @@ static void test_order_when_the_connection_dies(void **state)
     end();
 }
 
+static void resend_late(struct rig *x, unsigned worker, const struct flow_event *ev)
+{
+    (void)x;
+    unsigned flags = FLOW_SEND_REQUEST | FLOW_SEND_RESEND;
+    if (ev->kind != FLOW_DEAD || worker != other)
+        return;
+    assert_int_equal(send_by(worker, "invite,", flags), 0);
+    assert_int_equal(send_by(worker, "late,", flags), 0);
+}
+
+/* What was on its way for the first time when its sender was told goes once. */
+static void test_no_second_copy_when_the_connection_dies(void **state)
+{
+    (void)state;
+    begin();
+    device();
+    r.react = resend_late;
+    assert_int_equal(send_by(other, "invite,", FLOW_SEND_REQUEST), 0);
+    rig_idle(&r, 5);
+    r.hold_mail[other] = true;
+    peer_reset(peer_fd);
+    peer_fd = -1;
+    rig_idle(&r, 5);
+    assert_int_equal(send_by(other, "late,", FLOW_SEND_REQUEST), 0);
+    assert_int_equal(send_by(other, "ok,", 0), 0);
+    rig_idle(&r, 5);
+    r.hold_mail[other] = false;
+    want_text = "ok,";
+    rig_until(&r, got_text);
+    rig_idle(&r, 5);
+    assert_true(got_text(&r));
+    assert_string_equal(text_bytes, "invite,late,ok,");
+    assert_int_equal(r.nevents, 1);
+    end();
+}
+
 static bool no_flows(struct rig *x)
 {
     return flows_count(x->flows_of[0]) + flows_count(x->flows_of[1]) == 0;
@@ -330,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_failure_reaches_the_sender),
         cmocka_unit_test(test_foreign_send),
         cmocka_unit_test(test_order_when_the_connection_dies),
+        cmocka_unit_test(test_no_second_copy_when_the_connection_dies),
         cmocka_unit_test(test_slot_waits_for_the_other_worker),
         cmocka_unit_test(test_slot_does_not_wait_for_ever),
         cmocka_unit_test(test_stale_id_of_the_other_worker),
