@@ -8,10 +8,7 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
-#include "calls.h"
-
-#define TLS_ONLY "sip-port-tls = 5061\ntls-certificate = /proxy.pem\n"
-#define TLS      OPEN TLS_ONLY
+#include "tls_calls.h"
 
 static struct rig r;
 static struct got got, inv;
@@ -28,77 +25,6 @@ static int teardown(void **state)
     (void)state;
     rig_close(&r);
     return 0;
-}
-
-static struct fake_conn *connect_tls(const char *from)
-{
-    struct fake_conn *conn = fake_connect_tls(r.loop, from, "10.0.0.1:5061", NULL);
-    assert_non_null(conn);
-    return conn;
-}
-
-/* A REGISTER of `user` on that connection with that Contact. */
-static void send_register(struct fake_conn *conn, const char *user, const char *scheme,
-                          const char *contact, const char *extra)
-{
-    static unsigned number;
-    char uri[64], aor[64], from[96], branch[32], call_id[32];
-    number++;
-    snprintf(uri, sizeof(uri), "%s:10.0.0.1", scheme);
-    snprintf(aor, sizeof(aor), "<%s:%s@10.0.0.1>", scheme, user);
-    snprintf(from, sizeof(from), "%s;tag=r%u", aor, number);
-    snprintf(branch, sizeof(branch), "reg%u", number);
-    snprintf(call_id, sizeof(call_id), "reg%u", number);
-    say_tcp(conn, &(struct say){.method = "REGISTER",
-                                .uri = uri,
-                                .transport = "TLS",
-                                .sent_by = "10.0.0.3:5061",
-                                .branch = branch,
-                                .from = from,
-                                .to = aor,
-                                .call_id = call_id,
-                                .contact = contact,
-                                .extra = extra});
-}
-
-static struct fake_conn *phone_registers(const char *scheme, const char *contact)
-{
-    struct fake_conn *conn = connect_tls("10.0.0.3:41000");
-    send_register(conn, "1001", scheme, contact, "");
-    expect_tcp_status(conn, 200, &got);
-    return conn;
-}
-
-#define PLAIN_CONTACT "<sip:1001@10.0.0.3:5061;transport=tls>"
-#define SIPS_CONTACT  "<sips:1001@10.0.0.3:5061>"
-
-/* The INVITE of a caller by TLS. */
-static struct say by_tls(const char *uri)
-{
-    bool is_sips = strncmp(uri, "sips:", 5) == 0;
-    return (struct say){.uri = uri,
-                        .transport = "TLS",
-                        .sent_by = "10.0.0.2:5061",
-                        .contact = is_sips ? "<sips:alice@10.0.0.2:5061>"
-                                           : "<sip:alice@10.0.0.2:5061;transport=tls>"};
-}
-
-static void assert_begins(const char *text, const char *begin)
-{
-    if (strncmp(text, begin, strlen(begin)) != 0)
-        fail_msg("does not begin with \"%s\":\n%s", begin, text);
-}
-
-static void assert_has(const char *text, const char *part)
-{
-    if (strstr(text, part) == NULL)
-        fail_msg("has no \"%s\":\n%s", part, text);
-}
-
-static void assert_has_not(const char *text, const char *part)
-{
-    if (strstr(text, part) != NULL)
-        fail_msg("has \"%s\":\n%s", part, text);
 }
 
 /* Nobody was sent a datagram or a connection without TLS. */
@@ -153,9 +79,9 @@ static void talk(struct fake_conn *caller, struct fake_conn *phone, const char *
 static void tls_to_tls(void **state)
 {
     (void)state;
-    struct fake_conn *phone = phone_registers("sip", PLAIN_CONTACT);
-    struct fake_conn *caller = connect_tls("10.0.0.2:42000");
-    struct say w = by_tls("sip:1001@10.0.0.1");
+    struct fake_conn *phone = tls_phone(&r, "sip", PLAIN_CONTACT);
+    struct fake_conn *caller = tls_connect(&r, "10.0.0.2:42000");
+    struct say w = tls_call("sip:1001@10.0.0.1");
     say_tcp(caller, &w);
     expect_tcp_method(phone, "INVITE", &inv);
     assert_string_equal(rig_uri(&inv), "sip:1001@10.0.0.3:5061;transport=tls");
@@ -176,8 +102,8 @@ static void tls_to_udp_and_back(void **state)
 {
     (void)state;
     register_udp(&r, "1001", PHONE, "");
-    struct fake_conn *caller = connect_tls("10.0.0.2:42000");
-    struct say w = by_tls("sip:1001@10.0.0.1");
+    struct fake_conn *caller = tls_connect(&r, "10.0.0.2:42000");
+    struct say w = tls_call("sip:1001@10.0.0.1");
     say_tcp(caller, &w);
     rig_expect_method(&r, PHONE, "INVITE", &inv);
     assert_begins(rig_value(&inv, SIP_H_VIA, 0), "SIP/2.0/UDP ");
@@ -205,7 +131,7 @@ static void tls_to_udp_and_back(void **state)
 static void udp_to_tls(void **state)
 {
     (void)state;
-    struct fake_conn *phone = phone_registers("sip", PLAIN_CONTACT);
+    struct fake_conn *phone = tls_phone(&r, "sip", PLAIN_CONTACT);
     say_udp(&r, CALLER, &(struct say){0});
     expect_tcp_method(phone, "INVITE", &inv);
     assert_has(rig_value(&inv, SIP_H_RECORD_ROUTE, 0), "@10.0.0.1:5061;transport=tls;lr;");
@@ -229,7 +155,7 @@ static void udp_to_tls(void **state)
 static void reopened_by_tls(void **state)
 {
     (void)state;
-    struct fake_conn *phone = phone_registers("sip", "<sip:1001@10.0.0.3;transport=tls>");
+    struct fake_conn *phone = tls_phone(&r, "sip", "<sip:1001@10.0.0.3;transport=tls>");
     fake_reset(phone);
     fake_run(r.loop);
     say_udp(&r, CALLER, &(struct say){0});
@@ -247,7 +173,7 @@ static void reopened_by_tls(void **state)
 static void contact_of_another_name_is_refused(void **state)
 {
     (void)state;
-    struct fake_conn *phone = phone_registers("sip", PLAIN_CONTACT);
+    struct fake_conn *phone = tls_phone(&r, "sip", PLAIN_CONTACT);
     fake_reset(phone);
     fake_set_identity(r.loop, "10.0.0.3:5061", "10.0.0.99");
     fake_run(r.loop);
@@ -263,9 +189,9 @@ static void contact_of_another_name_is_refused(void **state)
 static void sips_call(void **state)
 {
     (void)state;
-    struct fake_conn *phone = phone_registers("sips", SIPS_CONTACT);
-    struct fake_conn *caller = connect_tls("10.0.0.2:42000");
-    struct say w = by_tls("sips:1001@10.0.0.1");
+    struct fake_conn *phone = tls_phone(&r, "sips", SIPS_CONTACT);
+    struct fake_conn *caller = tls_connect(&r, "10.0.0.2:42000");
+    struct say w = tls_call("sips:1001@10.0.0.1");
     say_tcp(caller, &w);
     expect_tcp_method(phone, "INVITE", &inv);
     assert_string_equal(rig_uri(&inv), "sips:1001@10.0.0.3:5061");
@@ -282,10 +208,10 @@ static void sips_call(void **state)
 static void sips_needs_a_sips_contact(void **state)
 {
     (void)state;
-    struct fake_conn *phone = phone_registers("sip", PLAIN_CONTACT);
+    struct fake_conn *phone = tls_phone(&r, "sip", PLAIN_CONTACT);
     register_udp(&r, "1001", OTHER, "");
-    struct fake_conn *caller = connect_tls("10.0.0.2:42000");
-    struct say w = by_tls("sips:1001@10.0.0.1");
+    struct fake_conn *caller = tls_connect(&r, "10.0.0.2:42000");
+    struct say w = tls_call("sips:1001@10.0.0.1");
     say_tcp(caller, &w);
     expect_tcp_status(caller, 480, &got);
     assert_has(got.text, "\r\nWarning: 380 ");
@@ -298,10 +224,10 @@ static void sips_needs_a_sips_contact(void **state)
 static void sips_forks_to_sips_contacts(void **state)
 {
     (void)state;
-    struct fake_conn *phone = phone_registers("sips", SIPS_CONTACT);
+    struct fake_conn *phone = tls_phone(&r, "sips", SIPS_CONTACT);
     register_udp(&r, "1001", OTHER, "");
-    struct fake_conn *caller = connect_tls("10.0.0.2:42000");
-    struct say w = by_tls("sips:1001@10.0.0.1");
+    struct fake_conn *caller = tls_connect(&r, "10.0.0.2:42000");
+    struct say w = tls_call("sips:1001@10.0.0.1");
     say_tcp(caller, &w);
     expect_tcp_method(phone, "INVITE", &inv);
     answer_tcp(phone, &inv, 486, "");
@@ -314,7 +240,7 @@ static void sips_forks_to_sips_contacts(void **state)
 static void sip_request_to_a_sips_contact(void **state)
 {
     (void)state;
-    struct fake_conn *phone = phone_registers("sips", SIPS_CONTACT);
+    struct fake_conn *phone = tls_phone(&r, "sips", SIPS_CONTACT);
     say_udp(&r, CALLER, &(struct say){0});
     expect_tcp_method(phone, "INVITE", &inv);
     assert_string_equal(rig_uri(&inv), "sip:1001@10.0.0.3:5061");
@@ -341,11 +267,11 @@ static void sips_is_relayed_by_tls_only(void **state)
         {"sip:bob@10.0.0.4;transport=tls", "", "10.0.0.4:5061"},
         {"sip:bob@10.0.0.9", "Route: <sips:10.0.0.4;lr>\n", "10.0.0.4:5061"},
     };
-    struct fake_conn *caller = connect_tls("10.0.0.2:42000");
+    struct fake_conn *caller = tls_connect(&r, "10.0.0.2:42000");
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char branch[16];
         snprintf(branch, sizeof(branch), "relay%u", i);
-        struct say w = by_tls(cases[i].uri);
+        struct say w = tls_call(cases[i].uri);
         w.method = "MESSAGE";
         w.contact = "";
         w.branch = w.call_id = branch;
@@ -368,8 +294,8 @@ static void sips_does_not_fall_back(void **state)
 {
     (void)state;
     fake_set_peer(r.loop, "10.0.0.4:5061", FAKE_TLS_PLAIN);
-    struct fake_conn *caller = connect_tls("10.0.0.2:42000");
-    struct say w = by_tls("sips:bob@10.0.0.4");
+    struct fake_conn *caller = tls_connect(&r, "10.0.0.2:42000");
+    struct say w = tls_call("sips:bob@10.0.0.4");
     say_tcp(caller, &w);
     fake_advance(r.loop, 5000);
     expect_tcp_status(caller, 500, &got);
@@ -390,7 +316,7 @@ static void sips_does_not_fall_back(void **state)
 /* An INVITE by UDP for the sips contact, and the BYE of the callee. */
 static struct fake_conn *sips_by_udp(void)
 {
-    struct fake_conn *phone = phone_registers("sips", SIPS_CONTACT);
+    struct fake_conn *phone = tls_phone(&r, "sips", SIPS_CONTACT);
     say_udp(&r, CALLER,
             &(struct say){.uri = "sips:1001@10.0.0.1", .contact = "<sips:alice@10.0.0.2:5070>"});
     expect_tcp_method(phone, "INVITE", &inv);
@@ -446,7 +372,7 @@ static void released_sips_call_without_tls(void **state)
 {
     (void)state;
     static struct got ok;
-    struct fake_conn *phone = phone_registers("sips", SIPS_CONTACT);
+    struct fake_conn *phone = tls_phone(&r, "sips", SIPS_CONTACT);
     struct say w = {.uri = "sips:1001@10.0.0.1", .contact = "<sips:alice@10.0.0.2:5070>"};
     say_udp(&r, CALLER, &w);
     expect_tcp_method(phone, "INVITE", &inv);
@@ -472,16 +398,16 @@ static void released_sips_call_without_tls(void **state)
 static void tls_alone(void **state)
 {
     (void)state;
-    struct fake_conn *phone = phone_registers("sip", PLAIN_CONTACT);
+    struct fake_conn *phone = tls_phone(&r, "sip", PLAIN_CONTACT);
     assert_false(fake_datagram(r.loop, CALLER, PROXY, SLICE("x")));
     assert_null(fake_connect(r.loop, "10.0.0.2:42000", PROXY));
-    struct fake_conn *caller = connect_tls("10.0.0.2:42000");
-    struct say w = by_tls("sip:1001@10.0.0.1");
+    struct fake_conn *caller = tls_connect(&r, "10.0.0.2:42000");
+    struct say w = tls_call("sip:1001@10.0.0.1");
     say_tcp(caller, &w);
     expect_tcp_method(phone, "INVITE", &inv);
     talk(caller, phone, "sip:alice@10.0.0.2:5061;transport=tls",
          "sip:1001@10.0.0.3:5061;transport=tls");
-    w = by_tls("sip:bob@10.0.0.4");
+    w = tls_call("sip:bob@10.0.0.4");
     w.branch = w.call_id = "b2";
     say_tcp(caller, &w);
     rig_expect_tcp(caller, &got);
@@ -493,9 +419,9 @@ static void tls_alone(void **state)
 static void sips_request_with_sip_contact(void **state)
 {
     (void)state;
-    phone_registers("sips", SIPS_CONTACT);
-    struct fake_conn *caller = connect_tls("10.0.0.2:42000");
-    struct say w = by_tls("sips:1001@10.0.0.1");
+    tls_phone(&r, "sips", SIPS_CONTACT);
+    struct fake_conn *caller = tls_connect(&r, "10.0.0.2:42000");
+    struct say w = tls_call("sips:1001@10.0.0.1");
     w.contact = "<sip:alice@10.0.0.2:5061;transport=tls>";
     say_tcp(caller, &w);
     expect_tcp_status(caller, 400, &got);
@@ -512,10 +438,10 @@ static void sips_call_without_memory(void **state)
         bool has_failed = true;
         for (unsigned n = 1; has_failed; n++) {
             rig_open(&r, TLS);
-            struct fake_conn *phone = phone_registers("sips", SIPS_CONTACT);
-            struct fake_conn *caller = connect_tls("10.0.0.2:42000");
+            struct fake_conn *phone = tls_phone(&r, "sips", SIPS_CONTACT);
+            struct fake_conn *caller = tls_connect(&r, "10.0.0.2:42000");
             struct slice bytes;
-            struct say w = by_tls(uris[i]);
+            struct say w = tls_call(uris[i]);
             mem_fail_at(n);
             say_tcp(caller, &w);
             has_failed = mem_failed();
@@ -535,8 +461,8 @@ static void record_route_where_security_differs(void **state)
     (void)state;
     rig_reload(&r, TLS "record-route = false\n");
     register_udp(&r, "1001", PHONE, "");
-    struct fake_conn *caller = connect_tls("10.0.0.2:42000");
-    struct say w = by_tls("sip:1001@10.0.0.1");
+    struct fake_conn *caller = tls_connect(&r, "10.0.0.2:42000");
+    struct say w = tls_call("sip:1001@10.0.0.1");
     say_tcp(caller, &w);
     rig_expect_method(&r, PHONE, "INVITE", &inv);
     assert_int_equal(rig_count(&inv, SIP_H_RECORD_ROUTE), 2);
@@ -550,58 +476,6 @@ static void record_route_where_security_differs(void **state)
     rig_expect_method(&r, PHONE, "ACK", &got);
     rig_expect_status(&r, CALLER, 486, &got);
     ack_udp(&r, CALLER, &(struct say){.branch = "b2", .call_id = "c2"});
-}
-
-/* --- registration ----------------------------------------------------------------------------- */
-
-static void sips_registrations(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *scheme, *contact, *extra;
-        unsigned status;
-    } cases[] = {
-        {"sips", SIPS_CONTACT, "", 200},
-        {"sip", SIPS_CONTACT, "", 400},
-        {"sips", "<sips:1001@10.0.0.3:5061>, <sip:1001@10.0.0.3:5070>", "", 400},
-        {"sips", "<sips:1001@10.0.0.3:5061>, <sip:1001@10.0.0.3:5070>;expires=0", "", 200},
-        {"sips", SIPS_CONTACT, "Supported: path\nPath: <sip:10.0.0.3:5061;lr>\n", 400},
-        {"sips", SIPS_CONTACT, "Supported: path\nPath: <sips:10.0.0.3:5061;lr>\n", 200},
-        {"sips", PLAIN_CONTACT, "", 200},
-        {"sip", SIPS_CONTACT ";expires=0", "", 200},
-    };
-    struct fake_conn *phone = connect_tls("10.0.0.3:41000");
-    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        send_register(phone, "1001", cases[i].scheme, cases[i].contact, cases[i].extra);
-        rig_expect_tcp(phone, &got);
-        if (got.msg.status != cases[i].status)
-            fail_msg("case %u: %s", i, got.text);
-    }
-}
-
-/* Not from where anybody could read along. */
-static void sips_contact_without_tls(void **state)
-{
-    (void)state;
-    say_udp(&r, PHONE,
-            &(struct say){.method = "REGISTER",
-                          .uri = "sips:10.0.0.1",
-                          .sent_by = PHONE,
-                          .from = "<sips:1001@10.0.0.1>;tag=r",
-                          .to = "<sips:1001@10.0.0.1>",
-                          .contact = SIPS_CONTACT});
-    rig_expect_status(&r, PHONE, 400, &got);
-    assert_has(got.text, "SIPS Contact Needs TLS");
-}
-
-/* RFC 5630 5.2: both schemes of an address of record are one. */
-static void one_address_of_both_schemes(void **state)
-{
-    (void)state;
-    struct fake_conn *phone = phone_registers("sips", SIPS_CONTACT);
-    send_register(phone, "1001", "sip", "", "");
-    expect_tcp_status(phone, 200, &got);
-    assert_has(got.text, "Contact: <sips:1001@10.0.0.3:5061>");
 }
 
 /* --- without TLS ------------------------------------------------------------------------------ */
@@ -647,136 +521,8 @@ static void sips_without_tls_is_not_supported(void **state)
     rig_expect_none(&r, NULL);
 }
 
-/* --- DNs with rules of their own -------------------------------------------------------------- */
-
-#define GATEWAY                                                                                    \
-    TLS "[dn gw]\ntype = trunk\ncontact = sip:gw.example.com;transport=tls\ntls-ca = /gw-ca.pem\n" \
-        "[dn 1001]\n"
-
-static int setup_gateway(void **state)
-{
-    (void)state;
-    rig_open(&r, GATEWAY);
-    fake_set_host(r.loop, "gw.example.com", "10.0.0.4", 0);
-    return 0;
-}
-
-/* The name of the URI is what has to be proved, and not the address behind it (RFC 5922 4). */
-static void gateway_proves_its_name(void **state)
-{
-    (void)state;
-    fake_set_identity(r.loop, "10.0.0.4:5061", "gw.example.com");
-    say_udp(&r, CALLER, &(struct say){.uri = "sip:gw@10.0.0.1", .to = "<sip:gw@10.0.0.1>"});
-    struct fake_conn *gw = fake_opened(r.loop, "10.0.0.4:5061", 0);
-    assert_non_null(gw);
-    assert_string_equal(fake_tls_name(gw), "gw.example.com");
-    expect_tcp_method(gw, "INVITE", &inv);
-    assert_string_equal(rig_uri(&inv), "sip:gw.example.com;transport=tls");
-    answer_tcp(gw, &inv, 200, "Contact: <sip:10.0.0.4:5061;transport=tls>\n");
-    rig_expect_status(&r, CALLER, 200, &got);
-    /* Later requests stay on this connection, though the Contact is an address. */
-    struct say w = {.method = "BYE",
-                    .uri = "sip:10.0.0.4:5061;transport=tls",
-                    .branch = "bye",
-                    .to = "<sip:gw@10.0.0.1>;tag=t",
-                    .contact = "",
-                    .cseq = 2,
-                    .extra = route_set(&got, true)};
-    say_udp(&r, CALLER, &w);
-    expect_tcp_method(gw, "BYE", &got);
-    answer_tcp(gw, &got, 200, "");
-    rig_expect_status(&r, CALLER, 200, &got);
-    assert_int_equal(fake_opens(r.loop, NULL), 1);
-}
-
-static void gateway_of_another_name(void **state)
-{
-    (void)state;
-    fake_set_identity(r.loop, "10.0.0.4:5061", "10.0.0.4,evil.example.com");
-    say_udp(&r, CALLER, &(struct say){.uri = "sip:gw@10.0.0.1", .to = "<sip:gw@10.0.0.1>"});
-    fake_advance(r.loop, 5000);
-    rig_expect_status(&r, CALLER, 480, &got);
-    assert_has(got.text, "certificate of another name");
-    ack_udp(&r, CALLER, &(struct say){.uri = "sip:gw@10.0.0.1", .to = "<sip:gw@10.0.0.1>"});
-}
-
-/* tls-verify-server = false for this DN alone. */
-static void gateway_that_need_not_prove(void **state)
-{
-    (void)state;
-    rig_reload(&r, GATEWAY "[dn gw2]\ncontact = sip:gw.example.com;transport=tls\n"
-                           "tls-verify-server = false\n");
-    fake_set_identity(r.loop, "10.0.0.4:5061", "evil.example.com");
-    say_udp(&r, CALLER, &(struct say){.uri = "sip:gw2@10.0.0.1", .to = "<sip:gw2@10.0.0.1>"});
-    struct fake_conn *gw = fake_opened(r.loop, "10.0.0.4:5061", 0);
-    assert_non_null(gw);
-    expect_tcp_method(gw, "INVITE", &inv);
-    answer_tcp(gw, &inv, 486, "");
-    expect_tcp_method(gw, "ACK", &got);
-    rig_expect_status(&r, CALLER, 486, &got);
-    ack_udp(&r, CALLER, &(struct say){.uri = "sip:gw2@10.0.0.1", .to = "<sip:gw2@10.0.0.1>"});
-    /* The other DN's rules still hold, on a connection of its own. */
-    say_udp(
-        &r, CALLER,
-        &(struct say){
-            .uri = "sip:gw@10.0.0.1", .branch = "b2", .call_id = "c2", .to = "<sip:gw@10.0.0.1>"});
-    fake_advance(r.loop, 5000);
-    rig_expect_status(&r, CALLER, 480, &got);
-}
-
-/* Checks go by the same rules. */
-static void check_of_a_dn_with_rules(void **state)
-{
-    (void)state;
-    rig_reload(&r, GATEWAY "[dn gw2]\ncontact = sips:gw.example.com\noos-check = 10\n"
-                           "tls-verify-server = false\n");
-    fake_set_identity(r.loop, "10.0.0.4:5061", "evil.example.com");
-    fake_advance(r.loop, 10000);
-    struct fake_conn *gw = fake_opened(r.loop, "10.0.0.4:5061", 0);
-    assert_non_null(gw);
-    expect_tcp_method(gw, "OPTIONS", &got);
-    assert_string_equal(rig_uri(&got), "sips:gw.example.com");
-    assert_begins(rig_value(&got, SIP_H_VIA, 0), "SIP/2.0/TLS 10.0.0.1:5061");
-    answer_tcp(gw, &got, 200, "");
-    rig_reload(&r, GATEWAY);
-}
-
-/* Numbers of names are made anew in another process; the token brings the name along. */
-static void token_keeps_the_name_over_a_restart(void **state)
-{
-    (void)state;
-    static struct got ok;
-    say_udp(&r, CALLER, &(struct say){.uri = "sip:gw@10.0.0.1", .to = "<sip:gw@10.0.0.1>"});
-    struct fake_conn *gw = fake_opened(r.loop, "10.0.0.4:5061", 0);
-    expect_tcp_method(gw, "INVITE", &inv);
-    answer_tcp(gw, &inv, 200, "Contact: <sip:10.0.0.4:5061;transport=tls>\n");
-    rig_expect_status(&r, CALLER, 200, &ok);
-    rig_abandon(&r);
-    rig_open(&r, GATEWAY);
-    struct say w = {.method = "BYE",
-                    .uri = "sip:10.0.0.4:5061;transport=tls",
-                    .branch = "bye",
-                    .to = "<sip:gw@10.0.0.1>;tag=t",
-                    .contact = "",
-                    .cseq = 2,
-                    .extra = route_set(&ok, true)};
-    /* Some other names come first, so that numbers differ. */
-    say_udp(
-        &r, CALLER,
-        &(struct say){.method = "MESSAGE", .uri = "sips:x@10.0.0.5", .branch = "m", .contact = ""});
-    fake_set_identity(r.loop, "10.0.0.4:5061", "gw.example.com");
-    say_udp(&r, CALLER, &w);
-    gw = fake_opened(r.loop, "10.0.0.4:5061", 0);
-    assert_non_null(gw);
-    assert_string_equal(fake_tls_name(gw), "gw.example.com");
-    expect_tcp_method(gw, "BYE", &got);
-    answer_tcp(gw, &got, 200, "");
-    rig_expect_status(&r, CALLER, 200, &got);
-}
-
-#define HERE(test)    cmocka_unit_test_setup_teardown(test, setup, teardown)
-#define PLAIN(test)   cmocka_unit_test_setup_teardown(test, setup_plain, teardown)
-#define WITH_GW(test) cmocka_unit_test_setup_teardown(test, setup_gateway, teardown)
+#define HERE(test)  cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define PLAIN(test) cmocka_unit_test_setup_teardown(test, setup_plain, teardown)
 
 int main(void)
 {
@@ -799,15 +545,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(tls_alone, setup_alone, teardown),
         HERE(sips_request_with_sip_contact),
         HERE(record_route_where_security_differs),
-        HERE(sips_registrations),
-        HERE(sips_contact_without_tls),
-        HERE(one_address_of_both_schemes),
         PLAIN(sips_without_tls_is_not_supported),
-        WITH_GW(gateway_proves_its_name),
-        WITH_GW(gateway_of_another_name),
-        WITH_GW(gateway_that_need_not_prove),
-        WITH_GW(check_of_a_dn_with_rules),
-        WITH_GW(token_keeps_the_name_over_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
