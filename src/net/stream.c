@@ -9,7 +9,8 @@
 #define DEFAULT_MAX_QUEUE (1u << 20)
 /* recv calls for one readiness event, so that one busy peer does not starve the others. */
 #define MAX_READS   4
-#define MAX_RECORDS 16 /* the same for records of TLS */
+#define MAX_RECORDS 1024                           /* the same for records of TLS, */
+#define MAX_BYTES   (MAX_READS * NET_DATAGRAM_MAX) /* and for what is in them */
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
@@ -90,6 +91,7 @@ void net_streams_end(struct net_loop *loop)
         struct net_stream *s = container_of(now.next, struct net_stream, node);
         list_remove(&s->node);
         int err = s->err;
+        s->paused = false; /* there is no later for what waits */
         (void)net_stream_read(s);
         if (s->state != STREAM_CLOSED)
             net_stream_tell_end(s, err);
@@ -126,13 +128,10 @@ static ssize_t plain_read(struct net_stream *s, char *buf, size_t cap)
     return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
 }
 
-bool net_stream_read(struct net_stream *s)
+static bool plain_read_all(struct net_stream *s, char *buf)
 {
-    char *buf = stream_loop(s)->rx->bytes[0];
-    bool is_tls = s->tls != NULL;
-    for (unsigned i = 0; i < (is_tls ? MAX_RECORDS : MAX_READS) && s->state != STREAM_CLOSED; i++) {
-        ssize_t n = is_tls ? tls_conn_read(s, buf, NET_DATAGRAM_MAX)
-                           : plain_read(s, buf, NET_DATAGRAM_MAX);
+    for (unsigned i = 0; i < MAX_READS && s->state != STREAM_CLOSED; i++) {
+        ssize_t n = plain_read(s, buf, NET_DATAGRAM_MAX);
         if (n < 0) {
             s->err = (int)n;
             return false;
@@ -141,10 +140,44 @@ bool net_stream_read(struct net_stream *s)
             break;
         if (s->ev != NULL)
             s->ev->on_data(s->user, buf, (size_t)n);
-        if ((!is_tls && n < NET_DATAGRAM_MAX) || s->paused)
+        if (n < NET_DATAGRAM_MAX || s->paused)
             break;
     }
     return s->state != STREAM_CLOSED;
+}
+
+/* One record at a time. What waits to be written may have waited for something to be read. */
+static bool tls_read_all(struct net_stream *s, char *buf)
+{
+    size_t total = 0;
+    for (unsigned i = 0; i < MAX_RECORDS && total < MAX_BYTES && s->state != STREAM_CLOSED; i++) {
+        ssize_t n = tls_conn_read(s, buf, NET_DATAGRAM_MAX);
+        if (n < 0) {
+            s->err = (int)n;
+            return false;
+        }
+        if (n == 0)
+            break;
+        total += (size_t)n;
+        if (s->ev != NULL)
+            s->ev->on_data(s->user, buf, (size_t)n);
+        if (s->paused)
+            break;
+    }
+    if (s->state == STREAM_CLOSED)
+        return false;
+    if (s->state == STREAM_OPEN) {
+        if (s->out != NULL && !s->blocked && !list_is_linked(&s->node))
+            list_push(&stream_loop(s)->dirty, &s->node);
+        net_stream_watch(s);
+    }
+    return true;
+}
+
+bool net_stream_read(struct net_stream *s)
+{
+    char *buf = stream_loop(s)->rx->bytes[0];
+    return s->tls != NULL ? tls_read_all(s, buf) : plain_read_all(s, buf);
 }
 
 static int socket_error(const struct net_stream *s)
@@ -224,7 +257,9 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         if (!list_is_linked(&s->node))
             list_push(&stream_loop(s)->dirty, &s->node);
     }
-    if ((events & UV_READABLE) != 0 && !s->paused && !net_stream_read(s) && s->state == STREAM_OPEN)
+    /* Reading TLS may have been what waited to write. */
+    bool is_readable = (events & (s->tls != NULL ? UV_READABLE | UV_WRITABLE : UV_READABLE)) != 0;
+    if (is_readable && !s->paused && !net_stream_read(s) && s->state == STREAM_OPEN)
         net_stream_tell_end(s, s->err);
 }
 

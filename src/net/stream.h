@@ -22,9 +22,11 @@ struct net_stream_events {
     /* Bytes came; they live until the callback returns. The callback may close the stream. */
     void (*on_data)(void *user, const char *data, size_t len);
     /* The stream has ended: ERR_CLOSED (FIN, or close_notify), -errno (ECONNRESET, ETIMEDOUT,
-     * ECONNREFUSED…; ETIMEDOUT also for the connect timeout). Called once; the owner then calls
-     * net_stream_close. Never called from inside net_stream_open or net_stream_write, always from
-     * the loop. */
+     * ECONNREFUSED…; ETIMEDOUT also for the connect timeout; EPROTO for what is no TLS on a
+     * connection that is up), a TLS error of err.h where there is no connection. In TLS 1.3 a
+     * server that refuses our certificate says so after on_open: ERR_TLS_REFUSED. Called once; the
+     * owner then calls net_stream_close. Never called from inside net_stream_open or
+     * net_stream_write, always from the loop. */
     void (*on_end)(void *user, int err);
 };
 

@@ -100,7 +100,7 @@ static int outcome(struct net_stream *s, int rc)
         s->blocked = e == SSL_ERROR_WANT_WRITE;
         return 0;
     }
-    if (e != SSL_ERROR_ZERO_RETURN)
+    if (e == SSL_ERROR_SSL) /* an error of the socket for one direction may leave the other */
         c->broken = true;
     return tls_error_of(c, e);
 }
@@ -186,7 +186,8 @@ void tls_conn_bye(struct net_stream *s)
 {
     struct tls_conn *c = s->tls;
     char sink[4096];
-    if (c->ssl != NULL && !c->broken && SSL_is_init_finished(c->ssl)) {
+    bool may_write = c->io_err == 0 || c->io_err == ERR_CLOSED;
+    if (c->ssl != NULL && !c->broken && may_write && SSL_is_init_finished(c->ssl)) {
         ERR_clear_error();
         (void)SSL_shutdown(c->ssl);
         ERR_clear_error();

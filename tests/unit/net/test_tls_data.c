@@ -321,6 +321,26 @@ static void test_forged_record(void **state)
     rig_end();
 }
 
+/* What came before a reset is handed out before the end is told. */
+static void test_data_before_a_reset(void **state)
+{
+    (void)state;
+    rig_begin(NULL, NULL);
+    rig_up("localhost");
+    net_stream_read_pause(rig.server.stream, true);
+    for (unsigned i = 0; i < 50; i++) {
+        assert_int_equal(net_stream_write(rig.client.stream, "record", 6), 0);
+        net_stream_flush_all(rig.t.loop);
+    }
+    turn_idle(&rig.t, 5);
+    net_stream_close(&rig.client.stream, true);
+    turn_idle(&rig.t, 5);
+    assert_int_equal(net_stream_write(rig.server.stream, "x", 1), 0); /* that is how we notice */
+    turn_until(&rig.t, rig_server_ended);
+    assert_int_equal(rig.server.nbytes, 300);
+    rig_end();
+}
+
 /* Writing into a connection that is gone. */
 static void test_write_after_reset(void **state)
 {
@@ -365,6 +385,7 @@ int main(void)
         cmocka_unit_test(test_fin_without_close_notify),
         cmocka_unit_test(test_reset),
         cmocka_unit_test(test_forged_record),
+        cmocka_unit_test(test_data_before_a_reset),
         cmocka_unit_test(test_write_after_reset),
         cmocka_unit_test(test_closed_in_the_middle_of_a_write),
     };
