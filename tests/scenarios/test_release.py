@@ -94,15 +94,28 @@ def bye_to_a_callee_that_is_gone(world, way):
     equal([m.method for m in call.requests], [], "requests to the caller")
 
 
-@scenario(way=CROSS)
-def other_requests_to_a_phone_that_is_gone(world, way):
-    """Outside a dialog: 480 to a device."""
-    rig = Rig(world, way)
+def _message_to_a_phone_that_is_gone(rig):
+    """Final status of a MESSAGE from the caller."""
     rig.reachable_no_more()
     txn = rig.caller.request("MESSAGE", rig.caller.aor("1001"), body=b"hello",
                              headers=[("Content-Type", "text/plain")])
     final = txn.wait_final(LIMIT + SLACK)
-    equal(final and final.status, 480, "final response to MESSAGE")
+    return final and final.status
+
+
+@scenario(way=CROSS)
+def other_requests_to_a_phone_that_is_gone(world, way):
+    """Outside a dialog: 480 to a device."""
+    rig = Rig(world, way)
+    equal(rig.caller.register().status, 200, "REGISTER of the caller")
+    equal(_message_to_a_phone_that_is_gone(rig), 480, "final response to MESSAGE")
+
+
+@scenario(way=CROSS)
+def other_requests_of_a_server_to_a_phone_that_is_gone(world, way):
+    """One that may relay and is no device of ours: 503, so that it tries another way."""
+    rig = Rig(world, way)
+    equal(_message_to_a_phone_that_is_gone(rig), 503, "final response to MESSAGE")
 
 
 @scenario(way=CROSS)
