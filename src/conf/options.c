@@ -192,7 +192,8 @@ const struct option conf_options[] = {
      NULL},
     {"sipproxy", "tcp-reopen-rate", OPT_U32, AT(flow.reopen_per_second), 1, 1000000, "100", NULL,
      "1 to 1000000", EFFECT_RELOAD,
-     "Connections opened in a second to one address; more wait for their turn.", NULL},
+     "Connections opened in a second to one address, ten times as many to all together; more wait for their turn.",
+     NULL},
 
     /* messages and transactions */
     {"sipproxy", "sip-max-headers", OPT_U16, AT(flow.limits.headers), 16, SIP_HDRS_MAX, "200", NULL,

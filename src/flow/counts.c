@@ -14,6 +14,7 @@
 #include "base/table.h"
 
 #define ACCEPTED_SLOTS 4096u
+#define OPENED_SLOTS   4096u
 
 #define REFUSED_SETS   64u
 #define REFUSED_WAYS   4u
@@ -33,6 +34,8 @@ struct flow_counts {
     struct table table; /* struct count */
     struct refused refused[REFUSED_SETS][REFUSED_WAYS];
     _Atomic uint64_t accepted[ACCEPTED_SLOTS]; /* ms, by hash of the address */
+    _Atomic uint64_t
+        opened[OPENED_SLOTS]; /* us, the same: see flow_counts_open; the last: of all */
 };
 
 struct count {
@@ -139,11 +142,32 @@ void flow_counts_leave(struct flow_counts *c)
     atomic_fetch_sub_explicit(&c->all, 1, memory_order_relaxed);
 }
 
-static size_t accepted_slot(const struct flow_counts *c, const struct addr *addr)
+static uint64_t ip_hash(const struct flow_counts *c, const struct addr *addr)
 {
     struct addr ip = *addr;
     ip.port = 0;
-    return hash_bytes(&c->key, &ip, sizeof(ip)) % ACCEPTED_SLOTS;
+    return hash_bytes(&c->key, &ip, sizeof(ip));
+}
+
+static size_t accepted_slot(const struct flow_counts *c, const struct addr *addr)
+{
+    return ip_hash(c, addr) % ACCEPTED_SLOTS;
+}
+
+/* One number is enough for a limit: the time at which all that was opened would be done if it went
+ * by the rate; up to a second of that may be owed. */
+uint32_t flow_counts_open(struct flow_counts *c, const struct addr *addr, uint64_t rate,
+                          uint64_t now)
+{
+    size_t slot = addr->family == ADDR_NONE ? OPENED_SLOTS - 1
+                                            : ip_hash(c, addr) % (OPENED_SLOTS - 1);
+    uint64_t at = now * 1000, each = 1000000 / rate, was = atomic_load(&c->opened[slot]), next;
+    do {
+        next = (was > at ? was : at) + each;
+        if (next > at + 1000000)
+            return (uint32_t)((next - at - 1000000) / 1000 + 1);
+    } while (!atomic_compare_exchange_weak(&c->opened[slot], &was, next));
+    return 0;
 }
 
 void flow_counts_accepted(struct flow_counts *c, const struct addr *addr, uint64_t now)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connections in all, those accepted from each address, and whom we have refused lately, counted
- * over all workers.
+/* Connections in all, those accepted from each address, how fast new ones may be opened, and whom
+ * we have refused lately, counted over all workers.
  *
  * owns: the counts. thread: any. */
 #ifndef FLOW_COUNTS_H
@@ -33,6 +33,13 @@ void flow_counts_leave(struct flow_counts *c);
 void flow_counts_accepted(struct flow_counts *c, const struct addr *addr, uint64_t now);
 /* When the last one was, 0: never. Seldom the time of another address is taken for it. */
 uint64_t flow_counts_accepted_at(const struct flow_counts *c, const struct addr *addr);
+
+/* May a connection to the address, whatever its port, be opened at `now` (ms)? At most `rate` a
+ * second, and as many at once after a pause; ADDR_NONE: to all addresses together. 0: yes, and it
+ * counts; else the ms after which it is worth asking again. Seldom two addresses share one limit.
+ */
+uint32_t flow_counts_open(struct flow_counts *c, const struct addr *addr, uint64_t rate,
+                          uint64_t now);
 
 /* A connection from the address was refused for that reason (enum err). True when it is to be
  * logged: once in a minute for each address and reason; *left_out: how many were not since the last

@@ -2,12 +2,10 @@
 /* Protection of destinations: backoff after a failed opening, and a limit of openings a second.
  *
  * The backoff belongs to address and port and, with TLS, to what is to be proved there; the limit
- * to the address: a thousand phones behind one firewall share it. All addresses together have
- * another: what has a token of its address waits for one of these. */
+ * to the address, over all workers: a thousand phones behind one firewall share it. All addresses
+ * together have another, which is asked after that of the address. */
 #include "base/alloc.h"
 #include "flow/flow_int.h"
-
-#define TOKEN 1000u
 
 static uint64_t peer_hash(const struct flows *fs, const struct addr *a, uint32_t tls_peer)
 {
@@ -23,15 +21,6 @@ static struct flow_peer *peer_find(const struct flows *fs, const struct addr *a,
             return p;
     }
     return NULL;
-}
-
-/* Openings a second, and the burst of them. */
-static uint64_t bucket_rate(const struct flow_peer *p)
-{
-    uint64_t rate = p->owner->conf.reopen_per_second;
-    if (rate == 0)
-        rate = 1;
-    return p->addr.family == ADDR_NONE ? rate * FLOW_TOTAL : rate;
 }
 
 static void peer_free(struct flow_peer *p)
@@ -55,8 +44,6 @@ static struct flow_peer *peer_get(struct flows *fs, const struct addr *a, uint32
     p->owner = fs;
     p->addr = *a;
     p->tls_peer = tls_peer;
-    p->filled = flows_now(fs);
-    p->tokens = bucket_rate(p) * TOKEN;
     timer_init(&p->timer, fn);
     list_init(&p->line);
     table_insert(&fs->peers, &p->node, peer_hash(fs, a, tls_peer));
@@ -104,75 +91,62 @@ void flow_peer_ok(struct flows *fs, const struct addr *addr, uint32_t tls_peer)
         peer_free(p);
 }
 
-static void fill(struct flow_peer *p)
+/* 0: one may be opened now, and it counts; else the ms until it is worth asking again, and up to a
+ * quarter of the interval more, so that proxies and workers that stand before the same firewall do
+ * not knock in step. `ip` of ADDR_NONE: all addresses. */
+static uint32_t ask(struct flows *fs, const struct addr *ip)
 {
-    uint64_t now = flows_now(p->owner), rate = bucket_rate(p);
-    uint64_t tokens = p->tokens +
-                      (now - p->filled) * rate; /* a thousandth each ms for a rate of 1 */
-    p->tokens = tokens < rate * TOKEN ? tokens : rate * TOKEN;
-    p->filled = now;
+    uint64_t rate = fs->conf.reopen_per_second != 0 ? fs->conf.reopen_per_second : 1;
+    if (ip->family == ADDR_NONE)
+        rate *= FLOW_TOTAL;
+    uint32_t wait = flow_counts_open(fs->counts, ip, rate, flows_now(fs));
+    return wait != 0 ? wait + (uint32_t)rng_below(&fs->rng, 1000 / rate / 4 + 1) : 0;
 }
 
-/* When the next token is there, and up to a quarter later, so that proxies and workers that stand
- * before the same firewall do not knock in step; tokens go on counting meanwhile. An empty line:
- * when the bucket is full and can be forgotten. */
-static void bucket_arm(struct flow_peer *p)
+static void line_timer(struct timer *t, uint64_t now);
+
+/* May open, or stands in the line of the address, which exists only as long as somebody does. */
+static bool may_open(struct flows *fs, const struct addr *ip, struct flow_work *work)
 {
-    struct flows *fs = p->owner;
-    uint64_t rate = bucket_rate(p), wait = 1000;
-    if (!list_is_empty(&p->line)) {
-        wait = p->tokens >= TOKEN ? 0 : (TOKEN - p->tokens + rate - 1) / rate;
-        wait += rng_below(&fs->rng, (uint32_t)(1000 / rate / 4) + 1);
+    struct flow_peer *p = peer_find(fs, ip, 0);
+    uint32_t wait = 0;
+    if (p == NULL || list_is_empty(&p->line)) {
+        wait = ask(fs, ip);
+        if (wait == 0)
+            return true;
+        p = peer_get(fs, ip, 0, line_timer);
+        if (p == NULL)
+            return true;
+        timer_set(fs->wheel, &p->timer, flows_now(fs) + wait);
     }
-    timer_set(fs->wheel, &p->timer, flows_now(fs) + (wait != 0 ? wait : 1));
-}
-
-static struct flow_peer *bucket_get(struct flows *fs, const struct addr *ip);
-
-/* Takes a token, or stands in line. */
-static bool bucket_take(struct flow_peer *p, struct flow_work *work)
-{
-    fill(p);
-    bool ok = list_is_empty(&p->line) && p->tokens >= TOKEN;
-    if (ok)
-        p->tokens -= TOKEN;
-    else if (!list_is_linked(&work->line))
+    if (!list_is_linked(&work->line))
         list_push(&p->line, &work->line);
-    bucket_arm(p);
-    return ok;
+    return false;
 }
 
-static bool take_of_all(struct flows *fs, struct flow_work *work)
+static bool may_open_of_all(struct flows *fs, struct flow_work *work)
 {
     static const struct addr nobody = {.family = ADDR_NONE};
-    struct flow_peer *all = bucket_get(fs, &nobody);
-    return all == NULL || bucket_take(all, work);
+    return may_open(fs, &nobody, work);
 }
 
-static void bucket_timer(struct timer *t, uint64_t now)
+static void line_timer(struct timer *t, uint64_t now)
 {
     struct flow_peer *p = container_of(t, struct flow_peer, timer);
+    uint32_t wait = 0;
     (void)now;
-    if (list_is_empty(&p->line)) {
-        peer_free(p);
-        return;
-    }
-    fill(p);
     /* Openings that fail at once tell events, and these may open more; the line only grows at its
      * end. */
-    while (p->tokens >= TOKEN && !list_is_empty(&p->line)) {
+    while (!list_is_empty(&p->line) && (wait = ask(p->owner, &p->addr)) == 0) {
         struct flow_work *w = container_of(p->line.next, struct flow_work, line);
         list_remove(&w->line);
-        p->tokens -= TOKEN;
-        if (p->addr.family == ADDR_NONE || take_of_all(p->owner, w))
+        if (p->addr.family == ADDR_NONE || may_open_of_all(p->owner, w))
             flow_open_turn(w->flow);
     }
-    bucket_arm(p);
-}
-
-static struct flow_peer *bucket_get(struct flows *fs, const struct addr *ip)
-{
-    return peer_get(fs, ip, 0, bucket_timer);
+    if (list_is_empty(&p->line))
+        peer_free(p);
+    else
+        timer_set(p->owner->wheel, t, flows_now(p->owner) + wait);
 }
 
 bool flow_peer_may_open(struct flows *fs, const struct addr *addr, struct flow_work *work)
@@ -181,17 +155,14 @@ bool flow_peer_may_open(struct flows *fs, const struct addr *addr, struct flow_w
     ip.port = 0;
     if (fs->conf.reopen_per_second == 0)
         return true;
-    struct flow_peer *p = bucket_get(fs, &ip);
-    if (p != NULL && !bucket_take(p, work))
-        return false;
-    return take_of_all(fs, work);
+    return may_open(fs, &ip, work) && may_open_of_all(fs, work);
 }
 
 static void forgive(struct table_node *n, void *user)
 {
     struct flow_peer *p = container_of(n, struct flow_peer, node);
     (void)user;
-    if (p->addr.port != 0) /* else it is a bucket */
+    if (p->addr.port != 0) /* else it is a line */
         peer_free(p);
 }
 

@@ -168,12 +168,10 @@ struct flow_peer {
     struct addr addr;
     uint32_t tls_peer;
     struct timer timer;
-    struct list line; /* bucket: flow_work.line, first come first served */
+    struct list line; /* flow_work.line, first come first served; of backoffs empty */
     uint64_t failed;  /* backoff: ms of the failure */
     uint64_t until;   /* backoff: ms */
     uint32_t delay;   /* backoff: ms, the last one */
-    uint64_t tokens;  /* bucket: thousandths */
-    uint64_t filled;  /* bucket: ms of the last filling */
 };
 
 struct flow_listener {
