@@ -64,7 +64,7 @@ struct net_tls_client {
 struct net_tls_info {
     const char *version; /* "TLSv1.3"; lives for ever */
     bool resumed;
-    bool has_peer; /* the peer's certificate was verified */
+    bool has_peer; /* the peer's certificate was verified; of a server also where it need not be */
 };
 
 #endif

@@ -117,7 +117,7 @@ int tls_conn_step(struct net_stream *s)
     if (rc != 0)
         return rc;
     if (!c->is_server)
-        tls_session_renewed(&stream_loop(s)->sessions, c);
+        tls_session_done(&stream_loop(s)->sessions, c);
     tls_peer_slim(c);
     (void)SSL_free_buffers(c->ssl);
     return 1;
@@ -138,13 +138,15 @@ ssize_t tls_conn_read(struct net_stream *s, char *buf, size_t cap)
     if (c->broken)
         return c->io_err != 0 ? c->io_err : -EPROTO;
     bool was_blocked = s->blocked;
+    c->is_dry = false;
     ERR_clear_error();
     int rc = SSL_read_ex(c->ssl, buf, cap, &n);
     if (rc == 1)
         return (ssize_t)n;
     int err = outcome(s, rc);
+    bool is_quiet = err == 0 && !s->blocked && !c->is_dry;
     s->blocked = s->blocked || was_blocked;
-    return error_when_up(err);
+    return is_quiet ? -EAGAIN : error_when_up(err);
 }
 
 /* Where the wire is acknowledged. */

@@ -42,6 +42,7 @@ struct tls_conn {
     unsigned char key[16]; /* of the remembered session; opened connections only */
     int io_err;            /* why the socket gave no more: ERR_CLOSED, -errno; 0 */
     bool is_server;
+    bool is_dry;    /* the socket had nothing more to read */
     bool broken;    /* nothing may be sent or read any more */
     bool has_first; /* of what came in: */
     uint8_t first;  /* the first byte */
@@ -122,8 +123,8 @@ void tls_session_key(const struct net_tls *t, const struct addr *remote, struct 
                      unsigned char key[16]);
 /* What cannot be kept is not kept: the next connection makes a full handshake. */
 void tls_session_keep(struct tls_cache *cache, const struct tls_conn *c, SSL_SESSION *session);
-/* In TLS 1.2 OpenSSL does not tell of a ticket that came with a resumed handshake. */
-void tls_session_renewed(struct tls_cache *cache, const struct tls_conn *c);
+/* In TLS 1.2 the ticket comes before the end of the handshake; in TLS 1.3 after it. */
+void tls_session_done(struct tls_cache *cache, const struct tls_conn *c);
 /* Offers what is remembered to the peer. */
 void tls_session_offer(struct tls_cache *cache, struct tls_conn *c);
 void tls_session_forget(struct tls_cache *cache, const unsigned char key[16]);
@@ -145,8 +146,9 @@ int tls_conn_start(struct net_stream *s) WARN_UNUSED;
 /* One step of the handshake. 1: done; 0: waits for the socket (s->blocked: for writing); an error.
  */
 int tls_conn_step(struct net_stream *s) WARN_UNUSED;
-/* > 0 bytes; 0: there are none now; ERR_CLOSED, a TLS error, -errno. `cap` is at least the size of
- * a record, so that nothing is left inside. */
+/* > 0 bytes; 0: there are none now; -EAGAIN: a record without data was read, and more may be there;
+ * ERR_CLOSED, a TLS error, -errno. `cap` is at least the size of a record, so that nothing is left
+ * inside. */
 ssize_t tls_conn_read(struct net_stream *s, char *buf, size_t cap) WARN_UNUSED;
 /* As net_stream_try_send, but leaves the queue to the caller. */
 int tls_conn_send(struct net_stream *s) WARN_UNUSED;

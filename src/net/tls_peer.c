@@ -24,24 +24,26 @@ int tls_peer_set(struct tls_conn *c, const char *list, size_t len)
 }
 
 /* A session that we resume was remembered under the name and the rules of this connection, with
- * what the peer had proved then. */
+ * what the peer had proved then; one that the peer resumes brings its certificate along. */
 int tls_peer_take(struct tls_conn *c)
 {
     struct tls_identities l;
     struct slice name = slice_str(c->shake->name);
     bool is_resumed = SSL_session_reused(c->ssl) == 1;
     X509 *cert = SSL_get0_peer_certificate(c->ssl);
-    if (!tls_verifies(c))
+    if (is_resumed && c->is_server)
+        c->has_peer = tls_verifies(c) && cert != NULL;
+    if (!c->has_peer)
         return tls_peer_set(c, NULL, 0);
-    if (cert != NULL) {
+    if (cert != NULL && (c->is_server || !is_resumed)) {
         tls_identities(cert, &l);
         int rc = tls_peer_set(c, l.text, l.len);
         ERR_clear_error();
         if (rc != 0)
             return rc;
     }
-    c->has_peer = cert != NULL || is_resumed;
-    if (is_resumed && name.len > 0 && !tls_list_has(c->proven, c->proven_len, name))
+    if (is_resumed && tls_verifies(c) && name.len > 0 &&
+        !tls_list_has(c->proven, c->proven_len, name))
         return ERR_TLS_NAME;
     return 0;
 }

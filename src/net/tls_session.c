@@ -15,7 +15,8 @@ struct tls_session {
     struct table_node hash;
     struct list node; /* in lru */
     unsigned char key[16];
-    int64_t valid_until;   /* s since 1970 */
+    int64_t valid_until; /* s since 1970 */
+    bool has_peer;
     size_t len, nproven;   /* bytes: of both; of the identities, which come first */
     unsigned char bytes[]; /* what the peer has proved; the session in ASN.1 */
 };
@@ -111,24 +112,26 @@ void tls_session_keep(struct tls_cache *cache, const struct tls_conn *c, SSL_SES
     (void)i2d_SSL_SESSION(session, &p);
     memcpy(e->key, c->key, sizeof(e->key));
     e->valid_until = c->valid_until;
+    e->has_peer = c->has_peer;
     list_push(&cache->lru, &e->node);
     table_insert(&cache->table, &e->hash, hash_of(e->key));
     cache->bytes += e->len;
 }
 
+/* A ticket of TLS 1.3. */
 static int on_session(SSL *ssl, SSL_SESSION *session)
 {
     struct net_stream *s = SSL_get_app_data(ssl);
-    if (!s->tls->is_server && SSL_SESSION_is_resumable(session))
+    bool is_late = s->tls->shake == NULL;
+    if (is_late && !s->tls->is_server && SSL_SESSION_is_resumable(session))
         tls_session_keep(&stream_loop(s)->sessions, s->tls, session);
     return 0; /* no reference was taken */
 }
 
-void tls_session_renewed(struct tls_cache *cache, const struct tls_conn *c)
+void tls_session_done(struct tls_cache *cache, const struct tls_conn *c)
 {
     SSL_SESSION *session = SSL_get_session(c->ssl);
-    if (SSL_session_reused(c->ssl) && SSL_version(c->ssl) == TLS1_2_VERSION &&
-        SSL_SESSION_is_resumable(session))
+    if (SSL_version(c->ssl) == TLS1_2_VERSION && SSL_SESSION_is_resumable(session))
         tls_session_keep(cache, c, session);
 }
 
@@ -153,6 +156,7 @@ void tls_session_offer(struct tls_cache *cache, struct tls_conn *c)
         drop(cache, e);
     } else {
         c->valid_until = e->valid_until;
+        c->has_peer = e->has_peer;
         list_remove(&e->node);
         list_push(&cache->lru, &e->node);
     }

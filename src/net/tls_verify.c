@@ -157,25 +157,30 @@ int64_t tls_chain_end(STACK_OF(X509) * chain)
     return first;
 }
 
-/* In place of OpenSSL's own verification: the chain first, then the name. */
+/* In place of OpenSSL's own verification: the chain first, then the name. A server that need not be
+ * verified is looked at all the same: whoever replaces a connection may want to know whom it proves
+ * to be. */
 int tls_verify(X509_STORE_CTX *sc, void *unused)
 {
     SSL *ssl = X509_STORE_CTX_get_ex_data(sc, SSL_get_ex_data_X509_STORE_CTX_idx());
     const struct net_stream *s = SSL_get_app_data(ssl);
     struct tls_conn *c = s->tls;
+    bool must = tls_verifies(c);
     (void)unused;
-    if (!tls_verifies(c))
-        return 1;
+    c->has_peer = false;
     if (X509_verify_cert(sc) != 1) {
-        if (X509_STORE_CTX_get_error(sc) == X509_V_OK)
+        if (!must)
+            X509_STORE_CTX_set_error(sc, X509_V_OK);
+        else if (X509_STORE_CTX_get_error(sc) == X509_V_OK)
             X509_STORE_CTX_set_error(sc, X509_V_ERR_UNSPECIFIED);
-        return 0;
+        return must ? 0 : 1;
     }
     c->valid_until = tls_chain_end(X509_STORE_CTX_get0_chain(sc));
     struct slice name = slice_str(c->shake != NULL ? c->shake->name : "");
-    if (name.len > 0 && !cert_proves(X509_STORE_CTX_get0_cert(sc), name)) {
+    if (must && name.len > 0 && !cert_proves(X509_STORE_CTX_get0_cert(sc), name)) {
         X509_STORE_CTX_set_error(sc, X509_V_ERR_HOSTNAME_MISMATCH);
         return 0;
     }
+    c->has_peer = true;
     return 1;
 }

@@ -107,6 +107,27 @@ static void test_nobody_verified(void **state)
     rig_end();
 }
 
+/* What need not be verified is known all the same when it can be. */
+static void test_server_that_need_not_be_verified(void **state)
+{
+    struct net_tls_conf client = {.ca = rig.ca.pem};
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        client.ca = i == 0 ? rig.ca.pem : rig.other_ca.pem;
+        rig_begin(NULL, &client);
+        for (unsigned n = 0; n < 2; n++) { /* the second one is resumed */
+            rig_up("elsewhere.example");
+            talk();
+            check_info("TLSv1.3", i == 0, false);
+            assert_int_equal(rig_resumed(&rig.client), n == 1);
+            assert_int_equal(net_stream_peer_is(rig.client.stream, SLICE("localhost")), i == 0);
+            assert_false(net_stream_peer_is(rig.client.stream, SLICE("elsewhere.example")));
+            rig_close();
+        }
+        rig_end();
+    }
+}
+
 static void test_chain_without_a_name(void **state)
 {
     (void)state;
@@ -335,6 +356,7 @@ int main(void)
         cmocka_unit_test(test_written_before_it_is_up),
         cmocka_unit_test(test_both_verified),
         cmocka_unit_test(test_nobody_verified),
+        cmocka_unit_test(test_server_that_need_not_be_verified),
         cmocka_unit_test(test_chain_without_a_name),
         cmocka_unit_test(test_plain_streams_have_no_tls),
         cmocka_unit_test(test_server_name),

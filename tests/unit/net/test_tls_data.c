@@ -321,6 +321,11 @@ static void test_forged_record(void **state)
     rig_end();
 }
 
+static bool all_acknowledged(void)
+{
+    return net_stream_unacked(rig.client.stream) == 0;
+}
+
 /* What came before a reset is handed out before the end is told. */
 static void test_data_before_a_reset(void **state)
 {
@@ -332,7 +337,7 @@ static void test_data_before_a_reset(void **state)
         assert_int_equal(net_stream_write(rig.client.stream, "record", 6), 0);
         net_stream_flush_all(rig.t.loop);
     }
-    turn_idle(&rig.t, 5);
+    turn_until(&rig.t, all_acknowledged);
     net_stream_close(&rig.client.stream, true);
     turn_idle(&rig.t, 5);
     assert_int_equal(net_stream_write(rig.server.stream, "x", 1), 0); /* that is how we notice */
