@@ -10,6 +10,7 @@
 /* recv calls for one readiness event, so that one busy peer does not starve the others. */
 #define MAX_READS   4
 #define MAX_RECORDS 1024                           /* the same for records of TLS, */
+#define MAX_QUIET   16                             /* those without data, such as new keys, */
 #define MAX_BYTES   (MAX_READS * NET_DATAGRAM_MAX) /* and for what is in them */
 
 static void on_poll(uv_poll_t *poll, int status, int events);
@@ -150,8 +151,13 @@ static bool plain_read_all(struct net_stream *s, char *buf)
 static bool tls_read_all(struct net_stream *s, char *buf)
 {
     size_t total = 0;
+    unsigned quiet = 0;
     for (unsigned i = 0; i < MAX_RECORDS && total < MAX_BYTES && s->state != STREAM_CLOSED; i++) {
         ssize_t n = tls_conn_read(s, buf, NET_DATAGRAM_MAX);
+        if (n == -EAGAIN && ++quiet < MAX_QUIET)
+            continue;
+        if (n == -EAGAIN)
+            break;
         if (n < 0) {
             s->err = (int)n;
             return false;

@@ -20,7 +20,7 @@ static const uint64_t options = SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION 
  * chain is what stands in the file; it is not looked for among the authorities at each handshake.
  */
 static const long modes = SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                          SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY | SSL_MODE_NO_AUTO_CHAIN;
+                          SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN;
 
 static int make_ctx(struct net_tls *t, enum net_tls_version min)
 {
@@ -32,6 +32,9 @@ static int make_ctx(struct net_tls *t, enum net_tls_version min)
     SSL_CTX_set_app_data(t->ctx, t);
     SSL_CTX_set_options(t->ctx, options);
     SSL_CTX_set_mode(t->ctx, modes);
+    /* A read ends behind a record that is no data, such as new keys (RFC 8446 4.6.3): a peer that
+     * sends such records without end must not keep the loop inside one call. */
+    SSL_CTX_clear_mode(t->ctx, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_timeout(t->ctx, TLS_SESSION_LIFE);
     SSL_CTX_set_cert_verify_callback(t->ctx, tls_verify, NULL);
     tls_session_use(t->ctx);

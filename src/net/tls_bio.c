@@ -41,10 +41,12 @@ static int bio_read(BIO *bio, char *bytes, size_t len, size_t *got)
         *got = (size_t)n;
         return 1;
     }
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        s->tls->is_dry = true;
         BIO_set_retry_read(bio);
-    else
+    } else {
         s->tls->io_err = n == 0 ? ERR_CLOSED : -errno;
+    }
     return 0;
 }
 
