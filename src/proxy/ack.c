@@ -126,7 +126,7 @@ static void ack_route(struct ack *a)
 static void note_dialog(struct ack *a, const struct sip_msg *msg)
 {
     struct call_dialog d;
-    a->call = record_ack(a->proxy, msg, &a->origin, &a->side);
+    a->call = record_in_dialog(a->proxy, msg, &a->origin, &a->way, &a->side);
     if (record_dialog(a->proxy, a->call, msg, &d))
         a->no_reopen = d.ways[a->side == CALL_CALLER ? CALL_CALLEE : CALL_CALLER].no_reopen;
 }
@@ -143,7 +143,8 @@ void proxy_on_ack(struct proxy *p, const struct sip_msg *msg, const struct flow_
     a->scope = scope;
     a->msg = sip_msg_copy(msg, txn_scope_arena(scope));
     a->origin = *origin;
-    note_dialog(a, msg);
-    if (a->msg != NULL && proxy_prepare(p, a->msg, txn_scope_arena(scope), &a->way) == 0)
-        ack_route(a);
+    if (a->msg == NULL || proxy_prepare(p, a->msg, txn_scope_arena(scope), &a->way) != 0)
+        return;
+    note_dialog(a, a->msg);
+    ack_route(a);
 }

@@ -276,9 +276,11 @@ void record_request(struct pctx *c);
 void record_response(struct pctx *c, const struct sip_msg *res);
 /* It ended without a response of the other side. */
 void record_unanswered(struct pctx *c);
-/* The record of an ACK's dialog; 0: none. */
-uint64_t record_ack(struct proxy *p, const struct sip_msg *ack, const struct flow_origin *origin,
-                    enum call_side *side);
+/* The record of the dialog of a request, ACK included, which learns of it; 0: none, or its sender
+ * is no side of it. */
+uint64_t record_in_dialog(struct proxy *p, const struct sip_msg *req,
+                          const struct flow_origin *origin, const struct proxy_way *route,
+                          enum call_side *side);
 /* Does a BYE of one of its ends pass through us just now? */
 bool record_is_ending(const struct proxy *p, const struct call_dialog *d);
 /* The dialog of that message. False: there is none. */

@@ -82,19 +82,32 @@ void record_end(struct pctx *c)
 
 /* --- inside the dialog --- */
 
+/* Call-ID and tags may be known to others too (a REFER with Replaces, a log): who is a side of the
+ * dialog has our Route, is where that side was, or may relay anyhow. */
+uint64_t record_in_dialog(struct proxy *p, const struct sip_msg *req,
+                          const struct flow_origin *origin, const struct proxy_way *route,
+                          enum call_side *side)
+{
+    struct flow_dest way;
+    struct call_dialog d;
+    uint64_t call = p->deps.calls != NULL ? call_find(p->deps.calls, req, side) : 0;
+    if (call == 0 || !record_dialog(p, call, req, &d) ||
+        (!route->is_ours_dialog && !addr_eq_ip(&d.ways[*side].remote, &origin->remote) &&
+         !route_may_relay(p->deps.route, &origin->remote)))
+        return 0;
+    sender_way(origin, &req->via, &way);
+    call_on_request(p->deps.calls, call, req, &way, proxy_now(p));
+    return call;
+}
+
 void record_request(struct pctx *c)
 {
     struct proxy *p = c->proxy;
-    struct flow_dest way;
-    if (p->deps.calls == NULL || !sip_in_dialog(c->req) || outer_of(c) != NULL)
+    if (!sip_in_dialog(c->req) || outer_of(c) != NULL)
         return;
-    c->call = call_find(p->deps.calls, c->req, &c->side);
-    if (c->call == 0)
-        return;
-    if (c->req->method == SIP_BYE)
+    c->call = record_in_dialog(p, c->req, c->origin, &c->way, &c->side);
+    if (c->call != 0 && c->req->method == SIP_BYE)
         list_push(&p->byes, &c->byes);
-    sender_way(c->origin, &c->req->via, &way);
-    call_on_request(p->deps.calls, c->call, c->req, &way, proxy_now(p));
 }
 
 void record_response(struct pctx *c, const struct sip_msg *res)
@@ -109,18 +122,6 @@ void record_unanswered(struct pctx *c)
 {
     if (c->call != 0 && c->req->method == SIP_BYE)
         call_end_dialog(c->proxy->deps.calls, c->req);
-}
-
-uint64_t record_ack(struct proxy *p, const struct sip_msg *ack, const struct flow_origin *origin,
-                    enum call_side *side)
-{
-    struct flow_dest way;
-    uint64_t call = p->deps.calls != NULL ? call_find(p->deps.calls, ack, side) : 0;
-    if (call == 0)
-        return 0;
-    sender_way(origin, &ack->via, &way);
-    call_on_request(p->deps.calls, call, ack, &way, proxy_now(p));
-    return call;
 }
 
 static bool is_of(const struct call_dialog *d, const struct sip_msg *msg)
