@@ -67,7 +67,7 @@ static void ack_send(struct ack *a, const struct route_target *target, struct fl
     if (err == 0)
         counter_inc(p->deps.counters, CTR_REQ_FORWARDED);
     else if (err != ERR_NOMEM && dest->transport != SIP_UDP && !dest->no_reopen)
-        (void)release_ack_lost(p, a->call, a->side, err, NULL);
+        release_ack_unsent(p, a->call, a->side, err, a->msg);
 }
 
 static void on_resolved(void *user, int err, const struct flow_dest *dests, unsigned n)

@@ -295,10 +295,12 @@ void release_caller_lost(struct pctx *c, int err);
 void release_linger_lost(const struct linger *l, int err);
 /* A request inside a dialog could not be brought to the other side, and has been answered. */
 void release_dialog_lost(struct pctx *c, int err);
-/* The same of an ACK, which `sender` sent. True: not yet, the device is reached by *dest (NULL: no
- * such question). */
+/* The same of an ACK that `sender` sent by *dest. True: not yet, the device is reached by *dest. */
 bool release_ack_lost(struct proxy *p, uint64_t call, enum call_side sender, int err,
                       struct flow_dest *dest);
+/* One that could not even be sent. */
+void release_ack_unsent(struct proxy *p, uint64_t call, enum call_side sender, int err,
+                        const struct sip_msg *ack);
 /* A 2xx to an INVITE that the administrator has ended. */
 void release_unwanted(struct branch *b, const struct sip_msg *res);
 void proxy_on_lost(void *ctx, uint64_t server, int err);

@@ -31,6 +31,7 @@ struct cause {
     struct slice reason; /* header line */
     bool has_lost;
     enum call_side lost;
+    const struct flow_dest *by; /* only dialogs whose lost side is reached by it; NULL: all */
 };
 
 /* --- requests of ours --- */
@@ -184,6 +185,11 @@ static bool release_one(struct proxy *p, struct txn_scope *scope, struct byes *c
     return true;
 }
 
+static bool is_reached_by(const struct flow_dest *way, const struct flow_dest *by)
+{
+    return (by->flow != 0 && way->flow == by->flow) || addr_eq(&way->remote, &by->remote);
+}
+
 /* The established dialogs of a call, or the one of `only`. Early ones stay: their INVITE is under
  * way, or a late 2xx may make them what has to be ended. */
 static unsigned release_dialogs(struct proxy *p, uint64_t call, const struct sip_msg *only,
@@ -197,6 +203,8 @@ static unsigned release_dialogs(struct proxy *p, uint64_t call, const struct sip
         struct call_dialog same;
         /* Somebody is hanging up: what is left to do is to tell the answer, whatever it is. */
         if (why->err != 0 && record_is_ending(p, &d))
+            continue;
+        if (why->by != NULL && !is_reached_by(&d.ways[why->lost], why->by))
             continue;
         if (!d.confirmed || (only != NULL && (!record_dialog(p, call, only, &same) ||
                                               !slice_eq(same.callee_tag, d.callee_tag))))
@@ -365,6 +373,15 @@ static bool has_come_back(struct proxy *p, uint64_t call, enum call_side side,
            flows_is_alive(p->deps.flows, dest->flow);
 }
 
+static unsigned count_confirmed(struct proxy *p, uint64_t call)
+{
+    struct call_dialog d;
+    unsigned n = 0, it = 0;
+    while (call_next_dialog(p->deps.calls, call, &it, &d))
+        n += d.confirmed;
+    return n;
+}
+
 bool release_ack_lost(struct proxy *p, uint64_t call, enum call_side sender, int err,
                       struct flow_dest *dest)
 {
@@ -372,12 +389,28 @@ bool release_ack_lost(struct proxy *p, uint64_t call, enum call_side sender, int
     enum call_side to = other_side(sender);
     if (call == 0)
         return false;
-    if (dest != NULL && has_come_back(p, call, to, dest))
+    const struct flow_dest lost = *dest;
+    if (has_come_back(p, call, to, dest))
         return true;
     why.has_lost = true;
     why.lost = to;
-    (void)release_dialogs(p, call, NULL, &why);
+    /* Where two forks have answered, the other one goes on. */
+    why.by = &lost;
+    if (release_dialogs(p, call, NULL, &why) == 0 && count_confirmed(p, call) == 1) {
+        why.by = NULL; /* it was reached by another way than the ACK */
+        (void)release_dialogs(p, call, NULL, &why);
+    }
     return false;
+}
+
+void release_ack_unsent(struct proxy *p, uint64_t call, enum call_side sender, int err,
+                        const struct sip_msg *ack)
+{
+    struct cause why = lost_cause(err);
+    why.has_lost = true;
+    why.lost = other_side(sender);
+    if (call != 0)
+        (void)release_dialogs(p, call, ack, &why);
 }
 
 void release_unwanted(struct branch *b, const struct sip_msg *res)

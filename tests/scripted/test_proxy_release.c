@@ -597,6 +597,58 @@ static void one_fork_is_lost(void **state)
     nothing_is_left();
 }
 
+/* Both answer, and the ACK of the later one cannot be delivered: the other one goes on. */
+static void lost_ack_of_one_fork(void **state)
+{
+    (void)state;
+    static char routes[1024];
+    for (unsigned how = 0; how < 2; how++) {
+        if (how != 0)
+            rig_close(&s.r);
+        fork_two(ON);
+        rig_tcp(forked[0], rig_response(&forked_inv[0], 200, "t", scene_contact));
+        caller_gets(200);
+        s.ok = s.got;
+        s.ok.msg.base = s.ok.text;
+        s.ok.msg.hdrs = s.ok.hdrs;
+        struct say ack = in_dialog("ACK");
+        ack.cseq = 1;
+        caller_says(&ack);
+        rig_tcp(forked[1], rig_response(&forked_inv[1], 200, "u",
+                                        "Contact: <sip:1001@10.0.0.4:5060;transport=tcp>\n"));
+        caller_gets(200);
+        snprintf(routes, sizeof(routes), "%s", route_set(&s.got, true));
+        fake_set_peer(s.r.loop, OTHER, FAKE_REFUSE);
+        if (how == 0)
+            fake_forget(forked[1]);
+        else
+            fake_reset(forked[1]);
+        fake_advance(s.r.loop, 10);
+        ack.branch = "other";
+        ack.uri = "sip:1001@10.0.0.4:5060;transport=tcp";
+        ack.to = "<sip:1001@10.0.0.1>;tag=u";
+        ack.extra = routes;
+        caller_says(&ack);
+        fake_advance(s.r.loop, 10);
+        expect_tcp_method(s.caller, "BYE", &s.got);
+        assert_true(slice_eq(sip_get(&s.got.msg, s.got.msg.from_tag), SLICE("u")));
+        answer_tcp(s.caller, &s.got, 200, "");
+        rig_expect_none_tcp(s.caller);
+        assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 1);
+        assert_int_equal(rig_calls(&s.r), 1);
+        fake_advance(s.r.loop, 40000);
+        struct say bye = in_dialog("BYE");
+        caller_says(&bye);
+        do
+            rig_expect_tcp(s.phone, &s.got);
+        while (s.got.msg.method != SIP_BYE);
+        assert_true(slice_eq(sip_get(&s.got.msg, s.got.msg.to_tag), SLICE("t")));
+        answer_tcp(s.phone, &s.got, 200, "");
+        caller_gets(200);
+        nothing_is_left();
+    }
+}
+
 /* A request inside an early dialog towards the caller, who is gone: nobody need ring. */
 static void update_while_ringing(void **state)
 {
@@ -644,6 +696,7 @@ int main(void)
         T(lost_ack),
         T(both_forks_answer),
         T(one_fork_is_lost),
+        T(lost_ack_of_one_fork),
         T(update_while_ringing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
