@@ -30,14 +30,22 @@ static bool knows_device(struct branch *b)
     return b->target->is_device;
 }
 
-static void set_out_of_service(struct proxy *p, struct slice dn, struct slice contact,
-                               struct slice call_id, int err)
+/* What took a DN out of service. */
+struct outage {
+    int err;
+    struct slice dn, contact, call_id;
+    const struct addr *peer;
+    uint64_t since; /* ms: when the request came that could not be brought to it */
+};
+
+static void set_out_of_service(struct proxy *p, const struct outage *o)
 {
-    if (!dn_set_out_of_service(p->deps.dir, dn, err, p->deps.wall(p->deps.user)))
+    if (!dn_set_out_of_service(p->deps.dir, o->dn, o->err, p->deps.wall(p->deps.user)))
         return;
     counter_inc(p->deps.counters, CTR_DN_OOS);
-    LOG(LOG_WARN, "proxy", "DN out of service", LF_SLICE("dn", dn), LF_SLICE("contact", contact),
-        LF_ERR("cause", err), LF_SLICE("call", call_id));
+    LOG(LOG_WARN, "proxy", "DN out of service", LF_SLICE("dn", o->dn),
+        LF_SLICE("contact", o->contact), LF_ADDR("peer", o->peer), LF_ERR("cause", o->err),
+        LF_SLICE("call", o->call_id), LF_INT("ms", proxy_now(p) - o->since));
 }
 
 void branch_note_suspect(struct branch *b, int err)
@@ -52,7 +60,7 @@ void branch_note_suspect(struct branch *b, int err)
     counter_inc(p->deps.counters, CTR_DN_SUSPECT);
     LOG(LOG_WARN, "proxy", "DN suspect", LF_SLICE("dn", b->target->dn),
         LF_ADDR("peer", dest != NULL ? &dest->remote : &none), LF_ERR("cause", err),
-        LF_SLICE("call", sip_get(c->req, c->req->call_id)));
+        LF_SLICE("call", sip_get(c->req, c->req->call_id)), LF_INT("ms", proxy_now(p) - c->since));
 }
 
 void branch_note_alive(struct branch *b)
@@ -262,9 +270,18 @@ void branch_note_unreachable(struct branch *b, int err)
     for (unsigned i = 0; i < c->set.n; i++)
         if (!c->set.targets[i].is_unreachable)
             return;
-    if (!has_new_way(b))
-        set_out_of_service(c->proxy, b->target->dn, b->target->uri,
-                           sip_get(c->req, c->req->call_id), err);
+    if (has_new_way(b))
+        return;
+    const struct flow_dest *dest = txn_client_dest(c->proxy->deps.txns, b->client);
+    struct outage o = {
+        .err = err,
+        .dn = b->target->dn,
+        .contact = b->target->uri,
+        .call_id = sip_get(c->req, c->req->call_id),
+        .peer = dest != NULL ? &dest->remote : &b->target->dest.remote,
+        .since = c->since,
+    };
+    set_out_of_service(c->proxy, &o);
 }
 
 bool proxy_is_from_device(const struct pctx *c)
@@ -302,6 +319,13 @@ void proxy_note_lost(struct proxy *p, struct arena *arena, const struct call_dia
         dn_find(p->deps.dir, d->dn, p->deps.wall(p->deps.user), arena, &dn) != 0 ||
         has_other_way(p, &dn, way))
         return;
-    set_out_of_service(p, d->dn, dn.nbindings != 0 ? dn.bindings[0].contact : dn.contact,
-                       d->call_id, err);
+    struct outage o = {
+        .err = err,
+        .dn = d->dn,
+        .contact = dn.nbindings != 0 ? dn.bindings[0].contact : dn.contact,
+        .call_id = d->call_id,
+        .peer = &way->remote,
+        .since = d->heard,
+    };
+    set_out_of_service(p, &o);
 }

@@ -163,7 +163,7 @@ static void log_release(struct proxy *p, const struct call_dialog *d, const stru
     LOG(why->err != 0 ? LOG_WARN : LOG_INFO, "proxy", "call released", LF_SLICE("call", d->call_id),
         LF_SLICE("dn", d->dn), LF_ADDR("caller", &d->ways[CALL_CALLER].remote),
         LF_ADDR("callee", &d->ways[CALL_CALLEE].remote), LF_STR("cause", text),
-        LF_INT("ms", proxy_now(p) - d->since));
+        LF_INT("ms", proxy_now(p) - d->heard), LF_INT("age_s", (proxy_now(p) - d->since) / 1000));
 }
 
 /* BYE to both, and the dialog goes. False: it could not be written; the dialog is still there. */
@@ -248,7 +248,8 @@ static unsigned count_early(const struct pctx *c)
 
 static void log_ringing(struct pctx *c, const struct cause *why)
 {
-    struct call_dialog d = {.call_id = sip_get(c->req, c->req->call_id), .since = c->since};
+    struct call_dialog d = {
+        .call_id = sip_get(c->req, c->req->call_id), .since = c->since, .heard = c->since};
     unsigned it = 0;
     if (c->call == 0 || !call_next_dialog(c->proxy->deps.calls, c->call, &it, &d))
         flow_response_dest(c->origin, &c->req->via, &d.ways[CALL_CALLER]);

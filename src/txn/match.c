@@ -73,7 +73,7 @@ static void follow(struct txns *txns, struct txn *t, const struct sip_msg *req,
     /* RFC 6026 leaves the 2xx to its sender; here the one that was lost with the connection is at
      * hand. */
     if (list_is_linked(&t->sent.by_flow) && t->state == FSM_ACCEPTED)
-        (void)!server_resend(t);
+        (void)!server_resend(t, ERR_CLOSED);
     else if (list_is_linked(&t->sent.by_flow))
         sent_link(txns, &t->sent);
 }

@@ -24,6 +24,51 @@ void sent_unlink(struct txn_sent *s)
     list_remove(&s->by_flow);
 }
 
+/* When the request was received that it is, or answers. */
+static uint64_t sent_since(const struct txn_sent *s)
+{
+    const struct txn *t = (const struct txn *)(const void *)s;
+
+    return s->is_stateless ? s->dest.since : t->scope->since;
+}
+
+/* Method or status code. */
+static struct slice kind_of(struct slice bytes)
+{
+    ptrdiff_t end = slice_chr(bytes, ' ');
+
+    if (end < 0)
+        return SLICE_NONE;
+    if (slice_starts(bytes, SLICE("SIP/")) && bytes.len >= (size_t)end + 4)
+        return slice_of(bytes.ptr + end + 1, 3);
+    return slice_of(bytes.ptr, (size_t)end);
+}
+
+/* The id of the call, found in the bytes only when a line is written. */
+static struct slice call_of(struct slice bytes, struct sip_hdr *hdrs)
+{
+    struct sip_fault fault;
+    struct sip_msg m;
+
+    if (sip_msg_parse(&m, bytes.ptr, bytes.len, false, hdrs, SIP_HDRS_MAX, NULL, &fault) != 0)
+        return SLICE_NONE;
+    return sip_get(&m, m.call_id);
+}
+
+void sent_log(struct txns *txns, const struct txn_sent *s, const char *text, int err)
+{
+    struct sip_hdr hdrs[SIP_HDRS_MAX];
+    uint64_t now = txns_now(txns), since = sent_since(s);
+    uint32_t left_out;
+
+    if (!log_is_on(LOG_INFO) || !log_limit_ok(&txns->resent_limit, now, 20, 10000, &left_out))
+        return;
+    LOG(LOG_INFO, "txn", text, LF_SLICE("message", kind_of(s->bytes)),
+        LF_ADDR("peer", &s->dest.remote), LF_ADDR("local", &s->dest.local), LF_ERR("cause", err),
+        LF_SLICE("call", call_of(s->bytes, hdrs)), LF_INT("ms", now - since),
+        LF_INT("left_out", left_out));
+}
+
 /* --- stateless messages ----------------------------------------------------------------------- */
 
 static struct txn_kept *kept_of(struct txn_sent *s)
@@ -133,6 +178,7 @@ static void kept_lost(struct txns *x, struct txn_kept *k, int err)
         if (flows_send(x->flows, &s->dest, s->bytes.ptr, s->bytes.len,
                        FLOW_SEND_REQUEST | FLOW_SEND_RESEND) == 0) {
             counter_inc(x->counters, CTR_REQUEST_RESENT);
+            sent_log(x, s, "request sent again", err);
             kept_renew(x, k);
             return;
         }
@@ -140,7 +186,7 @@ static void kept_lost(struct txns *x, struct txn_kept *k, int err)
     kept_free(x, k);
 }
 
-static void resend_kept(struct txns *x, struct txn_kept *k)
+static void resend_kept(struct txns *x, struct txn_kept *k, int cause)
 {
     int err = flows_send(x->flows, &k->sent.dest, k->sent.bytes.ptr, k->sent.bytes.len,
                          FLOW_SEND_REQUEST | FLOW_SEND_RESEND);
@@ -149,6 +195,7 @@ static void resend_kept(struct txns *x, struct txn_kept *k)
         return;
     }
     counter_inc(x->counters, CTR_REQUEST_RESENT);
+    sent_log(x, &k->sent, "request sent again", cause);
     kept_renew(x, k);
 }
 
@@ -203,7 +250,9 @@ static void tell_resent(struct txn *t, int err)
 {
     const struct txn_tu *tu = t->scope->tu;
 
-    if (!t->is_cancel && tu != NULL && tu->on_resent != NULL)
+    if (t->is_cancel)
+        sent_log(txns_of(t), &t->sent, "request sent again", err);
+    else if (tu != NULL && tu->on_resent != NULL)
         tu->on_resent(t->u.client.ctx, t->id, err);
 }
 
@@ -241,10 +290,10 @@ static void on_dead(struct txns *x, struct txn_sent *s, int err, uint64_t acked)
 
     if (s->is_stateless) {
         if (may_be_lost(x, s, err, acked))
-            resend_kept(x, kept_of(s));
+            resend_kept(x, kept_of(s), err);
     } else if (txn_is_client(t)) {
         dead_client(t, err);
-    } else if (may_be_lost(x, s, err, acked) && server_resend(t) < 0) {
+    } else if (may_be_lost(x, s, err, acked) && server_resend(t, err) < 0) {
         fall_back(t, err);
     }
 }
@@ -260,9 +309,9 @@ static void on_moved(struct txns *x, struct txn_sent *s, int err, uint64_t acked
     if (!is_request && is_acknowledged(x, s, acked))
         return;
     if (s->is_stateless) {
-        resend_kept(x, kept_of(s));
+        resend_kept(x, kept_of(s), err);
     } else if (!is_request) {
-        if (server_resend(t) < 0)
+        if (server_resend(t, err) < 0)
             fall_back(t, err);
     } else if (s->dest.no_reopen) {
         txn_fail_later(t, err);

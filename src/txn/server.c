@@ -44,16 +44,18 @@ static void keep_a_while(struct txn *t)
         timer_set(x->wheel, &t->timeout, due);
 }
 
-int server_resend(struct txn *t)
+int server_resend(struct txn *t, int err)
 {
-    int err = send_response(t, FLOW_SEND_RESEND);
+    struct txns *x = txns_of(t);
+    int rc = send_response(t, FLOW_SEND_RESEND);
 
-    if (err == 0) {
-        counter_inc(txns_of(t)->counters, CTR_RESPONSE_RESENT);
-        sent_link(txns_of(t), &t->sent);
+    if (rc == 0) {
+        counter_inc(x->counters, CTR_RESPONSE_RESENT);
+        sent_log(x, &t->sent, "response sent again", err);
+        sent_link(x, &t->sent);
         keep_a_while(t);
     }
-    return err;
+    return rc;
 }
 
 int server_fall_back(struct txn *t, int err)
@@ -62,7 +64,7 @@ int server_fall_back(struct txn *t, int err)
         return err;
     t->fell_back = true;
     t->sent.dest.flow = 0;
-    return server_resend(t);
+    return server_resend(t, err);
 }
 
 /* A response on a stream may be lost with it: final ones of what is no INVITE as long as the

@@ -9,6 +9,7 @@
 #define TXN_TXN_INT_H
 
 #include "base/list.h"
+#include "base/log.h"
 #include "base/pool.h"
 #include "base/table.h"
 #include "txn/cells.h"
@@ -116,6 +117,7 @@ struct txns {
     struct list kept; /* struct txn_kept, the oldest first */
     size_t kept_bytes;
     struct timer expire;
+    struct log_limit resent_limit;
     struct list flows_sent[TXN_FLOW_BUCKETS]; /* struct txn_sent.by_flow */
     char scratch[TXN_SCRATCH];                /* messages that we write */
 };
@@ -192,7 +194,9 @@ bool client_is_active(const struct txn *t);
 /* --- server.c --- */
 /* The error of sending, if that was to be done. */
 int server_run(struct txn *t, enum fsm_event ev, int err);
-int server_resend(struct txn *t) WARN_UNUSED;
+/* The same response by what has replaced its connection, which ended with `err`. The errors of
+ * flows_send. */
+int server_resend(struct txn *t, int err) WARN_UNUSED;
 /* RFC 3261 18.2.2: the same to the address in the topmost Via, as the last resort. The error of
  * sending, or `err` when that has been tried. */
 int server_fall_back(struct txn *t, int err) WARN_UNUSED;
@@ -201,6 +205,8 @@ int server_fall_back(struct txn *t, int err) WARN_UNUSED;
 /* After a send on a stream: to be found by its flow, behind everything sent before. */
 void sent_link(struct txns *txns, struct txn_sent *s);
 void sent_unlink(struct txn_sent *s);
+/* One line for each copy; the user writes those about its own requests. `err`: why. */
+void sent_log(struct txns *txns, const struct txn_sent *s, const char *text, int err);
 void kept_free(struct txns *txns, struct txn_kept *k);
 void kept_on_expire(struct timer *timer, uint64_t now);
 

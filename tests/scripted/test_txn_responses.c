@@ -4,9 +4,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "scripted/stage.h"
 
 static uint64_t count(struct stage *s, enum counter id)
@@ -84,6 +88,32 @@ static void test_response_is_resent(void **state)
     response_is_resent("INVITE", 486, false);
     response_is_resent("INVITE", 486, true);
     response_is_resent("INVITE", 200, true);
+}
+
+/* Each copy is a line with what an operator asks for. */
+static void test_copies_are_logged(void **state)
+{
+    int fd = memfd_create("log", MFD_CLOEXEC);
+    char text[2048] = "";
+    (void)state;
+
+    assert_true(fd >= 0);
+    struct stage *s = server_setup(true);
+    log_setup(LOG_INFO, LOG_TEXT);
+    log_set_fd(fd);
+    fake_forget(client_asks(s, "OPTIONS"));
+    assert_int_equal(stage_reply(s, s->server, 200), 0);
+    advance(s, 1);
+    expect_tcp(s, fake_opened(s->loop, UAC, 0), "SIP/2.0 200");
+    server_done(s);
+    log_set_fd(-1);
+    log_setup(LOG_ERROR, LOG_TEXT);
+    assert_true(pread(fd, text, sizeof(text) - 1, 0) > 0);
+    close(fd);
+    const char *line = strstr(text, "response sent again message=200 peer=10.0.0.9:");
+    assert_non_null(line);
+    assert_non_null(strstr(line, "cause=\"connection reset by peer\" call="));
+    assert_non_null(strstr(line, " ms="));
 }
 
 /* Connections end all the time after a response: that is no reason to open one. */
@@ -207,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_response_on_dead_connection),
         cmocka_unit_test(test_response_is_resent),
+        cmocka_unit_test(test_copies_are_logged),
         cmocka_unit_test(test_response_is_not_resent),
         cmocka_unit_test(test_response_cannot_be_delivered),
         cmocka_unit_test(test_response_falls_back_to_sent_by),
