@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/random.h"
 #include "base/table.h"
+#include "flow/backoff.h"
 
 #define ACCEPTED_SLOTS 4096u
 #define OPENED_SLOTS   4096u
@@ -29,6 +30,7 @@ struct refused {
 
 struct flow_counts {
     _Atomic uint32_t all;
+    struct flow_backoff *backoff;
     pthread_mutex_t lock;
     struct hash_key key;
     struct table table; /* struct count */
@@ -49,7 +51,8 @@ int flow_counts_new(struct flow_counts **out)
     struct flow_counts *c = mem_zalloc(sizeof(*c));
     if (c == NULL)
         return ERR_NOMEM;
-    if (table_init(&c->table, 16) != 0) {
+    if (flow_backoff_new(&c->backoff) != 0 || table_init(&c->table, 16) != 0) {
+        flow_backoff_free(&c->backoff);
         mem_free(c);
         return ERR_NOMEM;
     }
@@ -71,6 +74,7 @@ void flow_counts_free(struct flow_counts **counts)
     struct flow_counts *c = *counts;
     if (c == NULL)
         return;
+    flow_backoff_free(&c->backoff);
     table_each(&c->table, free_one, c);
     table_fini(&c->table);
     pthread_mutex_destroy(&c->lock);
@@ -140,6 +144,11 @@ bool flow_counts_enter(struct flow_counts *c, uint32_t max)
 void flow_counts_leave(struct flow_counts *c)
 {
     atomic_fetch_sub_explicit(&c->all, 1, memory_order_relaxed);
+}
+
+struct flow_backoff *flow_counts_backoff(struct flow_counts *c)
+{
+    return c->backoff;
 }
 
 static uint64_t ip_hash(const struct flow_counts *c, const struct addr *addr)

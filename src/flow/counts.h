@@ -12,6 +12,7 @@
 #include "base/addr.h"
 #include "base/err.h"
 
+struct flow_backoff;
 struct flow_counts;
 
 /* 0 or ERR_NOMEM. */
@@ -40,6 +41,9 @@ uint64_t flow_counts_accepted_at(const struct flow_counts *c, const struct addr 
  */
 uint32_t flow_counts_open(struct flow_counts *c, const struct addr *addr, uint64_t rate,
                           uint64_t now);
+
+/* Who is left in peace for a while; lives as long as the counts. */
+struct flow_backoff *flow_counts_backoff(struct flow_counts *c);
 
 /* A connection from the address was refused for that reason (enum err). True when it is to be
  * logged: once in a minute for each address and reason; *left_out: how many were not since the last

@@ -5,19 +5,15 @@
  * to the address, over all workers: a thousand phones behind one firewall share it. All addresses
  * together have another, which is asked after that of the address. */
 #include "base/alloc.h"
+#include "flow/backoff.h"
 #include "flow/flow_int.h"
 
-static uint64_t peer_hash(const struct flows *fs, const struct addr *a, uint32_t tls_peer)
+static struct flow_peer *peer_find(const struct flows *fs, const struct addr *ip)
 {
-    return hash_bytes(&fs->key, a, sizeof(*a)) ^ hash_mix(tls_peer);
-}
-
-static struct flow_peer *peer_find(const struct flows *fs, const struct addr *a, uint32_t tls_peer)
-{
-    struct table_node *n = table_first(&fs->peers, peer_hash(fs, a, tls_peer));
+    struct table_node *n = table_first(&fs->peers, hash_bytes(&fs->key, ip, sizeof(*ip)));
     for (; n != NULL; n = table_next(n)) {
         struct flow_peer *p = container_of(n, struct flow_peer, node);
-        if (addr_eq(&p->addr, a) && p->tls_peer == tls_peer)
+        if (addr_eq(&p->addr, ip))
             return p;
     }
     return NULL;
@@ -32,64 +28,50 @@ static void peer_free(struct flow_peer *p)
 }
 
 /* NULL when there is no memory, or too many are remembered: then there is no protection. */
-static struct flow_peer *peer_get(struct flows *fs, const struct addr *a, uint32_t tls_peer,
-                                  timer_fn *fn)
+static struct flow_peer *peer_get(struct flows *fs, const struct addr *ip, timer_fn *fn)
 {
-    struct flow_peer *p = peer_find(fs, a, tls_peer);
+    struct flow_peer *p = peer_find(fs, ip);
     if (p != NULL)
         return p;
     p = fs->peers.count < FLOW_PEERS_MAX ? mem_zalloc(sizeof(*p)) : NULL;
     if (p == NULL)
         return NULL;
     p->owner = fs;
-    p->addr = *a;
-    p->tls_peer = tls_peer;
+    p->addr = *ip;
     timer_init(&p->timer, fn);
     list_init(&p->line);
-    table_insert(&fs->peers, &p->node, peer_hash(fs, a, tls_peer));
+    table_insert(&fs->peers, &p->node, hash_bytes(&fs->key, ip, sizeof(*ip)));
     return p;
 }
 
-static void backoff_forget(struct timer *t, uint64_t now)
-{
-    (void)now;
-    peer_free(container_of(t, struct flow_peer, timer));
-}
-
-/* A device that has connected to us since it could not be reached is tried at once. */
-static bool is_backing_off(const struct flow_peer *p)
-{
-    const struct flows *fs = p->owner;
-    return flows_now(fs) < p->until && flow_counts_accepted_at(fs->counts, &p->addr) <= p->failed;
-}
+/* --- backoff ---------------------------------------------------------------------------------- */
 
 int flow_peer_check(const struct flows *fs, const struct addr *addr, uint32_t tls_peer)
 {
-    const struct flow_peer *p = peer_find(fs, addr, tls_peer);
-    return p != NULL && is_backing_off(p) ? ERR_UNREACHABLE : 0;
+    return flow_backoff_is_on(flow_counts_backoff(fs->counts), addr, tls_peer,
+                              flow_counts_accepted_at(fs->counts, addr), flows_now(fs))
+               ? ERR_UNREACHABLE
+               : 0;
 }
 
 void flow_peer_failed(struct flows *fs, const struct addr *addr, uint32_t tls_peer)
 {
-    struct flow_peer *p = peer_get(fs, addr, tls_peer, backoff_forget);
-    uint64_t now = flows_now(fs);
-    if (p == NULL || is_backing_off(p))
-        return;
-    p->failed = now;
-    p->delay = p->delay == 0 ? FLOW_BACKOFF_MIN_MS : p->delay * 2;
-    if (p->delay > FLOW_BACKOFF_MAX_MS)
-        p->delay = FLOW_BACKOFF_MAX_MS;
-    /* Three quarters to all of it, so that many that failed together do not come back together. */
-    p->until = now + p->delay * 3 / 4 + rng_below(&fs->rng, p->delay / 4 + 1);
-    timer_set(fs->wheel, &p->timer, p->until + p->delay);
+    flow_backoff_failed(flow_counts_backoff(fs->counts), addr, tls_peer,
+                        flow_counts_accepted_at(fs->counts, addr), flows_now(fs),
+                        rng_next(&fs->rng));
 }
 
 void flow_peer_ok(struct flows *fs, const struct addr *addr, uint32_t tls_peer)
 {
-    struct flow_peer *p = peer_find(fs, addr, tls_peer);
-    if (p != NULL)
-        peer_free(p);
+    flow_backoff_ok(flow_counts_backoff(fs->counts), addr, tls_peer);
 }
+
+void flow_peers_forgive(struct flows *fs)
+{
+    flow_backoff_forgive(flow_counts_backoff(fs->counts));
+}
+
+/* --- lines ------------------------------------------------------------------------------------ */
 
 /* 0: one may be opened now, and it counts; else the ms until it is worth asking again, and up to a
  * quarter of the interval more, so that proxies and workers that stand before the same firewall do
@@ -108,13 +90,13 @@ static void line_timer(struct timer *t, uint64_t now);
 /* May open, or stands in the line of the address, which exists only as long as somebody does. */
 static bool may_open(struct flows *fs, const struct addr *ip, struct flow_work *work)
 {
-    struct flow_peer *p = peer_find(fs, ip, 0);
+    struct flow_peer *p = peer_find(fs, ip);
     uint32_t wait = 0;
     if (p == NULL || list_is_empty(&p->line)) {
         wait = ask(fs, ip);
         if (wait == 0)
             return true;
-        p = peer_get(fs, ip, 0, line_timer);
+        p = peer_get(fs, ip, line_timer);
         if (p == NULL)
             return true;
         timer_set(fs->wheel, &p->timer, flows_now(fs) + wait);
@@ -156,20 +138,6 @@ bool flow_peer_may_open(struct flows *fs, const struct addr *addr, struct flow_w
     if (fs->conf.reopen_per_second == 0)
         return true;
     return may_open(fs, &ip, work) && may_open_of_all(fs, work);
-}
-
-static void forgive(struct table_node *n, void *user)
-{
-    struct flow_peer *p = container_of(n, struct flow_peer, node);
-    (void)user;
-    if (p->addr.port != 0) /* else it is a line */
-        peer_free(p);
-}
-
-void flow_peers_forgive(struct flows *fs)
-{
-    if (fs->peers.count != 0)
-        table_each(&fs->peers, forgive, NULL);
 }
 
 static void peer_each(struct table_node *n, void *user)

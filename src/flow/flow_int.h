@@ -25,14 +25,12 @@
 #include "sip/frame.h"
 
 /* ms */
-#define FLOW_CHECK_MS       200  /* unacknowledged bytes are looked at this often */
-#define FLOW_SECOND_MS      50   /* the same while a second connection is being opened */
-#define FLOW_CONFIRM_MS     1000 /* other workers have this long to send again on a dead flow */
-#define FLOW_RESENT_MS      4    /* the first look whether what was sent again is acknowledged */
-#define FLOW_RETRY_MS       10   /* a message that could not be taken is offered again */
-#define FLOW_LINGER_MS      200  /* a refused stream is read for so long that its answer survives */
-#define FLOW_BACKOFF_MIN_MS 1000
-#define FLOW_BACKOFF_MAX_MS 30000
+#define FLOW_CHECK_MS   200  /* unacknowledged bytes are looked at this often */
+#define FLOW_SECOND_MS  50   /* the same while a second connection is being opened */
+#define FLOW_CONFIRM_MS 1000 /* other workers have this long to send again on a dead flow */
+#define FLOW_RESENT_MS  4    /* the first look whether what was sent again is acknowledged */
+#define FLOW_RETRY_MS   10   /* a message that could not be taken is offered again */
+#define FLOW_LINGER_MS  200  /* a refused stream is read for so long that its answer survives */
 
 /* Above tcp-max-connections this part of it, and so many more, can be opened by us. */
 #define FLOW_OPEN_SHARE 8
@@ -42,7 +40,7 @@
 #define FLOW_TOTAL      10    /* openings a second in all, in multiples of those of one address */
 #define FLOW_WORK_CACHE 256   /* free struct flow_work kept */
 #define FLOW_OUTBOX_MAX 10000 /* events that wait for room in a mailbox */
-#define FLOW_PEERS_MAX  65536 /* destinations with a backoff or a limit of openings */
+#define FLOW_PEERS_MAX  65536 /* addresses for which somebody stands in line */
 #define FLOW_ANSWER_MAX 8192  /* bytes of an answer to a malformed request */
 
 enum flow_state {
@@ -160,18 +158,13 @@ struct flow_work {
     struct flow_work *next_free;
 };
 
-/* What is known of a destination: of an address with port (and of what has to be proved there) the
- * backoff, of an address alone the token bucket, of no address that of all together. */
+/* The line of those that wait to open a connection to an address, or to any. */
 struct flow_peer {
     struct table_node node;
     struct flows *owner;
-    struct addr addr;
-    uint32_t tls_peer;
+    struct addr addr; /* port 0; ADDR_NONE: all addresses */
     struct timer timer;
-    struct list line; /* flow_work.line, first come first served; of backoffs empty */
-    uint64_t failed;  /* backoff: ms of the failure */
-    uint64_t until;   /* backoff: ms */
-    uint32_t delay;   /* backoff: ms, the last one */
+    struct list line; /* flow_work.line, first come first served */
 };
 
 struct flow_listener {
