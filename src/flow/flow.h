@@ -120,6 +120,9 @@ struct flow_event {
     uint64_t acked_before; /* MOVED, DEAD, FAILED: what was given to flows_send before that time (ms
                               of flows_time) had been acknowledged by the kernel of the peer; 0: not
                               known, as for flows of other workers */
+    uint64_t
+        at; /* DEAD, MOVED: net_clock when it was noticed. A request received later than that was
+               never on the connection that is gone; its sender is told what became of it */
     struct addr remote;
 };
 

@@ -227,7 +227,13 @@ static void tell_and_hold(struct flow *f, enum flow_event_kind kind, int err, ui
 {
     struct flows *fs = f->owner;
     struct flow_event ev = {
-        .kind = kind, .err = err, .flow = f->id, .acked_before = acked, .remote = f->remote};
+        .kind = kind,
+        .err = err,
+        .flow = f->id,
+        .acked_before = acked,
+        .at = net_clock(fs->loop),
+        .remote = f->remote,
+    };
     uint64_t users = f->users;
     f->users = 0;
     uint64_t others = users & ~flow_bit(fs->worker);
@@ -262,6 +268,7 @@ static void end_and_tell(struct flow *f, enum flow_event_kind kind, int err, boo
     struct flows *fs = f->owner;
     struct flow_event ev = {.kind = kind, .err = err, .flow = f->id, .remote = f->remote};
     uint64_t users = f->users;
+    ev.at = net_clock(fs->loop);
     if (f->state == FLOW_UP && f->work != NULL)
         ev.acked_before = f->work->acked_at;
     flow_free(f, abort);

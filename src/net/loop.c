@@ -133,6 +133,12 @@ uint64_t net_now(const struct net_loop *loop)
     return uv_now(&loop->uv);
 }
 
+uint64_t net_clock(const struct net_loop *loop)
+{
+    (void)loop;
+    return uv_hrtime() / 1000000;
+}
+
 void net_alarm(struct net_loop *loop, uint64_t due)
 {
     if (due == loop->alarm_due)

@@ -35,6 +35,8 @@ void net_wake(struct net_loop *loop); /* any thread; one write to an eventfd whe
 
 /* Milliseconds, monotonic, taken once for each turn. */
 uint64_t net_now(const struct net_loop *loop);
+/* The same clock, read now: never behind the net_now of any loop. */
+uint64_t net_clock(const struct net_loop *loop);
 /* One alarm for each loop: a later call replaces it; UINT64_MAX: none. */
 void net_alarm(struct net_loop *loop, uint64_t due);
 

@@ -256,11 +256,17 @@ static void tell_resent(struct txn *t, int err)
         tu->on_resent(t->u.client.ctx, t->id, err);
 }
 
-static void dead_client(struct txn *t, int err)
+/* `at`: when its connection was found dead. */
+static void dead_client(struct txn *t, int err, uint64_t at)
 {
-    const struct txns *x = txns_of(t);
+    struct txns *x = txns_of(t);
     bool reopens = x->conf.recover && !t->sent.dest.no_reopen;
 
+    if (!reopens && t->sent.dest.since > at) {
+        /* The flow's owner, another worker, has found or opened another connection for it. */
+        sent_link(x, &t->sent);
+        return;
+    }
     if (!reopens) {
         /* Without recovery the device may still answer by a connection of its own. */
         if (t->state != FSM_PROCEEDING || t->sent.dest.no_reopen)
@@ -284,16 +290,16 @@ static void fall_back(struct txn *t, int err)
         (void)server_run(t, FSM_TRANSPORT_ERROR, err);
 }
 
-static void on_dead(struct txns *x, struct txn_sent *s, int err, uint64_t acked)
+static void on_dead(struct txns *x, struct txn_sent *s, int err, const struct flow_event *ev)
 {
     struct txn *t = txn_of_sent(s);
 
     if (s->is_stateless) {
-        if (may_be_lost(x, s, err, acked))
+        if (may_be_lost(x, s, err, ev->acked_before))
             resend_kept(x, kept_of(s), err);
     } else if (txn_is_client(t)) {
-        dead_client(t, err);
-    } else if (may_be_lost(x, s, err, acked) && server_resend(t, err) < 0) {
+        dead_client(t, err, ev->at);
+    } else if (may_be_lost(x, s, err, ev->acked_before) && server_resend(t, err) < 0) {
         fall_back(t, err);
     }
 }
@@ -364,7 +370,7 @@ void txn_on_flow_event(struct txns *txns, const struct flow_event *ev)
     while ((node = list_pop(&items)) != NULL) {
         struct txn_sent *s = container_of(node, struct txn_sent, by_flow);
         switch (ev->kind) {
-        case FLOW_DEAD: on_dead(txns, s, err, ev->acked_before); break;
+        case FLOW_DEAD: on_dead(txns, s, err, ev); break;
         case FLOW_MOVED:
             on_moved(txns, s, ev->err != 0 ? ev->err : ERR_STALE_SUSPECT, ev->acked_before);
             break;

@@ -269,6 +269,11 @@ uint64_t net_now(const struct net_loop *loop)
     return loop->now;
 }
 
+uint64_t net_clock(const struct net_loop *loop)
+{
+    return loop->now;
+}
+
 void net_alarm(struct net_loop *loop, uint64_t due)
 {
     loop->alarm = due;

@@ -636,6 +636,33 @@ static void test_renamed(void **state)
     done(c);
 }
 
+/* The connection's owner, another worker, noticed its end, and then got a request for it that was
+ * on its way: that one goes by a new connection, and has not failed when the end is told. */
+static void test_sent_after_the_end_was_noticed(void **state)
+{
+    struct scene *c = setup(false);
+    struct stage *s = &c->s;
+    struct flow_event ev = {.kind = FLOW_DEAD, .err = -ECONNRESET, .flow = c->dest.flow};
+    (void)state;
+
+    uint64_t before = stage_client(s, SIP_INFO, &c->dest);
+    expect_tcp(s, c->conn, "INFO ");
+    advance(s, 5);
+    ev.at = net_clock(s->loop);
+    advance(s, 5);
+    uint64_t after = stage_client(s, SIP_MESSAGE, &c->dest);
+    expect_tcp(s, c->conn, "MESSAGE ");
+    txn_on_flow_event(s->txns, &ev);
+    advance(s, 10);
+    assert_int_equal(expect_note(s, NOTE_FAILED, -ECONNRESET)->id, before);
+    expect_note(s, NOTE_END, 0);
+    assert_int_equal(txns_count(s->txns), 1);
+    ev = (struct flow_event){.kind = FLOW_RENAMED, .flow = c->dest.flow, .to = c->dest.flow + 1};
+    txn_on_flow_event(s->txns, &ev);
+    assert_int_equal(txn_client_dest(s->txns, after)->flow, ev.to);
+    done(c);
+}
+
 static struct stage *server_setup(bool recover)
 {
     struct stage *s = calloc(1, sizeof(*s));
@@ -719,6 +746,7 @@ int main(void)
         cmocka_unit_test(test_stateless_ack_is_forgotten),
         cmocka_unit_test(test_stateless_acks_have_a_maximum),
         cmocka_unit_test(test_renamed),
+        cmocka_unit_test(test_sent_after_the_end_was_noticed),
         cmocka_unit_test(test_many_die_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
