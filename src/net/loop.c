@@ -66,7 +66,6 @@ int net_loop_new(struct net_loop **out, const struct net_loop_events *events)
         mem_free(loop);
         return rc;
     }
-    (void)uv_loop_configure(&loop->uv, UV_METRICS_IDLE_TIME);
     rc = uv_async_init(&loop->uv, &loop->async, on_async);
     if (rc != 0) {
         uv_loop_close(&loop->uv);

@@ -22,8 +22,7 @@ struct tls_gate {
     unsigned nline, nactive;             /* silent and waiting; active */
     uint16_t line_of[SHAKE_SOURCES], active_of[SHAKE_SOURCES];
     struct hash_key key;
-    uint64_t ended;    /* ns, when the last steps were done */
-    uint64_t was_idle; /* ns, the loop's sleep until then */
+    uint64_t worked; /* ns of the thread's work, when steps began to wait or were done last */
 };
 
 struct tls_cache {

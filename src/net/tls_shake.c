@@ -8,6 +8,7 @@
  * there is nothing else to do they have all of it. */
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -91,10 +92,26 @@ static void on_idle(uv_idle_t *idle)
     (void)idle; /* while it runs, the loop does not sleep */
 }
 
+static bool has_ready(const struct tls_gate *g)
+{
+    return !list_is_empty(&g->ready_opened) || !list_is_empty(&g->ready);
+}
+
+/* What this thread has worked so far, ns: the time that it sleeps, or that others have the
+ * processor, is no work of the loop. */
+static uint64_t work_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
 static void make_ready(struct net_stream *s)
 {
     struct tls_shake *k = s->tls->shake;
     struct tls_gate *g = gate_of(s);
+    if (!has_ready(g))
+        g->worked = work_ns();
     if (!list_is_linked(&k->ready))
         list_push(k->place == SHAKE_OPENED ? &g->ready_opened : &g->ready, &k->ready);
     uv_idle_start(&stream_loop(s)->idle, on_idle);
@@ -334,19 +351,15 @@ static void step(struct net_stream *s)
         net_stream_watch(s);
 }
 
-/* What else the loop has done since the last steps, ns. */
-static uint64_t other_work(struct net_loop *loop, uint64_t now)
-{
-    uint64_t slept = uv_metrics_idle_time(&loop->uv) - loop->gate.was_idle;
-    uint64_t passed = now - loop->gate.ended;
-    return passed > slept ? passed - slept : 0;
-}
-
 void tls_shakes_run(struct net_loop *loop)
 {
     struct tls_gate *g = &loop->gate;
+    if (!has_ready(g)) {
+        uv_idle_stop(&loop->idle);
+        return;
+    }
     uint64_t begin = uv_hrtime(), now = begin;
-    uint64_t allowed = other_work(loop, begin) / SHARE_OF_WORK;
+    uint64_t allowed = (work_ns() - g->worked) / SHARE_OF_WORK;
     if (allowed < STEPS_MIN_NS)
         allowed = STEPS_MIN_NS;
     while (now - begin < allowed) {
@@ -356,8 +369,7 @@ void tls_shakes_run(struct net_loop *loop)
         step(container_of(n, struct tls_shake, ready)->stream);
         now = uv_hrtime();
     }
-    g->ended = now;
-    g->was_idle = uv_metrics_idle_time(&loop->uv);
-    if (list_is_empty(&g->ready_opened) && list_is_empty(&g->ready))
+    g->worked = work_ns();
+    if (!has_ready(g))
         uv_idle_stop(&loop->idle);
 }
