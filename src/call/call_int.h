@@ -49,6 +49,7 @@ struct dialog {
     uint32_t cseq[2];     /* highest seen, by who sent it */
     uint32_t invite_cseq; /* of the caller's latest INVITE */
     uint32_t ok_cseq;     /* of the INVITE whose 2xx has passed last, 0: none */
+    uint32_t print;       /* of the answer that is described: Record-Route, Contact */
     uint8_t ok_side;      /* enum call_side: who had sent it */
     bool confirmed, acked;
     bool is_slim; /* early, without target and routes: there was no room */
@@ -111,6 +112,9 @@ struct call *calls_get(const struct calls *calls, uint64_t call);
 /* The record of a message with both tags. */
 struct call *calls_find(const struct calls *calls, const struct sip_msg *msg, struct dialog **d,
                         enum call_side *side);
+/* The same where the call is known. */
+struct dialog *call_dialog_of(const struct call *c, const struct sip_msg *msg,
+                              enum call_side *side);
 void call_free(struct call *c);
 /* After a deadline may have come nearer. */
 void call_arm(struct call *c);
@@ -120,13 +124,15 @@ void call_count_cut(struct call *c);
 /* --- sets.c: what a dialog learns from a message (RFC 3261 12.1) --- */
 /* URI of the first Contact that can be a Request-URI, into `b`; empty when there is none. */
 struct slice call_target(const struct sip_msg *msg, struct buf *b);
-/* A URI as it may stand in From, To: as it is, or a harmless one. */
-struct slice call_party_uri(struct slice header);
+/* What is kept in place of a URI is not looked into before it is needed. */
+bool call_is_uri(struct slice text);
 /* Record-Route as received, in its order: the way to the caller. *n: values in it. ERR_LIMIT,
  * ERR_PARSE. */
 int call_routes_to_caller(const struct sip_msg *invite, struct buf *b, unsigned *n) WARN_UNUSED;
-/* Of a response: the way from us to the callee. `ways`: for our own addresses. */
-int call_routes_to_callee(const struct calls *calls, const struct sip_msg *res, unsigned nbehind,
-                          const struct flow_dest ways[2], struct buf *b) WARN_UNUSED;
+/* Of a response: the way from us to the callee, which is at `callee`. */
+int call_routes_to_callee(const struct call *c, const struct sip_msg *res,
+                          const struct flow_dest *callee, struct buf *b) WARN_UNUSED;
+/* A keyed number over all that a dialog learns from the headers of a response. */
+uint32_t call_print(const struct call *c, const struct sip_msg *res);
 
 #endif

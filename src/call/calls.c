@@ -94,9 +94,10 @@ static struct call *call_of(struct table_node *node)
     return node != NULL ? container_of(node, struct call, node) : NULL;
 }
 
-static struct call *find_key(const struct calls *calls, struct slice call_id, struct slice tag)
+static struct call *find_key(const struct calls *calls, uint64_t hash, struct slice call_id,
+                             struct slice tag)
 {
-    struct table_node *node = table_first(&calls->table, key_hash(calls, call_id, tag));
+    struct table_node *node = table_first(&calls->table, hash);
     for (; node != NULL; node = table_next(node)) {
         const struct texts *t = &call_of(node)->caller->texts;
         if (slice_eq(texts_get(t, PART_NAME), call_id) && slice_eq(texts_get(t, PART_TAG), tag))
@@ -113,15 +114,33 @@ struct call *calls_find(const struct calls *calls, const struct sip_msg *msg, st
     *d = NULL;
     if (from.len == 0 || to.len == 0)
         return NULL;
-    struct call *c = find_key(calls, call_id, from);
+    struct call *c = find_key(calls, key_hash(calls, call_id, from), call_id, from);
     *side = CALL_CALLER;
     if (c != NULL && (*d = dialog_of_tag(c, to)) != NULL)
         return c;
-    c = find_key(calls, call_id, to);
+    c = find_key(calls, key_hash(calls, call_id, to), call_id, to);
     *side = CALL_CALLEE;
     if (c != NULL && (*d = dialog_of_tag(c, from)) != NULL)
         return c;
     return NULL;
+}
+
+struct dialog *call_dialog_of(const struct call *c, const struct sip_msg *msg, enum call_side *side)
+{
+    const struct texts *t = &c->caller->texts;
+    struct slice caller = texts_get(t, PART_TAG);
+    struct slice from = sip_get(msg, msg->from_tag), to = sip_get(msg, msg->to_tag);
+    struct dialog *d = NULL;
+    if (from.len == 0 || to.len == 0 ||
+        !slice_eq(texts_get(t, PART_NAME), sip_get(msg, msg->call_id)))
+        return NULL;
+    *side = CALL_CALLER;
+    if (slice_eq(caller, from))
+        d = dialog_of_tag(c, to);
+    if (d != NULL || !slice_eq(caller, to))
+        return d;
+    *side = CALL_CALLEE;
+    return dialog_of_tag(c, from);
 }
 
 uint64_t call_find(struct calls *calls, const struct sip_msg *msg, enum call_side *side)
@@ -217,8 +236,8 @@ static int fill_caller(struct call *c, const struct sip_msg *invite, const struc
                               [PART_TARGET] = call_target(invite, &contact),
                               [PART_WAY] = call_pack_way(caller, way),
                               [PART_NAME] = sip_get(invite, invite->call_id),
-                              [PART_FROM] = call_party_uri(sip_value(invite, SIP_H_FROM)),
-                              [PART_TO] = call_party_uri(sip_value(invite, SIP_H_TO)),
+                              [PART_FROM] = sip_get(invite, invite->from_uri),
+                              [PART_TO] = sip_get(invite, invite->to_uri),
                           }};
     int err = contact.overflow ? ERR_LIMIT : call_routes_to_caller(invite, &routes, &n);
     if (err != 0)
@@ -240,7 +259,8 @@ uint64_t call_begin(struct calls *calls, const struct sip_msg *invite,
         return 0;
     if (tag.len == 0)
         return refuse(calls, invite, "no tag", now);
-    struct call *c = find_key(calls, call_id, tag);
+    uint64_t hash = key_hash(calls, call_id, tag);
+    struct call *c = find_key(calls, hash, call_id, tag);
     if (c != NULL && is_known(calls, c, invite, now, &id))
         return id;
     if (calls->pool.live >= calls->conf.max)
@@ -260,7 +280,7 @@ uint64_t call_begin(struct calls *calls, const struct sip_msg *invite,
         return refuse(calls, invite, err == ERR_NOMEM ? "no memory" : "too large", now);
     }
     timer_init(&c->timer, on_timer);
-    table_insert(&calls->table, &c->node, key_hash(calls, call_id, tag));
+    table_insert(&calls->table, &c->node, hash);
     counter_inc(calls->counters, CTR_CALLS);
     counter_inc(calls->counters, CTR_CALLS_SEEN);
     call_arm(c);

@@ -32,12 +32,6 @@ static void set_session(struct dialog *d, const struct sip_msg *res, uint64_t no
         d->expires = now + seconds * 1000 + CALL_GRACE_MS;
 }
 
-static void ways_of(const struct call *c, const struct dialog *d, struct flow_dest ways[2])
-{
-    call_unpack_way(texts_get(&c->caller->texts, PART_WAY), &ways[CALL_CALLER]);
-    call_unpack_way(d != NULL ? texts_get(&d->texts, PART_WAY) : SLICE_NONE, &ways[CALL_CALLEE]);
-}
-
 static bool parts_eq(const struct parts *a, const struct texts *t)
 {
     for (unsigned i = 0; i < PART_COUNT; i++)
@@ -46,33 +40,52 @@ static bool parts_eq(const struct parts *a, const struct texts *t)
     return true;
 }
 
-/* The dialog of a response as the response describes it. 0, ERR_NOMEM, ERR_LIMIT, ERR_PARSE. */
+/* What a dialog learns from the headers of a response, into `parts`. 0, ERR_LIMIT, ERR_PARSE. */
+static int read_answer(const struct call *c, const struct dialog *d, const struct sip_msg *res,
+                       const struct flow_dest *callee, struct buf *texts, struct parts *parts)
+{
+    struct slice target = call_target(res, texts);
+    if (target.len == 0 && d != NULL)
+        target = texts_get(&d->texts, PART_TARGET);
+    if (texts->overflow)
+        return ERR_LIMIT;
+    struct buf routes;
+    buf_init(&routes, texts->ptr + texts->len, texts->cap - texts->len);
+    int err = call_routes_to_callee(c, res, callee, &routes);
+    parts->v[PART_TARGET] = target;
+    parts->v[PART_ROUTES] = buf_get(&routes);
+    return err;
+}
+
+/* The dialog of a response as the response describes it. A 2xx mostly says again what a provisional
+ * response has said. 0, ERR_NOMEM, ERR_LIMIT, ERR_PARSE. */
 static int put_answer(struct call *c, struct dialog **d, const struct sip_msg *res,
                       const struct flow_dest *callee, struct slice dn)
 {
-    char routes_text[CALL_BYTES_MAX], target_text[CALL_BYTES_MAX], way[CALL_WAY_MAX];
-    struct flow_dest ways[2];
-    struct buf routes, target;
-    buf_init(&routes, routes_text, sizeof(routes_text));
-    buf_init(&target, target_text, sizeof(target_text));
-    ways_of(c, NULL, ways);
-    ways[CALL_CALLEE] = *callee;
+    char texts[2 * CALL_BYTES_MAX], way[CALL_WAY_MAX];
     struct parts parts = {.v = {
                               [PART_TAG] = sip_get(res, res->to_tag),
-                              [PART_TARGET] = call_target(res, &target),
                               [PART_WAY] = call_pack_way(callee, way),
                               [PART_NAME] = dn,
                           }};
-    if (parts.v[PART_TARGET].len == 0 && *d != NULL)
-        parts.v[PART_TARGET] = texts_get(&(*d)->texts, PART_TARGET);
-    int err = call_routes_to_callee(c->owner, res, c->caller->nroutes, ways, &routes);
-    if (err != 0 || target.overflow)
-        return err != 0 ? err : ERR_LIMIT;
-    parts.v[PART_ROUTES] = buf_get(&routes);
-    bool is_success = res->status >= 200;
-    if (*d != NULL && ((*d)->is_slim ? !is_success : parts_eq(&parts, &(*d)->texts)))
+    struct dialog *old = *d;
+    uint32_t print = call_print(c, res);
+    if (old != NULL && !old->is_slim && old->print == print &&
+        slice_eq(texts_get(&old->texts, PART_WAY), parts.v[PART_WAY]) &&
+        slice_eq(texts_get(&old->texts, PART_NAME), dn))
         return 0;
-    return dialog_put(c, d, &parts, is_success);
+    struct buf b;
+    buf_init(&b, texts, sizeof(texts));
+    int err = read_answer(c, old, res, callee, &b, &parts);
+    if (err != 0)
+        return err;
+    bool is_success = res->status >= 200;
+    if (old != NULL && (old->is_slim ? !is_success : parts_eq(&parts, &old->texts)))
+        return 0;
+    err = dialog_put(c, d, &parts, is_success);
+    if (err == 0)
+        (*d)->print = print;
+    return err;
 }
 
 static void confirm(struct dialog *d, const struct sip_msg *res, uint64_t now)
@@ -203,19 +216,12 @@ static void note_cseq(struct dialog *d, const struct sip_msg *req, enum call_sid
         d->invite_cseq = req->cseq;
 }
 
-static struct dialog *dialog_in(struct calls *calls, struct call *c, const struct sip_msg *msg,
-                                enum call_side *side)
-{
-    struct dialog *d;
-    return c != NULL && calls_find(calls, msg, &d, side) == c ? d : NULL;
-}
-
 void call_on_request(struct calls *calls, uint64_t call, const struct sip_msg *req,
                      const struct flow_dest *from, uint64_t now)
 {
     enum call_side side;
     struct call *c = calls_get(calls, call);
-    struct dialog *d = dialog_in(calls, c, req, &side);
+    struct dialog *d = c != NULL ? call_dialog_of(c, req, &side) : NULL;
     if (d == NULL || !req->is_request)
         return;
     d->heard = now;
@@ -260,7 +266,7 @@ void call_on_response(struct calls *calls, uint64_t call, const struct sip_msg *
 {
     enum call_side side;
     struct call *c = calls_get(calls, call);
-    struct dialog *d = dialog_in(calls, c, res, &side);
+    struct dialog *d = c != NULL ? call_dialog_of(c, res, &side) : NULL;
     enum sip_method method = res->cseq_method;
     if (d == NULL || res->is_request)
         return;

@@ -115,6 +115,12 @@ static int put_request(const struct request *r, struct buf *b, struct slice *fir
     return b->overflow ? ERR_FULL : 0;
 }
 
+/* A URI as it may stand in From and To: as it is, or a harmless one. */
+static struct slice party(struct slice uri)
+{
+    return call_is_uri(uri) ? uri : SLICE("sip:anonymous@anonymous.invalid");
+}
+
 /* At the end of the numbers the last one is used again: only a lower one is out of order (RFC 3261
  * 12.2.2). */
 static uint32_t next_cseq(uint32_t highest)
@@ -145,13 +151,13 @@ int call_write_request(struct calls *calls, uint64_t call, const struct call_dia
                                   : next_cseq(d->cseq[to_callee ? CALL_CALLER : CALL_CALLEE]),
         .target = texts_get(side, PART_TARGET),
         .routes = texts_get(side, PART_ROUTES),
-        .from = to_callee ? caller : callee,
+        .from = party(to_callee ? caller : callee),
         .from_tag = to_callee ? caller_tag : callee_tag,
-        .to = to_callee ? callee : caller,
+        .to = party(to_callee ? callee : caller),
         .to_tag = to_callee ? callee_tag : caller_tag,
         .call_id = texts_get(&c->caller->texts, PART_NAME),
     };
-    if (r.target.len == 0)
+    if (!call_is_uri(r.target))
         r.target = r.to; /* a peer without Contact: the URI it is known by, as RFC 2543 has it */
     return put_request(&r, out, first_hop);
 }

@@ -212,10 +212,11 @@ bool flows_is_us(struct flows *fs, const struct addr *a)
         full.port = 5060;
     for (unsigned i = 0; i < fs->nlisteners; i++) {
         const struct flow_listener *l = &fs->listeners[i];
+        if (full.port != l->addr.port && full.port != l->tls_port)
+            continue;
         if (is_exactly(l, &full))
             return true;
-        bool is_port = full.port == l->addr.port || full.port == l->tls_port;
-        if (l->any && is_port && l->addr.family == full.family &&
+        if (l->any && l->addr.family == full.family &&
             (addr_is_any(&full) || net_is_local_ip(fs->loop, &full)))
             return true;
     }

@@ -127,7 +127,7 @@ static void note_dialog(struct ack *a, const struct sip_msg *msg)
 {
     struct call_dialog d;
     a->call = record_in_dialog(a->proxy, msg, &a->origin, &a->way, &a->side);
-    if (record_dialog(a->proxy, a->call, msg, &d))
+    if (dn_dir_is_configured(a->proxy->deps.dir) && record_dialog(a->proxy, a->call, msg, &d))
         a->no_reopen = d.ways[a->side == CALL_CALLER ? CALL_CALLEE : CALL_CALLER].no_reopen;
 }
 

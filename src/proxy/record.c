@@ -91,9 +91,9 @@ uint64_t record_in_dialog(struct proxy *p, const struct sip_msg *req,
     struct flow_dest way;
     struct call_dialog d;
     uint64_t call = p->deps.calls != NULL ? call_find(p->deps.calls, req, side) : 0;
-    if (call == 0 || !record_dialog(p, call, req, &d) ||
-        (!route->is_ours_dialog && !addr_eq_ip(&d.ways[*side].remote, &origin->remote) &&
-         !route_may_relay(p->deps.route, &origin->remote)))
+    if (call == 0 ||
+        (!route->is_ours_dialog && !route_may_relay(p->deps.route, &origin->remote) &&
+         (!record_dialog(p, call, req, &d) || !addr_eq_ip(&d.ways[*side].remote, &origin->remote))))
         return 0;
     sender_way(origin, &req->via, &way);
     call_on_request(p->deps.calls, call, req, &way, proxy_now(p));

@@ -37,7 +37,8 @@ static struct slice lone_tag(struct slice params)
 }
 
 /* From or To: a name-addr or addr-spec and its tag. */
-static void read_party(struct sip_parser *ps, unsigned id, struct slice value, struct sip_span *tag)
+static void read_party(struct sip_parser *ps, unsigned id, struct slice value, struct sip_span *uri,
+                       struct sip_span *tag)
 {
     struct sip_name_addr party;
     struct slice text;
@@ -46,6 +47,7 @@ static void read_party(struct sip_parser *ps, unsigned id, struct slice value, s
         bad(ps, id);
         return;
     }
+    *uri = span_in(ps, party.uri);
     if (party.params.len == 0)
         return;
     text = lone_tag(party.params);
@@ -123,8 +125,8 @@ void sip_parse_core(struct sip_parser *ps, unsigned id, struct slice value, bool
     }
     switch (id) {
     case SIP_H_VIA: read_via(ps, value); break;
-    case SIP_H_FROM: read_party(ps, SIP_H_FROM, value, &ps->m->from_tag); break;
-    case SIP_H_TO: read_party(ps, SIP_H_TO, value, &ps->m->to_tag); break;
+    case SIP_H_FROM: read_party(ps, SIP_H_FROM, value, &ps->m->from_uri, &ps->m->from_tag); break;
+    case SIP_H_TO: read_party(ps, SIP_H_TO, value, &ps->m->to_uri, &ps->m->to_tag); break;
     case SIP_H_CALL_ID: read_call_id(ps, value); break;
     case SIP_H_CSEQ: read_cseq(ps, value); break;
     case SIP_H_MAX_FORWARDS: read_max_forwards(ps, value); break;

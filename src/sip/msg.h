@@ -56,6 +56,8 @@ struct sip_msg {
     struct sip_span uri;         /* requests: Request-URI */
     struct sip_span reason;      /* responses */
     struct sip_span call_id;
+    struct sip_span from_uri; /* of From and To: where the URI should be, not looked into */
+    struct sip_span to_uri;
     struct sip_span from_tag; /* len 0: none */
     struct sip_span to_tag;
     struct sip_span cseq_text; /* method of CSeq */
