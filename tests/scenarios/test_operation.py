@@ -265,10 +265,20 @@ def _sigterm(proxy):
     check(proxy.log_matches("draining", 3), "SIGTERM is not noticed")
 
 
+def _takes_connections(world):
+    with world.net.caller.inside():
+        sock = socket.socket()
+    with contextlib.closing(sock):
+        sock.settimeout(2)
+        return sock.connect_ex(PROXY) == 0
+
+
 @scenario()
 def drain_takes_no_new_calls(world):
     proxy, phone, call = _ringing(world, drain_timeout="10")
     _sigterm(proxy)
+    # Each worker takes part at its next turn, and then closes its listeners.
+    eventually(lambda: not _takes_connections(world), 5, "connections are still taken")
     late = world.caller("2009", port=5070, transport="udp").invite("1001")
     final = late.transaction.wait_final(5)
     equal(final and final.status, 503, "a new call")
@@ -329,6 +339,19 @@ def systemd_is_told(world):
     proxy.may_end = True
     proxy.process.signal(signal.SIGTERM)
     check(told.wait("STOPPING=1", 5, lambda: True), f"told {told.messages}")
+
+
+@scenario()
+def service_manager_that_reads_nothing_stops_nothing(world):
+    """Its queue is full after some reloads: signals are served all the same."""
+    proxy = world.proxy(dns={"1001": {"type": "extension"}})
+    for _ in range(8):
+        mark = time.monotonic()
+        proxy.reload()
+        check(proxy.log_matches("configuration reloaded", 5, mark), "not reloaded")
+    proxy.process.signal(signal.SIGUSR1)
+    check(proxy.log_matches(r"\bdirectory\b"), "SIGUSR1 is not served")
+    equal(proxy.stop(5), 0, "exit status")
 
 
 # --- the log -------------------------------------------------------------------------------------
