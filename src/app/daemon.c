@@ -288,7 +288,10 @@ static void reload(struct daemon *d)
     notify_send(text);
     int err = load_next(d, &next, &later);
     if (err != 0) {
-        LOG(LOG_ERROR, "app", "reload failed, the old configuration stays", LF_ERR("error", err));
+        char why[64];
+        LOG(LOG_ERROR, "app", "reload failed, the old configuration stays",
+            LF_STR("cause", err == ERR_PARSE ? "mistakes in the configuration"
+                                             : err_text(err, why, sizeof(why))));
         conf_free(&next);
         notify_send("READY=1");
         return;

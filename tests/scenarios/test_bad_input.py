@@ -117,7 +117,8 @@ def one_mistake(world, bad):
     mark = time.monotonic()
     proxy.write(text)
     proxy.reload()
-    check(proxy.log_matches("reload failed, the old configuration stays", 5, mark), "not refused")
+    check(proxy.log_matches('reload failed, the old configuration stays cause="mistakes in the',
+                            5, mark), "not refused")
     said = [line for line in proxy.process.lines_since(mark) if "app configuration line=" in line]
     equal([("error" in line) for line in said], [True], f"lines in the log: {said}")
     _line_is_right(said[0], text, parts)
