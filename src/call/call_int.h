@@ -132,7 +132,8 @@ int call_routes_to_caller(const struct sip_msg *invite, struct buf *b, unsigned 
 /* Of a response: the way from us to the callee, which is at `callee`. */
 int call_routes_to_callee(const struct call *c, const struct sip_msg *res,
                           const struct flow_dest *callee, struct buf *b) WARN_UNUSED;
-/* A keyed number over all that a dialog learns from the headers of a response. */
-uint32_t call_print(const struct call *c, const struct sip_msg *res);
+/* A number over all that a dialog learns from the headers of a response. Without a key: a peer
+ * whose own responses fall together misleads us about nobody but itself. */
+uint32_t call_print(const struct sip_msg *res);
 
 #endif

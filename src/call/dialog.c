@@ -69,7 +69,7 @@ static int put_answer(struct call *c, struct dialog **d, const struct sip_msg *r
                               [PART_NAME] = dn,
                           }};
     struct dialog *old = *d;
-    uint32_t print = call_print(c, res);
+    uint32_t print = call_print(res);
     if (old != NULL && !old->is_slim && old->print == print &&
         slice_eq(texts_get(&old->texts, PART_WAY), parts.v[PART_WAY]) &&
         slice_eq(texts_get(&old->texts, PART_NAME), dn))

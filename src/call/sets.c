@@ -168,13 +168,27 @@ int call_routes_to_callee(const struct call *c, const struct sip_msg *res,
     return put_reversed(values, n, b);
 }
 
-uint32_t call_print(const struct call *c, const struct sip_msg *res)
+static uint64_t add_print(uint64_t h, struct slice s)
 {
-    struct hash_state h;
-    hash_begin(&h, &c->owner->key);
+    const uint64_t odd = 0x9e3779b97f4a7c15u;
+    uint64_t word = 0;
+    for (; s.len >= sizeof(word); s.ptr += sizeof(word), s.len -= sizeof(word)) {
+        memcpy(&word, s.ptr, sizeof(word));
+        h = (h ^ word) * odd;
+        h ^= h >> 32;
+    }
+    word = s.len;
+    if (s.len != 0)
+        memcpy(&word, s.ptr, s.len);
+    h = (h ^ word) * odd;
+    return h ^ h >> 32;
+}
+
+uint32_t call_print(const struct sip_msg *res)
+{
+    uint64_t h = 0;
     const struct sip_hdr *line = sip_hdr_first(res, SIP_H_RECORD_ROUTE);
     for (; line != NULL; line = sip_hdr_after(res, line))
-        hash_add(&h, sip_hdr_value(res, line));
-    hash_add(&h, sip_value(res, SIP_H_CONTACT));
-    return (uint32_t)hash_end(&h);
+        h = add_print(h, sip_hdr_value(res, line));
+    return (uint32_t)add_print(h, sip_value(res, SIP_H_CONTACT));
 }
