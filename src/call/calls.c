@@ -202,20 +202,29 @@ static bool has_our_route(const struct calls *calls, const struct sip_msg *invit
     return false;
 }
 
+/* Call-ID and tag are known to others too: while its INVITE is pending, who speaks from elsewhere
+ * is not the caller. */
+static bool is_rival(const struct call *c, const struct flow_dest *caller)
+{
+    struct flow_dest way;
+    call_unpack_way(texts_get(&c->caller->texts, PART_WAY), &way);
+    return c->server != 0 && !addr_eq_ip(&way.remote, &caller->remote);
+}
+
 /* An INVITE whose call is there already. The same one again: its next branch. With a higher CSeq
  * before any answer has made a dialog: the caller has begun anew. Else it has come by another way:
  * a spiral, whose first passage keeps the record since it is the one that faces the caller, or a
  * merged request (RFC 3261 8.2.2.2), whose other dialogs nobody could tell from the first one's.
  * True: *id is the answer. */
 static bool is_known(struct calls *calls, struct call *c, const struct sip_msg *invite,
-                     uint64_t now, uint64_t *id)
+                     const struct flow_dest *caller, uint64_t now, uint64_t *id)
 {
     *id = 0;
     if (c->invite_cseq == invite->cseq && c->via_hash == hash_of_via(calls, invite)) {
         *id = c->id;
         return true;
     }
-    if (invite->cseq > c->invite_cseq && !call_has_confirmed(c)) {
+    if (invite->cseq > c->invite_cseq && !call_has_confirmed(c) && !is_rival(c, caller)) {
         call_free(c);
         return false;
     }
@@ -261,7 +270,7 @@ uint64_t call_begin(struct calls *calls, const struct sip_msg *invite,
         return refuse(calls, invite, "no tag", now);
     uint64_t hash = key_hash(calls, call_id, tag);
     struct call *c = find_key(calls, hash, call_id, tag);
-    if (c != NULL && is_known(calls, c, invite, now, &id))
+    if (c != NULL && is_known(calls, c, invite, caller, now, &id))
         return id;
     if (calls->pool.live >= calls->conf.max)
         return refuse(calls, invite, "max-calls", now);

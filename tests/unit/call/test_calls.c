@@ -262,6 +262,28 @@ static void begun_anew_with_a_higher_cseq(void **state)
     rig_fini(&r);
 }
 
+/* Call-ID and tag may be known to somebody else (Replaces of an early dialog, RFC 3891): as long as
+ * the INVITE is pending it is the caller alone that begins anew. */
+static void not_begun_anew_by_somebody_else(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct flow_dest from = dest_of("10.0.0.7", 12);
+    rig_init(&r, &usual);
+    uint64_t call = rig_begin(&r, "one", "");
+    call_set_invite(r.calls, call, 77);
+    rig_answer(&r, 180, "b", "");
+    const struct sip_msg *rival = invite_by("z9hG4bKagain", 8, "");
+    assert_int_equal(call_begin(r.calls, rival, &from, r.now), 0);
+    assert_int_equal(call_invite(r.calls, call), 77);
+    assert_int_equal(rig_dialogs(&r, call), 1);
+    assert_int_equal(counter_get(&r.counters, CTR_CALLS_UNRECORDED), 1);
+    call_set_invite(r.calls, call, 0);
+    assert_int_not_equal(call_begin(r.calls, rival, &from, r.now), 0);
+    assert_int_equal(calls_count(r.calls), 1);
+    rig_fini(&r);
+}
+
 /* INVITE with Replaces: two calls that know nothing of each other. */
 static void replaced_call(void **state)
 {
@@ -371,6 +393,7 @@ int main(void)
         cmocka_unit_test(spiral),
         cmocka_unit_test(merged_request),
         cmocka_unit_test(begun_anew_with_a_higher_cseq),
+        cmocka_unit_test(not_begun_anew_by_somebody_else),
         cmocka_unit_test(replaced_call),
         cmocka_unit_test(many),
         cmocka_unit_test(no_memory),
