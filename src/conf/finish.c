@@ -168,6 +168,15 @@ static void finish_dns(struct reader *r)
     r->line = 0;
 }
 
+/* Until the connection that may have lost it is found dead, and the kernel looks; not longer than
+ * its sender waits. */
+static uint32_t keep_time(const struct conf *c)
+{
+    uint32_t most = 64 * c->txn.t1, ms = c->flow.unacked_timeout_ms;
+    ms = ms != 0 && ms < most ? ms + 800 : most;
+    return ms > TXN_KEEP_MS ? ms : TXN_KEEP_MS;
+}
+
 void conf_finish(struct reader *r)
 {
     struct conf *c = r->conf;
@@ -179,6 +188,7 @@ void conf_finish(struct reader *r)
     finish_tls(r);
     finish_dns(r);
     c->txn.recover = c->flow.sockopt.keep_alive;
+    c->txn.keep_ms = keep_time(c);
     c->proxy.late_trying_ms = late_trying(&c->txn);
     c->proxy.reopens = c->flow.sockopt.keep_alive;
     c->proxy.authenticate_all = c->authenticate == CONF_AUTH_ALL;

@@ -109,7 +109,7 @@ void kept_on_expire(struct timer *timer, uint64_t now)
 /* It was sent just now: the last one in both lists. */
 static void kept_renew(struct txns *x, struct txn_kept *k)
 {
-    k->due = txns_now(x) + TXN_KEEP_MS;
+    k->due = txns_now(x) + x->conf.keep_ms;
     sent_link(x, &k->sent);
     list_remove(&k->fifo);
     list_push(&x->kept, &k->fifo);
@@ -205,7 +205,7 @@ static void resend_kept(struct txns *x, struct txn_kept *k, int cause)
 static uint64_t sent_at(const struct txns *x, const struct txn_sent *s)
 {
     const struct txn *t = (const struct txn *)(const void *)s;
-    uint64_t due = txns_now(x) + TXN_KEEP_MS;
+    uint64_t due = txns_now(x) + x->conf.keep_ms;
 
     if (s->is_stateless)
         due = ((const struct txn_kept *)(const void *)s)->due;
@@ -213,7 +213,7 @@ static uint64_t sent_at(const struct txns *x, const struct txn_sent *s)
         due = t->retransmit.due;
     else if (t->machine == FSM_SERVER)
         due = t->timeout.due;
-    return due - TXN_KEEP_MS;
+    return due - x->conf.keep_ms;
 }
 
 /* Was it acknowledged by the kernel of the peer? What was sent in the same millisecond may not be.

@@ -36,7 +36,7 @@ static bool is_kept_a_while(const struct txn *t)
 static void keep_a_while(struct txn *t)
 {
     struct txns *x = txns_of(t);
-    uint64_t due = txns_now(x) + TXN_KEEP_MS;
+    uint64_t due = txns_now(x) + x->conf.keep_ms;
 
     if (is_kept_a_while(t))
         timer_set(x->wheel, &t->retransmit, due);

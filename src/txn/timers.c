@@ -71,16 +71,18 @@ static uint32_t timeout_ms(const struct txn *t)
 static uint32_t end_ms(const struct txn *t)
 {
     const struct txn_conf *c = &txns_of(t)->conf;
+    /* While recovery is on, keep_ms takes the place of the timers J and D of zero, so that a
+     * request or response sent again over a replaced connection finds its transaction. */
     bool is_stream = txn_is_stream(t);
 
     switch ((enum fsm_machine)t->machine) {
     case FSM_INVITE_CLIENT:
         if (t->state == FSM_ACCEPTED)
             return c->timer_m;
-        return is_stream ? TXN_KEEP_MS : c->timer_d;
+        return is_stream ? c->keep_ms : c->timer_d;
     case FSM_CLIENT: return c->timer_k;
     case FSM_INVITE_SERVER: return t->state == FSM_ACCEPTED ? c->timer_l : c->timer_i;
-    case FSM_SERVER: return is_stream ? TXN_KEEP_MS : c->timer_j;
+    case FSM_SERVER: return is_stream ? c->keep_ms : c->timer_j;
     case FSM_MACHINES: break;
     }
     return 0;

@@ -30,12 +30,16 @@ struct txn_scope;
 struct txn_conf {
     uint32_t t1, t2, t4;
     uint32_t timer_b, timer_d, timer_f, timer_h, timer_i, timer_j, timer_k, timer_l, timer_m;
-    uint32_t max; /* transactions of this worker; above it new requests get 503, above twice as
-                     many those inside a dialog too */
+    uint32_t max;     /* transactions of this worker; above it new requests get 503, above twice as
+                         many those inside a dialog too */
+    uint32_t keep_ms; /* so long a response or an ACK of a 2xx is kept for a connection that may
+                         turn out to have lost it; at least TXN_KEEP_MS */
     bool recover; /* sip-enable-tcp-keep-alive: resend on a reopened connection inside a transaction
                    */
 };
 extern const struct txn_conf txn_conf_default;
+/* Enough for a tcp-unacked-timeout of 5 s and what the kernel's timer may add. */
+#define TXN_KEEP_MS 5800u
 
 /* The transaction user. Callbacks may call any function of this header, for any transaction. */
 struct txn_tu {

@@ -16,11 +16,6 @@
 #include "txn/fsm.h"
 #include "txn/txn.h"
 
-/* A response or a stateless ACK is kept so long for a connection that may turn out to have lost it
- * (the default of tcp-unacked-timeout and what the kernel's timer may add); the same time takes the
- * place of the timers J and D of zero while recovery is on, so that a request or response resent
- * over a replaced connection finds its transaction. */
-#define TXN_KEEP_MS 5800u
 /* Bytes of stateless ACKs that are kept; above it the oldest go first. */
 #define TXN_KEPT_MAX (32u << 20)
 /* Bytes sent longer ago than this before the peer reset the connection were delivered. */

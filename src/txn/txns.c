@@ -21,6 +21,7 @@ const struct txn_conf txn_conf_default = {
     .timer_k = 5000,
     .timer_l = 32000,
     .timer_m = 32000,
+    .keep_ms = TXN_KEEP_MS,
     .max = 1000000,
     .recover = false,
 };

@@ -294,3 +294,18 @@ def case_7_response_of_the_proxy_itself(world, way):
     world.firewall.drop_nothing()
     final = call.transaction.wait_final(1.0 + 2 * SLACK)
     equal(final and final.status, 404, "final response")
+
+
+@scenario(way=CROSS)
+def case_7_response_is_kept_as_long_as_tcp_unacked_timeout(world, way):
+    """Lost with a connection that is found dead only after seven seconds, and not repeated."""
+    rig = Rig(world, way, dict(BRISK, **{"tcp-unacked-timeout": "7"}))
+    equal(rig.caller.register().status, 200, "REGISTER")
+    rig.caller.silent.add("MESSAGE")
+    txn = rig.phone.request("MESSAGE", rig.phone.aor("2001"), conn=rig.conn)
+    check(rig.caller.wait(lambda: rig.caller.transactions("MESSAGE"), 5), "no MESSAGE")
+    rig.forget()
+    with rig.caller.cond:
+        rig.caller.respond(rig.caller.transactions("MESSAGE")[0], 200)
+    final = txn.wait_final(7 + 2 * SLACK)
+    equal(final and final.status, 200, "final response")

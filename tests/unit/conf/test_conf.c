@@ -73,6 +73,7 @@ static void test_embedded_default(void **state)
     assert_int_equal(c->flow.connect_timeout_ms, 3000);
     assert_int_equal(c->proxy.timer_c_ms, 180000);
     assert_int_equal(c->txn.timer_b, 32000);
+    assert_int_equal(c->txn.keep_ms, TXN_KEEP_MS);
     assert_int_equal(c->authenticate, CONF_AUTH_REGISTER);
     assert_int_equal(c->registrar.nopen_to, 2);
     assert_true(c->proxy.record_route);
@@ -87,13 +88,13 @@ static void test_embedded_default(void **state)
 static void test_values(void **state)
 {
     (void)state;
-    struct loaded l =
-        load("; a comment\n[sipproxy]\nsip-address = 127.0.0.1, ::1\nsip-port = 5070\n"
-             "sip-enable-tcp-keep-alive = true\ntcp-reopen-delay = 250ms\ntcp-connect-timeout = 2\n"
-             "timer-c = 3m\nfork = q\nsip-domains = example.com,\n  example.org\nrelay-from = any\n"
-             "location = sqlite:/var/lib/x.db\nworkers = 3 ; inline\n"
-             "[dn 1001]\npassword = pa ss\n[dn trunk-a]\ntype = voip-service\n"
-             "contact = sip:10.0.0.1:5060;transport=tcp\n");
+    struct loaded l = load(
+        "; a comment\n[sipproxy]\nsip-address = 127.0.0.1, ::1\nsip-port = 5070\n"
+        "sip-enable-tcp-keep-alive = true\ntcp-reopen-delay = 250ms\ntcp-connect-timeout = 2\n"
+        "tcp-unacked-timeout = 8\ntimer-c = 3m\nfork = q\nsip-domains = example.com,\n  example.org\nrelay-from = any\n"
+        "location = sqlite:/var/lib/x.db\nworkers = 3 ; inline\n"
+        "[dn 1001]\npassword = pa ss\n[dn trunk-a]\ntype = voip-service\n"
+        "contact = sip:10.0.0.1:5060;transport=tcp\n");
     assert_string_equal(l.errors, "");
     assert_int_equal(l.status, 0);
     struct conf *c = l.conf;
@@ -102,6 +103,7 @@ static void test_values(void **state)
     assert_int_equal(c->flow.listen[1].port, 5070);
     assert_true(c->flow.sockopt.keep_alive);
     assert_true(c->txn.recover);
+    assert_int_equal(c->txn.keep_ms, 8800);
     assert_int_equal(c->flow.reopen_delay_ms, 250);
     assert_int_equal(c->flow.connect_timeout_ms, 2000);
     assert_int_equal(c->proxy.timer_c_ms, 180000);
