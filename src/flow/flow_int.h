@@ -43,6 +43,8 @@
 #define FLOW_PEERS_MAX  65536 /* addresses for which somebody stands in line */
 #define FLOW_ANSWER_MAX 8192  /* bytes of an answer to a malformed request */
 
+#define FLOW_WAITED     0x100 /* beside enum flow_send_flags: it came while the flow was reopened */
+
 enum flow_state {
     FLOW_OPENING, /* sends wait in work->queue; work->attempt is the connection, or NULL while the
                      opening waits in a line */

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How long the peers of lost requests had to wait: from the moment a request was received to the
- * one at which its second copy, on a new connection, is acknowledged there. */
+/* How long requests that needed a reopening had to wait: from the moment one was received to the
+ * one at which its second copy, or the first where it came meanwhile, is acknowledged on the new
+ * connection. */
 #include "base/alloc.h"
 #include "flow/flow_int.h"
-
-#define BOTH (FLOW_SEND_REQUEST | FLOW_SEND_RESEND)
 
 /* Without memory it is not counted. */
 void flow_resent_add(struct flow_work *w, const struct flow_out *m)
 {
-    if (m->since == 0 || (m->flags & BOTH) != BOTH)
+    if (m->since == 0 || (m->flags & FLOW_SEND_REQUEST) == 0 ||
+        (m->flags & (FLOW_SEND_RESEND | FLOW_WAITED)) == 0)
         return;
     struct flow_resent *x = mem_alloc(sizeof(*x));
     if (x == NULL)

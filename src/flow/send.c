@@ -37,7 +37,7 @@ int flow_enqueue(struct flow *f, struct list *list, const struct flow_out *m)
         return ERR_NOMEM;
     list_init(&q->node);
     q->from = m->from;
-    q->flags = m->flags;
+    q->flags = m->flags | (w->cause != 0 ? FLOW_WAITED : 0);
     q->since = m->since;
     q->len = m->len;
     memcpy(q->bytes, m->bytes, m->len);

@@ -282,7 +282,7 @@ uint64_t record_in_dialog(struct proxy *p, const struct sip_msg *req,
                           const struct flow_origin *origin, const struct proxy_way *route,
                           enum call_side *side);
 /* Does a BYE of one of its ends pass through us just now? */
-bool record_is_ending(const struct proxy *p, const struct call_dialog *d);
+bool record_is_ending(const struct proxy *p, uint64_t call, const struct call_dialog *d);
 /* The dialog of that message. False: there is none. */
 bool record_dialog(struct proxy *p, uint64_t call, const struct sip_msg *msg,
                    struct call_dialog *out);

@@ -131,12 +131,12 @@ static bool is_of(const struct call_dialog *d, const struct sip_msg *msg)
            (slice_eq(d->caller_tag, to) && slice_eq(d->callee_tag, from));
 }
 
-bool record_is_ending(const struct proxy *p, const struct call_dialog *d)
+bool record_is_ending(const struct proxy *p, uint64_t call, const struct call_dialog *d)
 {
     LIST_EACH(node, &p->byes)
     {
         const struct pctx *c = container_of(node, const struct pctx, byes);
-        if (slice_eq(sip_get(c->req, c->req->call_id), d->call_id) && is_of(d, c->req))
+        if (c->call == call && is_of(d, c->req))
             return true;
     }
     return false;

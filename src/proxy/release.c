@@ -202,7 +202,7 @@ static unsigned release_dialogs(struct proxy *p, uint64_t call, const struct sip
     while (n < RELEASE_DIALOGS && call_next_dialog(p->deps.calls, call, &it, &d)) {
         struct call_dialog same;
         /* Somebody is hanging up: what is left to do is to tell the answer, whatever it is. */
-        if (why->err != 0 && record_is_ending(p, &d))
+        if (why->err != 0 && record_is_ending(p, call, &d))
             continue;
         if (why->by != NULL && !is_reached_by(&d.ways[why->lost], why->by))
             continue;

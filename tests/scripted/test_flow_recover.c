@@ -249,6 +249,28 @@ static void recovery_after_a_reset(void **state)
     assert_int_equal(wire_counter(&w, CTR_RECOVERY_LE_200), 1);
 }
 
+/* A request that comes while the connection is being opened again has to wait for that too; one
+ * that comes afterwards has not. */
+static void recovery_of_what_came_meanwhile(void **state)
+{
+    (void)state;
+    begin(1);
+    w.react = resend;
+    fake_set_connect_ms(w.loop, 100);
+    dest.since = now_ms();
+    assert_int_equal(wire_send(&w, 0, &dest, "x", REQUEST), 0);
+    fake_reset(conn);
+    fake_advance(w.loop, 60);
+    dest.since = now_ms();
+    assert_int_equal(wire_send(&w, 0, &dest, "y", REQUEST), 0);
+    fake_advance(w.loop, 200);
+    expect_buckets(2, 140, 160);
+    dest.since = now_ms();
+    assert_int_equal(wire_send(&w, 0, &dest, "z", REQUEST), 0);
+    fake_advance(w.loop, 200);
+    expect_buckets(2, 140, 160);
+}
+
 /* Only at the acknowledgement, and by the first byte that brings it. */
 static void recovery_ends_with_the_acknowledgement(void **state)
 {
@@ -509,6 +531,7 @@ int main(void)
         T(who_connects_is_told),
         T(recovery_after_a_silent_drop),
         T(recovery_after_a_reset),
+        T(recovery_of_what_came_meanwhile),
         T(recovery_ends_with_the_acknowledgement),
         T(what_is_no_recovery),
         T(recovery_over_workers),
