@@ -67,4 +67,21 @@ struct net_tls_info {
     bool has_peer; /* the peer's certificate was verified; of a server also where it need not be */
 };
 
+/* What counts a handshake that ended so. */
+static inline enum counter net_tls_counter(int err)
+{
+    switch (err) {
+    case ERR_TLS_VERSION: return CTR_TLS_VERSION;
+    case ERR_TLS_EXPIRED: return CTR_TLS_EXPIRED;
+    case ERR_TLS_NAME: return CTR_TLS_NAME;
+    case ERR_TLS_UNTRUSTED: return CTR_TLS_UNTRUSTED;
+    case ERR_TLS_NO_CERTIFICATE: return CTR_TLS_NO_CERTIFICATE;
+    case ERR_TLS_REFUSED: return CTR_TLS_REFUSED;
+    case ERR_TLS_PLAIN: return CTR_TLS_PLAIN;
+    case ERR_TLS_BUSY: return CTR_TLS_BUSY;
+    case -ETIMEDOUT: return CTR_TLS_TIMEOUT;
+    default: return CTR_TLS_FAILED;
+    }
+}
+
 #endif

@@ -193,26 +193,10 @@ int fake_admit(struct net_stream *s, const struct net_listener *l, const char *n
     return 0;
 }
 
-static enum counter counter_of(int err)
-{
-    switch (err) {
-    case ERR_TLS_VERSION: return CTR_TLS_VERSION;
-    case ERR_TLS_EXPIRED: return CTR_TLS_EXPIRED;
-    case ERR_TLS_NAME: return CTR_TLS_NAME;
-    case ERR_TLS_UNTRUSTED: return CTR_TLS_UNTRUSTED;
-    case ERR_TLS_NO_CERTIFICATE: return CTR_TLS_NO_CERTIFICATE;
-    case ERR_TLS_REFUSED: return CTR_TLS_REFUSED;
-    case ERR_TLS_PLAIN: return CTR_TLS_PLAIN;
-    case ERR_TLS_BUSY: return CTR_TLS_BUSY;
-    case -ETIMEDOUT: return CTR_TLS_TIMEOUT;
-    default: return CTR_TLS_FAILED;
-    }
-}
-
 void fake_count_refusal(struct counters *counters, int err)
 {
     if (counters != NULL)
-        counter_inc(counters, counter_of(err));
+        counter_inc(counters, net_tls_counter(err));
 }
 
 void fake_refuse(const struct net_listener *l, const struct addr *remote, const struct addr *local,
