@@ -287,7 +287,7 @@ static int make_rooms(struct worker *w)
     const struct conf *conf = w->conf;
     int err = txns_new(&conf->txn, &w->wheel, NULL, w->index, &s->key, &w->counters, &w->txns);
     if (err == 0)
-        err = net_resolver_new(w->loop, &w->resolver);
+        err = net_resolver_new(w->loop, &w->conf->resolver, &w->counters, &w->resolver);
     if (err == 0)
         err = calls_new(&conf->calls, &w->wheel, &s->key, w->index, &w->counters, &w->calls);
     if (err == 0)
@@ -321,12 +321,32 @@ static int make_checks(struct worker *w)
 static int make_users(struct worker *w)
 {
     struct shared *s = w->shared;
-    struct route_deps route = {s->dir, w->flows, w->resolver, &s->lasting_key, s->wall, s->user};
+    struct route_deps route = {
+        .dir = s->dir,
+        .flows = w->flows,
+        .resolver = w->resolver,
+        .key = &s->lasting_key,
+        .wall = s->wall,
+        .user = s->user,
+        .counters = &w->counters,
+    };
     int err = route_new(&w->conf->route, &route, &w->route);
     if (err != 0)
         return err;
-    struct proxy_deps proxy = {w->txns,      w->flows, w->route,        s->dir,  s->auth, &w->wheel,
-                               &w->counters, &s->key,  &s->lasting_key, s->wall, s->user, w->calls};
+    struct proxy_deps proxy = {
+        .txns = w->txns,
+        .flows = w->flows,
+        .route = w->route,
+        .dir = s->dir,
+        .auth = s->auth,
+        .wheel = &w->wheel,
+        .counters = &w->counters,
+        .key = &s->key,
+        .lasting_key = &s->lasting_key,
+        .wall = s->wall,
+        .user = s->user,
+        .calls = w->calls,
+    };
     err = proxy_new(&w->conf->proxy, &proxy, &w->proxy);
     if (err != 0)
         return err;

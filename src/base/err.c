@@ -41,6 +41,11 @@ static const char *own_text(enum err err)
     case ERR_TLS_ON_PLAIN: return "peer speaks TLS where it is not spoken";
     case ERR_TLS_BUSY: return "too many TLS handshakes";
     case ERR_TIMEOUT: return "timed out";
+    case ERR_LOOP: return "leads to ourselves";
+    case ERR_DNS_SILENT: return "no DNS server answers";
+    case ERR_DNS_BAD: return "malformed DNS answer";
+    case ERR_DNS_REFUSED: return "the DNS servers fail";
+    case ERR_SWITCHED: return "the other member has taken over";
     case ERR_ADMIN: return "set by the administrator";
     }
     return NULL;

@@ -28,6 +28,7 @@ enum err {
     ERR_SHUTDOWN = -1013,      /* we are ending */
     ERR_TIMEOUT = -1014,       /* nothing came within a time of ours (a transaction's timer); a
                                   connection that times out is -ETIMEDOUT */
+    ERR_LOOP = -1016,          /* what was found is ourselves */
     ERR_BAD_STATUS = -1015,    /* answered, by a status that does not count as an answer */
     ERR_STALE_IDLE = -1020,    /* found dead by keep-alive probes */
     ERR_STALE_UNACKED = -1021, /* sent bytes stayed unacknowledged for tcp-unacked-timeout */
@@ -45,6 +46,10 @@ enum err {
     ERR_TLS_PLAIN = -1037,          /* the peer does not speak TLS */
     ERR_TLS_ON_PLAIN = -1038,       /* a ClientHello where TLS is not spoken */
     ERR_TLS_BUSY = -1039,           /* too many handshakes at a time */
+    ERR_DNS_SILENT = -1041,         /* no DNS server has answered */
+    ERR_DNS_BAD = -1042,            /* a DNS answer that is malformed, or a chain without end */
+    ERR_DNS_REFUSED = -1043,        /* the DNS servers refuse, or fail themselves */
+    ERR_SWITCHED = -1044,           /* the application's other member is the active one now */
     ERR_ADMIN = -1040,              /* no failure: the administrator wants it so */
 };
 

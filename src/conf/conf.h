@@ -18,6 +18,9 @@
 #include "dn/dn.h"
 #include "flow/flow.h"
 #include "flow/tls.h"
+#include "group/group.h"
+#include "load/load.h"
+#include "net/resolver.h"
 #include "net/tls.h"
 #include "proxy/proxy.h"
 #include "registrar/registrar.h"
@@ -49,6 +52,12 @@ struct conf {
     unsigned nplaces;
     struct dn_conf *dns;
     unsigned ndns;
+    struct load_conf load;
+    struct net_resolver_conf resolver;
+    struct group_conf
+        *groups; /* [application …], those that `applications` names where it is set */
+    struct dn_tls_conf *group_tls; /* of each of them */
+    unsigned ngroups;
     const char **values; /* as written, by index of the table; for conf_needs_restart */
     struct arena_cache cache;
     struct arena arena; /* all of the above */

@@ -51,7 +51,12 @@ struct dn_conf {
     char *service_type;
     char *contact;            /* fixed address, a SIP URI that has been checked */
     struct addr contact_addr; /* its host where that is an IP address, else ADDR_NONE */
-    char *password;           /* one of the two, or neither */
+    char **contact_backup;    /* URIs tried after `contact`, in this order */
+    unsigned ncontact_backup;
+    char *prefix;       /* trunk, trunk-group: of the numbers that it carries (also
+                           "urn:service:sos"); "" carries all; NULL: none */
+    uint32_t priority;  /* among trunks of the same prefix: the lower one first */
+    char *password;     /* one of the two, or neither */
     char *password_ha1; /* "MD5:hex" or "SHA-256:hex" of user:realm:password, or bare hex (length
                            tells) */
     uint32_t recovery_timeout_ms; /* how long out of service without a check */
@@ -94,6 +99,8 @@ struct dn_info {
     bool configured; /* has a [dn …] section */
     enum dn_type type;
     struct slice contact; /* fixed address, or empty */
+    struct slice *contact_backup;
+    unsigned ncontact_backup;
     struct slice password, password_ha1;
     bool has_tls;        /* rules of its own: profile of its name */
     bool out_of_service; /* state == DN_OUT_OF_SERVICE */
@@ -118,6 +125,12 @@ bool dn_dir_is_configured(struct dn_dir *dir);
 /* 0; ERR_NOT_FOUND (no section, and nothing registered); ERR_NOMEM. */
 int dn_find(struct dn_dir *dir, struct slice name, uint64_t now, struct arena *arena,
             struct dn_info *out) WARN_UNUSED;
+
+/* The trunks for a number: those whose prefix it begins with, the longest prefix first, then the
+ * lower priority, then the order of the file; also those out of service. Names in the arena, at
+ * most `max`. How many, or ERR_NOMEM. */
+int dn_trunks(struct dn_dir *dir, struct slice number, struct arena *arena, struct slice *names,
+              unsigned max) WARN_UNUSED;
 
 /* One Contact of a REGISTER. expires 0 removes it. */
 struct dn_change {

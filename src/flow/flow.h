@@ -53,10 +53,24 @@ struct flow_origin {
                           host of its sent-by (RFC 3261 18.2.2, RFC 5922 7.3) */
 };
 
+/* What a [listener …] section says of one of the addresses, or [sipproxy] of all. */
+struct flow_side {
+    struct slice advertised;  /* sip-advertised-address: host name or IP address, as it stands in
+                                 Via and Record-Route; empty: the address itself */
+    uint16_t advertised_port; /* 0: the listener's own */
+    struct addr_net *access;  /* who may talk to us here; none: anybody. A datagram from elsewhere
+                                 is dropped, a connection closed, both counted and logged now and
+                                 then */
+    unsigned naccess;
+};
+
 /* The address part of our listeners, for Via, Record-Route and the check whether an address is
  * ours. */
 struct flow_local {
-    struct addr addr; /* with port, that of the transport; never a wildcard */
+    struct addr addr;         /* with port, that of the transport; never a wildcard */
+    struct slice advertised;  /* of flow_side; lives as long as the listener */
+    uint16_t advertised_port; /* that of the transport where nothing else is said; 0 with an empty
+                                 `advertised` */
 };
 
 struct flow_aliases;
@@ -67,6 +81,7 @@ struct flow_conf {
     struct addr *listen; /* from sip-address and sip-port; each for UDP and TCP; port 0 in the file
                             (off): `no_plain` */
     unsigned nlisten;
+    struct flow_side *sides;      /* one for each of `listen`; NULL: nothing said of any */
     bool no_plain;                /* sip-port = 0: neither UDP nor TCP is listened to */
     uint16_t tls_port;            /* sip-port-tls, on each of the addresses; 0: no TLS listener */
     uint32_t handshakes;          /* tls-max-handshakes, of each worker */
@@ -217,7 +232,11 @@ uint16_t flows_tls_port(const struct flows *flows, unsigned index);
  * of the transport. 0 or ERR_NO_ROUTE. */
 int flows_local_for(struct flows *flows, const struct flow_dest *dest,
                     struct flow_local *out) WARN_UNUSED;
-/* Is address and port one of ours, on any transport? Port 0 means 5060. */
+/* The same for the listener that this address of ours belongs to (flow_origin.local). */
+void flows_local_of(struct flows *flows, const struct addr *local, uint8_t transport,
+                    struct flow_local *out);
+/* Is address and port one of ours, advertised ones included, on any transport? Port 0 means 5060.
+ */
 bool flows_is_us(struct flows *flows, const struct addr *a);
 /* Is there a listener (so that a socket can be opened) for this transport and family? TLS: are
  * there rules, and a listener of that family, of whatever transport? */

@@ -135,10 +135,13 @@ static void on_sock_state(void *user, ares_socket_t fd, int readable, int writab
     uv_close((uv_handle_t *)&s->poll, on_sock_closed);
 }
 
-int net_resolver_new(struct net_loop *loop, struct net_resolver **out)
+int net_resolver_new(struct net_loop *loop, const struct net_resolver_conf *conf,
+                     struct counters *counters, struct net_resolver **out)
 {
     struct net_resolver *r = mem_zalloc(sizeof(*r));
     uint32_t generation;
+    (void)conf;
+    (void)counters;
     if (r == NULL)
         return ERR_NOMEM;
     r->loop = loop;

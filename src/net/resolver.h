@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Host names to addresses without blocking: c-ares on the loop, with a cache.
+/* DNS without blocking: c-ares on the loop, with a cache.
  *
- * Numeric hosts are answered at once. A and AAAA; answers are kept for their TTL (1 s to 1 h),
- * failures for 5 s; at most 4,096 names. owns: the cache and queries under way. thread: the loop's.
- * RFC 1035, RFC 3263 section 4.2. */
+ * Numeric hosts are answered at once. A, AAAA, SRV, NAPTR; answers are kept for their TTL (at most
+ * a day; TTL 0: for this turn of the loop), "no such name" for the time its SOA says (RFC 2308, at
+ * most 5 minutes), a failure of the servers for some seconds. What has expired is served stale (RFC
+ * 8767) while it is asked anew, and as long as no server answers. At most 4,096 names. owns: the
+ * cache and queries under way. thread: the loop's. RFC 1035, RFC 2308, RFC 2782, RFC 3403, RFC
+ * 8767. */
 #ifndef NET_RESOLVER_H
 #define NET_RESOLVER_H
 
+#include "base/counter.h"
 #include "base/slice.h"
 #include "net/loop.h"
 
@@ -17,15 +21,57 @@ struct net_resolver;
 /* `n` addresses with port 0 in the order to be tried (n = 0 with err < 0). */
 typedef void net_resolved_fn(void *user, int err, const struct addr *addrs, unsigned n);
 
-/* 0, ERR_NOMEM, ERR_UNSUPPORTED. */
-int net_resolver_new(struct net_loop *loop, struct net_resolver **out) WARN_UNUSED;
+struct net_resolver_conf {
+    struct addr *servers; /* dns-servers; none: those of the system, read again at each set_conf */
+    unsigned nservers;
+    uint32_t timeout_ms;   /* dns-timeout: of one try with one server */
+    uint32_t tries;        /* dns-tries */
+    uint32_t max_stale_ms; /* dns-max-stale: how long after its TTL an answer is still served when
+                              no server can be had; 0: not at all */
+};
+
+/* 0, ERR_NOMEM, ERR_UNSUPPORTED. `conf` NULL: defaults; copied. */
+int net_resolver_new(struct net_loop *loop, const struct net_resolver_conf *conf,
+                     struct counters *counters, struct net_resolver **out) WARN_UNUSED;
+/* Answers that are known stay. */
+void net_resolver_set_conf(struct net_resolver *r, const struct net_resolver_conf *conf);
 void net_resolver_free(struct net_resolver **r); /* queries under way end with ERR_SHUTDOWN */
 
 /* Returns 1 and calls `fn` before returning when the answer is known (numeric, cached, or no
  * memory); 0: `fn` comes later, exactly once, with `*query` (if query is not NULL) to cancel by. */
 int net_resolve(struct net_resolver *r, struct slice host, net_resolved_fn *fn, void *user,
                 uint64_t *query);
+
+/* SRV records of a whole name ("_sip._udp.example.net") in the order to be tried: by priority,
+ * within it drawn by weight anew each time (RFC 2782). A target "." (not offered here) gives
+ * ERR_UNSUPPORTED. Otherwise as net_resolve. */
+#define NET_SRV_MAX  32
+#define NET_NAME_MAX 256
+struct net_srv {
+    uint16_t priority, weight, port;
+    struct slice target; /* borrowed until the callback returns; no dot at the end */
+};
+typedef void net_srv_fn(void *user, int err, const struct net_srv *records, unsigned n);
+int net_resolve_srv(struct net_resolver *r, struct slice name, net_srv_fn *fn, void *user,
+                    uint64_t *query);
+
+/* NAPTR records by order, then preference (RFC 3403); services that are not SIP's are left out. */
+#define NET_NAPTR_MAX 32
+struct net_naptr {
+    uint16_t order, preference;
+    struct slice flags, service, replacement; /* borrowed as above */
+};
+typedef void net_naptr_fn(void *user, int err, const struct net_naptr *records, unsigned n);
+int net_resolve_naptr(struct net_resolver *r, struct slice name, net_naptr_fn *fn, void *user,
+                      uint64_t *query);
+
 /* `fn` will not be called any more. Safe on a finished query. */
 void net_resolve_cancel(struct net_resolver *r, uint64_t query);
+
+/* One line for each name that is known: its records, how long they hold, hits. */
+void net_resolver_dump(struct net_resolver *r, void (*line)(void *user, const char *text),
+                       void *user);
+/* Forgets everything, or one name (empty: everything). How many. */
+unsigned net_resolver_forget(struct net_resolver *r, struct slice name);
 
 #endif

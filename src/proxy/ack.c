@@ -84,8 +84,9 @@ static void ack_to_dn(struct ack *a, bool may_relay)
 {
     struct route_set set;
     struct arena *arena = txn_scope_arena(a->scope);
-    if (route_lookup(a->proxy->deps.route, &a->way.uri, may_relay, true, arena, &set) != 0 ||
-        set.status != 0 || set.n == 0)
+    struct route_ask ask = {
+        .uri = &a->way.uri, .may_relay = may_relay, .in_dialog = true, .req = a->msg};
+    if (route_lookup(a->proxy->deps.route, &ask, arena, &set) != 0 || set.status != 0 || set.n == 0)
         return;
     struct route_target *t = &set.targets[0];
     if (t->has_dest) {

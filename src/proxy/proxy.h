@@ -19,6 +19,8 @@
 #include "call/call.h"
 #include "dn/dn.h"
 #include "flow/flow.h"
+#include "group/group.h"
+#include "load/load.h"
 #include "route/route.h"
 #include "txn/txn.h"
 
@@ -38,6 +40,17 @@ struct proxy_conf {
     bool answer_only;     /* draining: new requests outside dialogs get 503 */
     uint32_t max_breadth; /* RFC 5393 default for requests without one: 60 */
     uint32_t max_targets; /* of one request */
+    uint32_t failover_ms; /* failover-time: nothing has come from an address for so long, and there
+                             is another one: the request goes there too; 0: after Timer B or F */
+    bool hide_topology;   /* hide-topology: Via and Record-Route values of inside addresses are not
+                             shown to peers that are not inside */
+    struct addr_net *inside; /* inside-networks */
+    unsigned ninside;
+    struct slice *emergency_numbers; /* emergency-numbers: user parts that are emergency calls */
+    unsigned nemergency_numbers;
+    struct slice *priorities; /* resource-priority: namespaces (RFC 4412) that pass an overload,
+                                 from those who may have requests relayed and applications */
+    unsigned npriorities;
     uint32_t serial_ms; /* how long one of several targets tried in turn may ring, fork = sequential
                            or q */
 };
@@ -54,7 +67,9 @@ struct proxy_deps {
     const struct hash_key *lasting_key; /* of dialog marks: the same after a restart */
     uint64_t (*wall)(void *user);       /* wall-clock ms */
     void *user;
-    struct calls *calls; /* NULL: none are kept, and no call is released */
+    struct calls *calls;   /* NULL: none are kept, and no call is released */
+    struct groups *groups; /* NULL: no applications */
+    struct load *load;     /* NULL: nothing is refused for overload */
 };
 
 int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps,
@@ -63,9 +78,15 @@ void proxy_free(struct proxy **p);
 void proxy_set_conf(struct proxy *p,
                     const struct proxy_conf *conf); /* borrowed until the next call */
 
-/* Is this REGISTER for a domain of ours, with no Route left but our own? Then it is the
- * registrar's. */
+/* Is this REGISTER for a domain of ours, with no Route left but our own, and no serving-sipserver
+ * set? Then it is the registrar's. */
 bool proxy_is_for_registrar(struct proxy *p, const struct sip_msg *req);
+/* Overload: before anything is kept of a request that no transaction knows, for the registrar or
+ * the proxy. False: it has been answered with 503 and Retry-After, without a transaction. */
+bool proxy_admit(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin);
+/* An application's active member or state has changed (groups_epoch): what is under way towards a
+ * member that has lost its role is replayed to the one that has it. */
+void proxy_on_groups(struct proxy *p);
 /* A request that no transaction knows (TXN_NEW), but REGISTER for a domain of ours. */
 void proxy_on_request(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin);
 /* ACK without a transaction: forwarded without state (RFC 3261 16.11). */

@@ -158,6 +158,12 @@ int proxy_prepare(struct proxy *p, const struct sip_msg *req, struct arena *aren
 int proxy_target_uri(const struct proxy_way *way, const struct route_target *t,
                      struct sip_uri *uri) WARN_UNUSED;
 
+/* --- targets.c: RFC 3261 16.5 --- */
+/* The targets of a request into c->set, and who may have what relayed. 0, ERR_NOMEM. */
+int targets_find(struct pctx *c) WARN_UNUSED;
+/* Answers with the refusal of c->set. */
+void targets_refuse(struct pctx *c);
+
 /* --- mark.c --- */
 /* The mark for a Record-Route with that user part, in a request that may begin a dialog. */
 uint64_t proxy_mark(const struct proxy *p, const struct sip_msg *req, struct slice user,

@@ -162,14 +162,15 @@ static int lookup_dn(struct route *r, const struct sip_uri *uri, bool in_dialog,
     return targets_of_dn(r, &info, dn, uri->scheme == SIP_SCHEME_SIPS, arena, set);
 }
 
-int route_lookup(struct route *r, const struct sip_uri *uri, bool may_relay, bool in_dialog,
-                 struct arena *arena, struct route_set *set)
+int route_lookup(struct route *r, const struct route_ask *ask, struct arena *arena,
+                 struct route_set *set)
 {
+    const struct sip_uri *uri = ask->uri;
     *set = (struct route_set){0};
     /* RFC 3261 16.5: maddr names the one and only target. */
     if (uri->maddr.len == 0 && route_is_ours(r, uri))
-        return lookup_dn(r, uri, in_dialog, arena, set);
-    if (!may_relay) {
+        return lookup_dn(r, uri, ask->in_dialog, arena, set);
+    if (!ask->may_relay) {
         refuse(set, 403, "Relaying Denied");
         return 0;
     }

@@ -2,8 +2,8 @@
 /* Policy: what a Request-URI means, and by which ways it is reached.
  *
  * owns: nothing that lasts but its look-ups under way. borrows: directory, flows, resolver, conf.
- * thread: one worker. RFC 3261 sections 16.5, 8.1.2; RFC 3263 section 4 (numeric hosts, A and
- * AAAA); RFC 5626 section 5.3 (flow tokens); RFC 5630 section 5.3 (sips); RFC 5922 section 4. */
+ * thread: one worker. RFC 3261 sections 16.5, 8.1.2; RFC 3263; RFC 7984 (dual stack); RFC 5626
+ * section 5.3 (flow tokens); RFC 5630 section 5.3 (sips); RFC 5922 section 4. */
 #ifndef ROUTE_ROUTE_H
 #define ROUTE_ROUTE_H
 
@@ -15,12 +15,20 @@
 #include "base/err.h"
 #include "dn/dn.h"
 #include "flow/flow.h"
+#include "group/group.h"
 #include "net/resolver.h"
 #include "sip/uri.h"
 
 struct route;
 
 enum route_fork { ROUTE_FORK_PARALLEL, ROUTE_FORK_SEQUENTIAL, ROUTE_FORK_Q };
+
+/* One [domain …] section: requests for that domain, which is not ours, have a way of their own. */
+struct route_domain {
+    char *name;        /* lower case; "*.example.net" stands for all below it */
+    char *contact;     /* a SIP URI where they go, or NULL */
+    char *application; /* or an application, or NULL */
+};
 
 struct route_conf {
     struct slice *domains; /* sip-domains; none: own host names and addresses with our ports */
@@ -31,6 +39,16 @@ struct route_conf {
     uint16_t tls_port;           /* of sip-port-tls, 0: no TLS, neither in nor out */
     struct addr_net *relay_from; /* relay-from; `any` is 0.0.0.0/0 and ::/0 */
     unsigned nrelay_from;
+    struct slice *aliases; /* aliases, and advertised addresses: further names of this proxy, each
+                              HOST or HOST:PORT (without: any port of ours) */
+    unsigned naliases;
+    struct route_domain *others; /* [domain …] */
+    unsigned nothers;
+    char *serving;           /* serving-sipserver: the application's name, NULL: the built-in
+                                registrar and directory serve */
+    uint32_t unreachable_ms; /* dns-avoid-time: an address that failed is tried last for so long;
+                                0: off */
+    bool has_trunks;         /* any [dn …] with a prefix */
 };
 
 struct route_deps {
@@ -40,6 +58,8 @@ struct route_deps {
     const struct hash_key *key;   /* of flow tokens: the same for all workers and after a restart */
     uint64_t (*wall)(void *user); /* wall-clock ms */
     void *user;
+    struct groups *groups; /* NULL: no applications */
+    struct counters *counters;
 };
 
 int route_new(const struct route_conf *conf, const struct route_deps *deps,
@@ -56,6 +76,13 @@ uint16_t route_tls_port(const struct route *r);
 
 /* One way a request may take. Strings live in the arena or in the request. */
 struct route_target {
+    struct slice hop;     /* URI of the next hop, where neither `uri` nor `path` says it (member of
+                             an application, X-Genesys-Route); not written into the request. Empty:
+                             none */
+    uint32_t member;      /* of an application; 0: none */
+    uint32_t alt;         /* targets with the same number, not 0, are alternatives: the next one is
+                             tried when the one before cannot be reached, gives no answer in time,
+                             or answers 503, 504 or 408 */
     struct slice uri;     /* Request-URI to send */
     struct slice path;    /* Route header value to put in front (RFC 3327), or empty */
     struct slice dn;      /* the DN behind it, or empty */
@@ -76,7 +103,7 @@ struct route_target {
 
 /* What came out of a look-up. */
 struct route_set {
-    unsigned status;      /* 0: targets; else the response: 404, 480, 416, 403 */
+    unsigned status;      /* 0: targets; else the response: 404, 480, 416, 403, 482, 503 */
     const char *reason;   /* reason phrase for status, or NULL for the default one */
     unsigned warning;     /* of Warning, 0: none; 380: SIPS Not Allowed; 381: SIPS Required */
     uint32_t retry_after; /* s, 0: unknown */
@@ -85,12 +112,31 @@ struct route_set {
     struct route_target *targets; /* by q descending, then most recent first */
 };
 
-/* Targets of a Request-URI (RFC 3261 16.5) after Route preprocessing. `may_relay`: the sender is in
- * relay-from, or the request is inside a dialog that we record-routed. `in_dialog`: what belongs to
- * a call goes to its DN also when that is out of service. 0 (see set->status),
- * ERR_NOMEM. */
-int route_lookup(struct route *r, const struct sip_uri *uri, bool may_relay, bool in_dialog,
+/* Who asks for what. */
+struct route_ask {
+    const struct sip_uri *uri; /* Request-URI after Route preprocessing */
+    bool may_relay;            /* the sender is in relay-from, an application, or the request is
+                                  inside a dialog that we record-routed */
+    bool in_dialog;            /* what belongs to a call goes to its DN also when that is out of
+                                  service */
+    bool is_own;               /* the sender is a device of ours: it may use trunks */
+    uint32_t member;           /* the sender: group_sender; 0: no application */
+    const struct sip_msg *req; /* for what the choice within a balanced group depends on; NULL: not
+                                  for a group */
+};
+
+/* Targets of a Request-URI (RFC 3261 16.5), in this order: [domain …]; inside a dialog the member
+ * of an application that it names; from others than applications, with serving-sipserver: that
+ * application; a DN; a trunk by its prefix; relayed by its own URI (RFC 3263). 0 (see
+ * set->status), ERR_NOMEM. */
+int route_lookup(struct route *r, const struct route_ask *ask, struct arena *arena,
+                 struct route_set *set) WARN_UNUSED;
+/* An exact next hop, X-Genesys-Route: one target with the Request-URI as it is. ERR_PARSE: no sip:
+ * URI that we can go to. */
+int route_by_hop(struct route *r, const struct route_ask *ask, struct slice hop,
                  struct arena *arena, struct route_set *set) WARN_UNUSED;
+/* Who sends: group_sender by the origin and the topmost Via. */
+uint32_t route_sender(struct route *r, const struct sip_msg *req, const struct addr *from);
 void route_dest_of_way(const struct dn_way *way, bool no_reopen, struct flow_dest *out);
 /* The same with what the device has to prove by TLS: the host of its contact, by the rules of the
  * DN. */
@@ -99,21 +145,30 @@ void route_dest_of_binding(struct route *r, const struct dn_info *info, struct s
 /* May `from` have requests relayed (relay-from)? */
 bool route_may_relay(const struct route *r, const struct addr *from);
 
-/* The addresses behind a URI that is a next hop (Route, relayed Request-URI, contact), by RFC 3263
- * as far as A and AAAA: sips is TLS; else the transport parameter, else UDP; port from the URI,
- * else the transport's; maddr honoured; the host is what a peer has to prove by TLS (RFC 5922 4).
- * `fn` gets up to NET_ADDRS_MAX destinations with n > 0, or err < 0 (ERR_UNSUPPORTED: no such
- * transport, or one without TLS for sips). Returns 1: fn was called before return; 0: later. */
+/* The addresses behind a URI that is a next hop (Route, relayed Request-URI, contact), by RFC 3263:
+ * transport by the URI, NAPTR, SRV, or UDP; sips by TLS only; port from the URI, SRV, or the
+ * transport's; maddr honoured; the host of the URI is what a peer has to prove by TLS (RFC 5922 4).
+ * Only transports and families that we have; IPv6 and IPv4 of one target one after the other (RFC
+ * 7984). Addresses that failed a moment ago (route_note_failed) come last; those that are ourselves
+ * are left out, and where nothing else is left it is ERR_LOOP. `fn` gets up to ROUTE_DESTS_MAX
+ * destinations, in the order to be tried, with n > 0, or err < 0 (ERR_UNSUPPORTED: no such
+ * transport, or one without TLS for sips; ERR_NOT_FOUND: no such name; ERR_DNS_*). Returns 1: fn
+ * was called before return; 0: later. */
+#define ROUTE_DESTS_MAX 16
 typedef void route_resolved_fn(void *user, int err, const struct flow_dest *dests, unsigned n);
+/* The caller's storage; its members are this room's. */
 struct route_query {
     struct route *route;
-    uint64_t query;
+    uint64_t query; /* under way in the resolver, 0: none */
     route_resolved_fn *fn;
     void *user;
     uint32_t tls_peer;
     uint16_t port;
     uint8_t transport;
 };
+/* Nothing has come from there, or it cannot be reached: for dns-avoid-time it is tried last. */
+void route_note_failed(struct route *r, const struct flow_dest *dest);
+void route_note_alive(struct route *r, const struct flow_dest *dest);
 int route_resolve(struct route *r, const struct sip_uri *uri, struct route_query *q,
                   route_resolved_fn *fn, void *user);
 void route_resolve_cancel(struct route_query *q);

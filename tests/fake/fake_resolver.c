@@ -5,8 +5,11 @@
 #include "base/alloc.h"
 #include "fake/fake_int.h"
 
-int net_resolver_new(struct net_loop *loop, struct net_resolver **out)
+int net_resolver_new(struct net_loop *loop, const struct net_resolver_conf *conf,
+                     struct counters *counters, struct net_resolver **out)
 {
+    (void)conf;
+    (void)counters;
     struct net_resolver *r;
     void *token = fake_token();
 

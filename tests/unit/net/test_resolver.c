@@ -32,7 +32,7 @@ static void begin(void)
 {
     turn_start(&t);
     calls = 0;
-    assert_int_equal(net_resolver_new(t.loop, &r), 0);
+    assert_int_equal(net_resolver_new(t.loop, NULL, NULL, &r), 0);
 }
 
 static void end(void)

@@ -92,12 +92,19 @@ static void stage_open(struct stage *s)
     assert_int_equal(flows_new(s->loop, &s->wheel, &flow, 0, 1, s->boxes, &s->key, &s->counters,
                                &events, &s->flows, &failed),
                      0);
-    assert_int_equal(net_resolver_new(s->loop, &s->resolver), 0);
+    assert_int_equal(net_resolver_new(s->loop, NULL, NULL, &s->resolver), 0);
     assert_int_equal(dn_dir_new(&s->key, NULL, &s->dir), 0);
     s->names[0] = SLICE("proxy.example.com");
     s->conf = (struct route_conf){
         .own_names = s->names, .nown_names = 1, .sip_port = 5060, .tls_port = 5061};
-    struct route_deps deps = {s->dir, s->flows, s->resolver, &s->key, wall, s};
+    struct route_deps deps = {
+        .dir = s->dir,
+        .flows = s->flows,
+        .resolver = s->resolver,
+        .key = &s->key,
+        .wall = wall,
+        .user = s,
+    };
     assert_int_equal(route_new(&s->conf, &deps, &s->route), 0);
     arena_cache_init(&s->cache, 0);
     arena_init(&s->arena, &s->cache);
@@ -266,7 +273,7 @@ static struct route_set look_up(struct stage *s, const char *text)
 {
     struct route_set set;
     struct sip_uri uri = uri_of(text);
-    assert_int_equal(route_lookup(s->route, &uri, false, false, &s->arena, &set), 0);
+    assert_int_equal(route_lookup(s->route, &(struct route_ask){.uri = &uri}, &s->arena, &set), 0);
     return set;
 }
 
@@ -358,7 +365,7 @@ static void lookup_without_memory(void **state)
         arena_cache_init(&cache, 0);
         arena_init(&arena, &cache);
         mem_fail_at(n);
-        int err = route_lookup(s.route, &uri, false, false, &arena, &set);
+        int err = route_lookup(s.route, &(struct route_ask){.uri = &uri}, &arena, &set);
         bool failed = mem_failed();
         mem_fail_at(0);
         bool is_found = err == 0 && set.n == 1 &&

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The applications in front of which we stand, as data: SIP Servers, high-availability pairs of
+ * them and balanced groups; their members, who is active, who is up.
+ *
+ * One object for all workers. A pair has one active member at a time, for the whole process; which
+ * one is found out by checks (health/), by a SIP request that arrives from the other member, or
+ * said by the administrator; it never falls back by itself. A balanced group spreads what begins a
+ * dialog over the members that are up. Groups and members are named by ids that stay the same over
+ * a reload as long as the name of the group and the URI of the member do; the id of what is gone
+ * names nothing. owns: settings, states, addresses, the last switchovers. borrows: nothing. thread:
+ * any; one lock, held for a look-up; what each message asks takes no lock while nothing changes.
+ * Times are ms of the loops' clock (flows_time) where they are called `now`. High availability as
+ * in Genesys SIP Proxy (oos-check, oos-force). */
+#ifndef GROUP_GROUP_H
+#define GROUP_GROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/counter.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/slice.h"
+
+struct groups;
+
+#define GROUP_MEMBERS_MAX 32
+#define GROUP_ADDRS_MAX   16 /* of one member */
+
+enum group_role { GROUP_PAIR, GROUP_BALANCED };
+
+enum group_policy {
+    GROUP_ROUND_ROBIN,
+    GROUP_WEIGHTED,
+    GROUP_HASH_CALL_ID, /* consistent: when a member leaves, only its calls move */
+    GROUP_HASH_FROM,
+    GROUP_HASH_TO,
+    GROUP_LEAST_CALLS, /* by weight */
+};
+
+enum group_state {
+    GROUP_UNKNOWN, /* pair: nobody has answered yet, the first member is presumed active; member:
+                      not asked yet */
+    GROUP_UP,      /* pair: the active member answers; member: it answers */
+    GROUP_SEARCH,  /* pair: it is not known which is active, both are asked in turn; the last one
+                      is presumed */
+    GROUP_DOWN,    /* pair: both are silent; group: nobody is up; member: it does not answer */
+};
+
+struct group_member_conf {
+    char *uri;        /* a sip: or sips: URI that has been checked */
+    struct addr addr; /* its host where that is an IP address, with the port; else ADDR_NONE */
+    uint32_t weight;  /* 1 to 1000 */
+};
+
+/* One [application …] section. Strings are NUL-terminated, NULL when not set. */
+struct group_conf {
+    char *name;
+    enum group_role role;
+    enum group_policy policy;
+    struct group_member_conf *members; /* pair: primary, then backup where there is one */
+    unsigned nmembers;
+    uint32_t check_ms, force_ms; /* oos-check (0: no checks, members are taken to be up), oos-force
+                                  */
+    uint16_t *failures;          /* final responses to a check that do not count as alive */
+    unsigned nfailures;
+    bool shares_dialogs; /* pair: requests inside dialogs go to the active member, whichever of the
+                            two the Route or Request-URI names */
+    bool has_tls;        /* TLS rules of its own: profile of group_profile_name */
+    struct addr_net *access; /* from where its requests may come; none: its members' addresses */
+    unsigned naccess;
+};
+
+int groups_new(const struct hash_key *key, struct groups **out) WARN_UNUSED;
+void groups_free(struct groups **groups);
+/* New settings (start and reload); copied. A group that was there keeps its active member, states
+ * and history where the members stay. 0 or ERR_NOMEM (nothing changed). */
+int groups_configure(struct groups *groups, const struct group_conf *conf, unsigned n,
+                     uint64_t now) WARN_UNUSED;
+/* Called after each change of an active member or of a group's state, by the thread that made it:
+ * it may only wake others. */
+void groups_set_changed(struct groups *groups, void (*fn)(void *user), void *user);
+/* Grows by each such change: cheap, no lock. */
+uint64_t groups_epoch(const struct groups *groups);
+unsigned groups_count(struct groups *groups); /* configured */
+
+/* Ids; 0: none, and every function takes 0 and stale ids. */
+uint32_t group_find(struct groups *groups, struct slice name);
+uint32_t group_of(uint32_t member); /* the group of a member's id */
+
+/* Who sends from there? A member: its address is `remote`, and its port that of `remote` or
+ * `sent_by_port` (of the topmost Via, where the default has been filled in). Else, where `remote`
+ * is in its `access`, the group alone, as a member id that names no member. 0: no application. No
+ * lock. */
+uint32_t group_sender(struct groups *groups, const struct addr *remote, uint16_t sent_by_port);
+bool group_is_member(uint32_t member); /* false: 0, or a group alone */
+/* Whose address and port is this (Route, Request-URI, flow)? 0: nobody's. No lock. */
+uint32_t group_member_at(struct groups *groups, const struct addr *addr);
+/* The same by the host and port of a URI where the host is a name: compared with the members' URIs.
+ */
+uint32_t group_member_named(struct groups *groups, struct slice host, uint16_t port);
+
+/* One member, as a target. */
+struct group_target {
+    uint32_t member;
+    struct slice uri;     /* in the caller's arena */
+    struct slice profile; /* of TLS, empty: the daemon's own */
+};
+
+/* What the choice may depend on. */
+struct group_keys {
+    struct slice call_id, from, to; /* From and To: their URIs' user and host, lower case not needed
+                                     */
+};
+
+struct group_choice {
+    unsigned status;      /* 0: targets; 503: nobody is up */
+    uint32_t retry_after; /* s, with status */
+    unsigned n;           /* in the order to be tried: pair: the active one, then the other one;
+                             group: as the policy says, those that are up */
+    struct group_target *targets;
+};
+
+/* For a request outside a dialog. 0, ERR_NOT_FOUND (no such group), ERR_NOMEM. */
+int group_choose(struct groups *groups, uint32_t group, const struct group_keys *keys,
+                 struct arena *arena, struct group_choice *out) WARN_UNUSED;
+/* For a request inside a dialog that names this member: of a pair that shares dialogs the active
+ * one, else the member itself. Also 503 where its whole group is down. The same errors. */
+int group_choose_in_dialog(struct groups *groups, uint32_t member, struct arena *arena,
+                           struct group_choice *out) WARN_UNUSED;
+/* The member that has taken over from this one: the pair's active member, when that is another one
+ * and the pair is up. 0: none, this one is still it. No lock while nothing changed since `epoch`.
+ */
+uint32_t group_successor(struct groups *groups, uint32_t member);
+enum group_state group_state_of(struct groups *groups, uint32_t group);
+enum group_state group_member_state(struct groups *groups, uint32_t member);
+
+/* --- what is found out ------------------------------------------------------------------------ */
+
+/* All addresses that the member's URI leads to now. */
+void group_set_addrs(struct groups *groups, uint32_t member, const struct addr *addrs, unsigned n);
+/* A SIP request (no OPTIONS: a member in reserve may check us) has come from that member: of a pair
+ * it is the active one from now on. True when that is a switchover. */
+bool group_note_request(struct groups *groups, uint32_t member, uint64_t now);
+/* The transport failed, or a request got no answer: the check that is due is made at once. */
+void group_note_trouble(struct groups *groups, uint32_t member, int err);
+/* least calls: a call has begun and ended. Cheap; no lock. */
+void group_call_begin(struct groups *groups, uint32_t member);
+void group_call_end(struct groups *groups, uint32_t member);
+
+/* The administrator. `to`: index of the member, or UINT32_MAX: the other one. 0; ERR_NOT_FOUND;
+ * ERR_UNSUPPORTED (not a pair of two). */
+int group_switch(struct groups *groups, struct slice name, uint32_t to, uint64_t now) WARN_UNUSED;
+/* One line for each group, its members and the last switchovers, into any sink. */
+void groups_dump(struct groups *groups, uint64_t now, void (*line)(void *user, const char *text),
+                 void *user);
+/* The name of the TLS rules of an application: "application NAME". */
+#define GROUP_PROFILE_MAX 80
+struct slice group_profile_name(struct slice name, char *room);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Overload: what is let in, what is refused, and how much less our neighbours want or shall send.
+ *
+ * Three limits for what begins something new: initial INVITEs a second of the whole proxy, requests
+ * a second from one address, and a share that grows while the worker itself lags. What belongs to
+ * something that exists passes. owns: rates, sources, neighbours. borrows: conf, counters. thread:
+ * struct load: one worker; struct load_shared: any. RFC 3261 21.5.4 (503, Retry-After); RFC 7339
+ * (loss-based); RFC 6357 section 4. */
+#ifndef LOAD_LOAD_H
+#define LOAD_LOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/counter.h"
+#include "base/err.h"
+#include "base/hash.h"
+
+struct load_shared; /* of all workers */
+struct load;        /* of one */
+
+struct load_conf {
+    uint32_t dialog_rate; /* overload-ctrl-dialog-rate: initial INVITEs a second; 0: off */
+    uint32_t source_rate; /* overload-source-rate: requests outside dialogs a second from one
+                             address, burst the same; 0: off */
+    uint32_t lag_ms;      /* overload-lag: a worker that is later than that sheds; 0: off */
+    uint32_t retry_min_s, retry_max_s; /* Retry-After is drawn between them, so that retries spread
+                                        */
+    bool is_control; /* overload-control: RFC 7339 with neighbours that speak it */
+};
+
+/* What kind of request is it? */
+enum load_kind {
+    LOAD_PASS, /* inside a dialog, emergency, priority, OPTIONS of an application: never refused */
+    LOAD_INVITE, /* an initial INVITE */
+    LOAD_OTHER,  /* anything else outside a dialog */
+};
+
+enum load_cause { LOAD_ADMITTED, LOAD_RATE, LOAD_SOURCE, LOAD_LAG };
+
+struct load_verdict {
+    enum load_cause cause; /* LOAD_ADMITTED: it may go on */
+    uint32_t retry_after;  /* s */
+};
+
+int load_shared_new(const struct hash_key *key, struct load_shared **out) WARN_UNUSED;
+void load_shared_free(struct load_shared **shared);
+int load_new(const struct load_conf *conf, struct load_shared *shared, unsigned worker,
+             struct counters *counters, struct load **out) WARN_UNUSED;
+void load_free(struct load **load);
+void load_set_conf(struct load *load, const struct load_conf *conf); /* borrowed */
+
+/* Once for each turn of the loop: how late the worker is, as the longest time that something had to
+ * wait before it was looked at (ms), and how many mails wait. */
+void load_on_turn(struct load *load, uint32_t late_ms, uint32_t waiting, uint64_t now);
+void load_admit(struct load *load, enum load_kind kind, const struct addr *source, uint64_t now,
+                struct load_verdict *out);
+/* The share of new requests that is refused now for lag, 0 to 100. */
+unsigned load_loss(const struct load *load, uint64_t now);
+
+/* --- RFC 7339 --- */
+struct load_oc {
+    unsigned loss;        /* percent, 0 to 100 */
+    uint32_t validity_ms; /* 0: the control ends */
+    uint64_t seq;         /* oc-seq times 10^5: only a higher one counts */
+};
+/* What a neighbour (next hop) says in a response. */
+void load_note_oc(struct load *load, const struct addr *neighbour, const struct load_oc *oc,
+                  uint64_t now);
+/* May a request of that kind go there? False: it is one of those the neighbour wants to be rid of.
+ */
+bool load_may_send(struct load *load, const struct addr *neighbour, enum load_kind kind,
+                   uint64_t now);
+/* What we ask of a neighbour that speaks it. False: nothing, there is no overload and was none. */
+bool load_ask(struct load *load, uint64_t now, struct load_oc *out);
+
+void load_dump(struct load *load, uint64_t now, void (*line)(void *user, const char *text),
+               void *user);
+
+#endif
