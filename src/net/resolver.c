@@ -378,3 +378,54 @@ void net_resolve_cancel(struct net_resolver *r, uint64_t query)
     list_remove(&w->node);
     pool_free(&r->waiters, query);
 }
+
+void net_resolver_set_conf(struct net_resolver *r, const struct net_resolver_conf *conf)
+{
+    (void)r;
+    (void)conf;
+}
+
+int net_resolve_srv(struct net_resolver *r, struct slice name, net_srv_fn *fn, void *user,
+                    uint64_t *query)
+{
+    (void)r;
+    (void)name;
+    if (query != NULL)
+        *query = 0;
+    fn(user, ERR_NOT_FOUND, NULL, 0);
+    return 1;
+}
+
+int net_resolve_naptr(struct net_resolver *r, struct slice name, net_naptr_fn *fn, void *user,
+                      uint64_t *query)
+{
+    (void)r;
+    (void)name;
+    if (query != NULL)
+        *query = 0;
+    fn(user, ERR_NOT_FOUND, NULL, 0);
+    return 1;
+}
+
+void net_resolver_dump(struct net_resolver *r, void (*line)(void *user, const char *text),
+                       void *user)
+{
+    LIST_EACH(it, &r->lru)
+    {
+        line(user, container_of(it, struct name, lru)->host);
+    }
+}
+
+unsigned net_resolver_forget(struct net_resolver *r, struct slice name)
+{
+    unsigned n = 0;
+    LIST_EACH_SAFE(it, tmp, &r->lru)
+    {
+        struct name *known = container_of(it, struct name, lru);
+        if (known->busy || (name.len != 0 && !slice_ieq(slice_of(known->host, known->len), name)))
+            continue;
+        name_free(r, known);
+        n++;
+    }
+    return n;
+}

@@ -124,6 +124,17 @@ bool fake_was_aborted(const struct fake_conn *conn);
 /* `addrs`: numeric, separated by commas; empty: it does not resolve. Answered after `delay_ms`; 0:
  * at once. */
 void fake_set_host(struct net_loop *loop, const char *host, const char *addrs, uint32_t delay_ms);
+/* `records`: "PRIORITY WEIGHT PORT TARGET, …" in any order; they are given out by priority, and
+ * within one priority as they stand here, so that a test knows what comes. A target "." is "not
+ * offered here". Empty: there are none. */
+void fake_set_srv(struct net_loop *loop, const char *name, const char *records, uint32_t delay_ms);
+/* `records`: "ORDER PREFERENCE FLAGS SERVICE REPLACEMENT, …"; "-" stands for an empty field. */
+void fake_set_naptr(struct net_loop *loop, const char *name, const char *records,
+                    uint32_t delay_ms);
+/* Whatever is asked for the name fails with `err` (ERR_DNS_SILENT…); 0: no more. */
+void fake_set_dns_failure(struct net_loop *loop, const char *name, int err, uint32_t delay_ms);
+/* How often the name was asked for, in whatever kind. Names that nothing was said of count too. */
+unsigned fake_asked(const struct net_loop *loop, const char *name);
 /* Queries under way. */
 unsigned fake_queries(const struct net_loop *loop);
 

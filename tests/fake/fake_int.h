@@ -57,12 +57,26 @@ struct net_tls {
     bool can_accept, verify_client, verify_server;
 };
 
+enum fake_kind { FAKE_HOST, FAKE_SRV, FAKE_NAPTR };
+
+/* What is known of a name in one kind. */
 struct fake_host {
     struct list node;
-    char name[64];
-    struct addr addrs[NET_ADDRS_MAX];
+    enum fake_kind kind;
+    char name[FAKE_NAMES_MAX];
+    int err; /* the answer; 0: the records */
     unsigned n;
+    struct addr addrs[NET_ADDRS_MAX];
+    struct net_srv srvs[NET_SRV_MAX];
+    struct net_naptr naptrs[NET_NAPTR_MAX];
     uint32_t delay_ms;
+    unsigned asked;
+};
+
+union fake_fn {
+    net_resolved_fn *host;
+    net_srv_fn *srv;
+    net_naptr_fn *naptr;
 };
 
 struct fake_packet {
@@ -143,9 +157,10 @@ struct fake_query {
     struct list node;
     struct net_loop *loop;
     uint64_t id;
-    net_resolved_fn *fn;
+    enum fake_kind kind;
+    union fake_fn fn;
     void *user;
-    struct fake_host *host; /* NULL: no such name */
+    struct fake_host *host;
     void *token;
 };
 
