@@ -27,11 +27,13 @@ def has_option(binary, name):
     return re.search(rf"\b{re.escape(name)}\b", out) is not None
 
 
-def conf_text(options, dns=None):
-    """INI text: [sipproxy] with `options`, then one [dn NAME] for each item of `dns`."""
+def conf_text(options, dns=None, sections=None):
+    """INI text: [sipproxy] with `options`, one [dn NAME] for each item of `dns`, and `sections` as
+    they are named: {"application main": {"primary": ...}}."""
+    named = {f"dn {name}": settings for name, settings in (dns or {}).items()}
     lines = ["[sipproxy]"] + [f"{name} = {value}" for name, value in options.items()]
-    for name, settings in (dns or {}).items():
-        lines += ["", f"[dn {name}]"] + [f"{key} = {value}" for key, value in settings.items()]
+    for name, settings in {**named, **(sections or {})}.items():
+        lines += ["", f"[{name}]"] + [f"{key} = {value}" for key, value in settings.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -66,7 +68,8 @@ class Notify:
 
 
 class Holdfast:
-    """`options` is [sipproxy], `dns` the [dn ...] sections; `text` replaces both."""
+    """`options` is [sipproxy], `dns` the [dn ...] sections, `sections` any others by their whole
+    name; `text` replaces all."""
 
     name = "holdfast"
     # What the scenarios add unless they say otherwise: the test addresses may register and relay.
@@ -74,7 +77,7 @@ class Holdfast:
             "resolve-host": "true"}
 
     def __init__(self, binary, namespace, folder, workers, options=None, dns=None, text=None,
-                 args=None, env=None, limit_files=None, base=True):
+                 args=None, env=None, limit_files=None, base=True, sections=None):
         self.binary, self.ns, self.folder = binary, namespace, folder
         self.conf = os.path.join(folder, "holdfast.conf")
         self.workers, self.limit_files = workers, limit_files
@@ -85,7 +88,7 @@ class Holdfast:
         if base and has_option(binary, "control-socket"):
             merged["control-socket"] = os.path.join(folder, "control")
         merged.update({k.replace("_", "-"): v for k, v in (options or {}).items()})
-        self.options, self.dns = merged, dns or {}
+        self.options, self.dns, self.sections = merged, dns or {}, sections or {}
         self.write(text)
         self.argv = [binary] + (args if args is not None else ["-c", self.conf])
         self.process = None
@@ -95,7 +98,7 @@ class Holdfast:
     def write(self, text=None):
         """Write the configuration file from the current options."""
         with open(self.conf, "w") as out:
-            out.write(text if text is not None else conf_text(self.options, self.dns))
+            out.write(text if text is not None else conf_text(self.options, self.dns, self.sections))
 
     def start(self, timeout=10.0, wait=True):
         path = os.path.join(self.folder, f"notify.{token(2)}")
