@@ -54,8 +54,14 @@ void load_set_conf(struct load *load, const struct load_conf *conf); /* borrowed
 /* Once for each turn of the loop: how late the worker is, as the longest time that something had to
  * wait before it was looked at (ms), and how many mails wait. */
 void load_on_turn(struct load *load, uint32_t late_ms, uint32_t waiting, uint64_t now);
-void load_admit(struct load *load, enum load_kind kind, const struct addr *source, uint64_t now,
-                struct load_verdict *out);
+/* How full the fullest receive buffer of datagrams was when this turn began, and how many the
+ * kernel has dropped; before load_on_turn, where it is known. */
+void load_on_buffer(struct load *load, unsigned percent, uint64_t dropped);
+/* Is there any limit that could refuse something now? Cheap. */
+bool load_is_limiting(const struct load *load);
+/* `is_peer`: an application, whose requests are not counted by their source. */
+void load_admit(struct load *load, enum load_kind kind, const struct addr *source, bool is_peer,
+                uint64_t now, struct load_verdict *out);
 /* The share of new requests that is refused now for lag, 0 to 100. */
 unsigned load_loss(const struct load *load, uint64_t now);
 
@@ -72,6 +78,10 @@ void load_note_oc(struct load *load, const struct addr *neighbour, const struct 
  */
 bool load_may_send(struct load *load, const struct addr *neighbour, enum load_kind kind,
                    uint64_t now);
+/* A drawn Retry-After, s, for a request that load_may_send has held back. */
+uint32_t load_retry_after(struct load *load);
+/* A request has come from a neighbour that speaks it: it holds back by itself what we ask for. */
+void load_note_speaks(struct load *load, const struct addr *neighbour, uint64_t now);
 /* What we ask of a neighbour that speaks it. False: nothing, there is no overload and was none. */
 bool load_ask(struct load *load, uint64_t now, struct load_oc *out);
 

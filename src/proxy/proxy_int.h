@@ -181,6 +181,10 @@ bool proxy_find_registered(struct proxy *p, struct arena *arena, const struct si
 /* The target learns whose device a token leads to, when that is the only one of its DN. */
 void proxy_find_only_device(struct pctx *c, struct route_target *t);
 
+/* --- overload.c --- */
+enum load_kind overload_kind(struct proxy *p, const struct sip_msg *req, const struct addr *from,
+                             bool is_application);
+
 /* --- forward.c: RFC 3261 16.6 --- */
 struct outgoing {
     const struct sip_msg *req;
@@ -194,7 +198,7 @@ struct outgoing {
     bool record_route;
 };
 /* Our Via: the whole line. */
-void proxy_write_via(struct proxy *p, const struct flow_dest *dest, const struct addr *local,
+void proxy_write_via(struct proxy *p, const struct flow_dest *dest, const struct flow_local *local,
                      uint64_t branch_id, uint32_t loop, struct buf *out);
 /* The request as it is to be sent, in the arena. 0, ERR_NOMEM, ERR_LIMIT, ERR_NO_ROUTE;
  * ERR_UNSUPPORTED: it may go by TLS only, and `dest` is none. */

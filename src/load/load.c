@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "load/load_int.h"
+
+#define LOG_MS 10000
+
+/* Mails left over after a turn that takes so many wait for another one as long. */
+#define MAILS_PER_TURN 4096
+/* A receive buffer that is half full when it is looked at is as bad as a lag at the limit, whatever
+ * the time: it may be full before the next look, and what is dropped then may be anything. At a
+ * quarter it is nothing. */
+#define BUFFER_FROM 0.25
+#define BUFFER_TO   0.5
+
+int load_shared_new(const struct hash_key *key, struct load_shared **out)
+{
+    struct load_shared *s = mem_zalloc(sizeof(*s));
+    if (s == NULL)
+        return ERR_NOMEM;
+    s->key = *key;
+    *out = s;
+    return 0;
+}
+
+void load_shared_free(struct load_shared **shared)
+{
+    mem_free(*shared);
+    *shared = NULL;
+}
+
+int load_new(const struct load_conf *conf, struct load_shared *shared, unsigned worker,
+             struct counters *counters, struct load **out)
+{
+    struct load *load = mem_zalloc(sizeof(*load));
+    if (load == NULL)
+        return ERR_NOMEM;
+    load->conf = conf;
+    load->shared = shared;
+    load->counters = counters;
+    load->worker = worker % LOAD_WORKERS;
+    load->control.least = -1;
+    rng_seed(&load->rng, hash_mix(shared->key.k1 ^ (worker + 1)));
+    atomic_fetch_add(&shared->nworkers, 1);
+    *out = load;
+    return 0;
+}
+
+void load_free(struct load **load)
+{
+    if (*load != NULL) {
+        atomic_store(&(*load)->shared->loss[(*load)->worker], 0);
+        atomic_fetch_sub(&(*load)->shared->nworkers, 1);
+    }
+    mem_free(*load);
+    *load = NULL;
+}
+
+void load_set_conf(struct load *load, const struct load_conf *conf)
+{
+    load->conf = conf;
+}
+
+/* --- lag -------------------------------------------------------------------------------------- */
+
+void load_on_buffer(struct load *load, unsigned percent, uint64_t dropped)
+{
+    load->buffer = percent / 100.0;
+    load->dropped += dropped;
+}
+
+static void show(struct load *load)
+{
+    unsigned loss = load_control_share(&load->control, LOAD_INVITE);
+    atomic_store_explicit(&load->shared->loss[load->worker], loss, memory_order_relaxed);
+    atomic_store_explicit(&load->counters->v[CTR_LAG_MS], (uint64_t)load->control.most,
+                          memory_order_relaxed);
+    atomic_store_explicit(&load->counters->v[CTR_LOSS], (loss + 9) / 10, memory_order_relaxed);
+}
+
+static void tell(struct load *load, enum load_change change, uint64_t now)
+{
+    uint32_t left_out;
+    if (change == LOAD_BEGINS) {
+        load->shed = 0;
+        load->dropped = 0;
+        if (log_limit_ok(&load->begin_log, now, 1, LOG_MS, &left_out))
+            LOG(LOG_WARN, "load", "the worker lags: new requests are refused from now on",
+                LF_INT("worker", load->worker), LF_INT("lag_ms", load->control.last),
+                LF_INT("limit_ms", load->conf->lag_ms),
+                LF_INT("buffer_percent", load->buffer * 100), LF_INT("left_out", left_out));
+    } else if (change == LOAD_ENDS && log_limit_ok(&load->end_log, now, 1, LOG_MS, &left_out)) {
+        LOG(LOG_INFO, "load", "the worker has caught up: nothing is refused for lag any more",
+            LF_INT("worker", load->worker), LF_INT("refused", load->shed),
+            LF_INT("dropped", load->dropped), LF_INT("left_out", left_out));
+    }
+}
+
+void load_on_turn(struct load *load, uint32_t late_ms, uint32_t waiting, uint64_t now)
+{
+    uint32_t limit = load->conf->lag_ms;
+    double lag = late_ms + (double)late_ms * waiting / MAILS_PER_TURN;
+    double full = (load->buffer - BUFFER_FROM) / (BUFFER_TO - BUFFER_FROM) * limit;
+    uint64_t since = load->control.since;
+    enum load_change change =
+        load_control_turn(&load->control, lag > full ? lag : full, limit, now);
+    tell(load, change, now);
+    load->buffer = 0;
+    if (load->control.since != since || change != LOAD_SAME)
+        show(load);
+}
+
+unsigned load_loss(const struct load *load, uint64_t now)
+{
+    (void)now;
+    return (load_control_share(&load->control, LOAD_INVITE) + 9) / 10;
+}
+
+/* --- what is let in --------------------------------------------------------------------------- */
+
+/* A neighbour that speaks RFC 7339 has held back what we asked it for: of what it sends only the
+ * rest is refused. */
+static unsigned share_of(struct load *load, enum load_kind kind, const struct addr *source,
+                         uint64_t now)
+{
+    unsigned share = load_control_share(&load->control, kind);
+    if (share == 0 || !load->conf->is_control)
+        return share;
+    const struct load_neighbour *n = load_neighbour_of(load, source, false, now);
+    struct load_oc told;
+    if (n == NULL || now >= n->speaks || !load_ask(load, now, &told) || told.loss == 0)
+        return share;
+    unsigned held = told.loss * (LOAD_FULL / 100);
+    return held >= share ? 0 : (share - held) * LOAD_FULL / (LOAD_FULL - held);
+}
+
+static enum load_cause judge(struct load *load, enum load_kind kind, const struct addr *source,
+                             bool is_peer, uint64_t now)
+{
+    const struct load_conf *conf = load->conf;
+    uint32_t left_out;
+    if (kind == LOAD_PASS)
+        return LOAD_ADMITTED;
+    if (conf->source_rate != 0 && !is_peer &&
+        !load_source_take(load->shared, source, conf->source_rate, now)) {
+        counter_inc(load->counters, CTR_SHED_SOURCE);
+        if (log_limit_ok(&load->source_log, now, 1, LOG_MS, &left_out))
+            LOG(LOG_WARN, "load", "refused: more requests than overload-source-rate",
+                LF_ADDR("source", source), LF_INT("rate", conf->source_rate),
+                LF_INT("left_out", left_out));
+        return LOAD_SOURCE;
+    }
+    if (load_control_refuses(&load->control, kind, share_of(load, kind, source, now))) {
+        counter_inc(load->counters, CTR_SHED_LAG);
+        load->shed++;
+        return LOAD_LAG;
+    }
+    if (kind == LOAD_INVITE && conf->dialog_rate != 0 &&
+        !load_bucket_take(&load->shared->dialogs, conf->dialog_rate, now)) {
+        counter_inc(load->counters, CTR_SHED_RATE);
+        if (log_limit_ok(&load->rate_log, now, 1, LOG_MS, &left_out))
+            LOG(LOG_WARN, "load", "refused: more calls than overload-ctrl-dialog-rate",
+                LF_ADDR("source", source), LF_INT("rate", conf->dialog_rate),
+                LF_INT("left_out", left_out));
+        return LOAD_RATE;
+    }
+    return LOAD_ADMITTED;
+}
+
+uint32_t load_retry_after(struct load *load)
+{
+    uint32_t min = load->conf->retry_min_s, max = load->conf->retry_max_s;
+    return max > min ? min + (uint32_t)rng_below(&load->rng, max - min + 1) : min;
+}
+
+bool load_is_limiting(const struct load *load)
+{
+    return load->conf->dialog_rate != 0 || load->conf->source_rate != 0 || load->control.is_on;
+}
+
+void load_admit(struct load *load, enum load_kind kind, const struct addr *source, bool is_peer,
+                uint64_t now, struct load_verdict *out)
+{
+    *out = (struct load_verdict){judge(load, kind, source, is_peer, now), 0};
+    if (out->cause != LOAD_ADMITTED)
+        out->retry_after = load_retry_after(load);
+}
+
+/* --- for people ------------------------------------------------------------------------------- */
+
+void load_dump(struct load *load, uint64_t now, void (*line)(void *user, const char *text),
+               void *user)
+{
+    char text[256], ip[ADDR_TEXT_MAX];
+    struct buf b;
+    const struct load_control *c = &load->control;
+    const struct counters *k = load->counters;
+    buf_init(&b, text, sizeof(text) - 1);
+    buf_printf(
+        &b, "lag %.0f ms (worst %.0f), limit %u ms, refusing %u.%u %% of calls, %u.%u %% of others",
+        c->last, c->most, load->conf->lag_ms, load_control_share(c, LOAD_INVITE) / 10,
+        load_control_share(c, LOAD_INVITE) % 10, load_control_share(c, LOAD_OTHER) / 10,
+        load_control_share(c, LOAD_OTHER) % 10);
+    text[b.len] = '\0';
+    line(user, text);
+    buf_init(&b, text, sizeof(text) - 1);
+    buf_printf(&b, "refused: by rate %llu, by source %llu, for lag %llu, for neighbours %llu",
+               (unsigned long long)counter_get(k, CTR_SHED_RATE),
+               (unsigned long long)counter_get(k, CTR_SHED_SOURCE),
+               (unsigned long long)counter_get(k, CTR_SHED_LAG),
+               (unsigned long long)counter_get(k, CTR_SHED_NEIGHBOUR));
+    text[b.len] = '\0';
+    line(user, text);
+    for (unsigned i = 0; i < LOAD_NEIGHBOURS; i++) {
+        const struct load_neighbour *n = &load->neighbours[i];
+        if (n->used == 0 || (now >= n->until && now >= n->speaks))
+            continue;
+        buf_init(&b, text, sizeof(text) - 1);
+        buf_printf(&b, "neighbour %s asks for %u %% less, %s what we ask for",
+                   addr_write(&n->addr, ip), now < n->until ? n->loss : 0,
+                   now < n->speaks ? "follows" : "does not follow");
+        text[b.len] = '\0';
+        line(user, text);
+    }
+}
