@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/buf.h"
 #include "base/counter.h"
 #include "base/err.h"
 #include "base/hash.h"
@@ -235,6 +236,11 @@ int flows_local_for(struct flows *flows, const struct flow_dest *dest,
 /* The same for the listener that this address of ours belongs to (flow_origin.local). */
 void flows_local_of(struct flows *flows, const struct addr *local, uint8_t transport,
                     struct flow_local *out);
+/* HOST:PORT as it stands in Via, Record-Route and Contact. */
+void flow_put_host(struct buf *out, const struct flow_local *local);
+/* Our address behind the host and port of such a value, port that of the listener. False: several
+ * of our addresses are known by that, or none that is bound. */
+bool flows_named(const struct flows *flows, struct slice host, uint16_t port, struct addr *out);
 /* Is address and port one of ours, advertised ones included, on any transport? Port 0 means 5060.
  */
 bool flows_is_us(struct flows *flows, const struct addr *a);

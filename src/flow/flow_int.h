@@ -174,6 +174,13 @@ struct flow_listener {
     struct addr addr;  /* with the port that was really bound; 0: TLS only */
     uint16_t tls_port; /* really bound; 0: none */
     bool any;          /* all addresses of the family */
+    struct addr want;  /* as in the configuration */
+    char *advertised;  /* what others know us by here, as it stands in a URI; NULL: the address */
+    size_t advertised_len;
+    struct addr advertised_ip; /* the same where it is an address, port 0; else ADDR_NONE */
+    uint16_t advertised_port;  /* 0: those that are bound */
+    struct addr_net *access;   /* who may talk to us here; none: anybody */
+    unsigned naccess;
     struct net_udp *udp;
     struct net_listener *tcp, *tls;
 };
@@ -181,7 +188,7 @@ struct flow_listener {
 struct flows {
     struct net_loop *loop;
     struct wheel *wheel;
-    struct flow_conf conf;      /* listen is not kept */
+    struct flow_conf conf;      /* listen and sides are not kept */
     struct net_sockopt sockopt; /* conf.sockopt with user_timeout */
     unsigned worker, nworkers;
     struct mailbox *const *mailboxes;
@@ -207,7 +214,7 @@ struct flows {
     uint32_t
         detect_ms; /* D of recovery: TCP_USER_TIMEOUT of an idle connection; 0: keep-alive is off */
     struct rng rng;
-    struct log_limit log_dead, log_refused, log_bad;
+    struct log_limit log_dead, log_refused, log_bad, log_access;
     struct sip_hdr hdrs[SIP_HDRS_MAX];
     char answer[FLOW_ANSWER_MAX];
 };
@@ -270,6 +277,14 @@ int flow_listen(struct flows *fs, const struct flow_conf *conf, struct addr *fai
 void flow_unlisten(struct flows *fs);
 /* The daemon's rules, as they are now, for connections accepted from now on. */
 void flow_listen_tls(struct flows *fs);
+/* The access lists, as they are now. */
+void flow_listen_access(struct flows *fs, const struct flow_conf *conf);
+/* May it talk to us there? If not, that is counted and logged. */
+bool flow_admits(struct flow_listener *l, const struct addr *remote, const struct addr *local);
+
+/* --- local.c --- */
+/* What others know the listener by; `side` NULL: its address. 0, ERR_NOMEM. */
+int flow_advertise(struct flow_listener *l, const struct flow_side *side) WARN_UNUSED;
 /* The listener for `local` (NULL or ADDR_NONE: the one the kernel's choice towards `remote` belongs
  * to). NULL: none. */
 const struct flow_listener *flow_listener_for(const struct flows *fs, const struct addr *remote,

@@ -13,6 +13,7 @@ static int use_conf(struct flows *fs, const struct flow_conf *conf)
         fs->conf.tls = tls;
     fs->conf.listen = NULL;
     fs->conf.nlisten = 0;
+    fs->conf.sides = NULL;
     fs->sockopt = conf->sockopt;
     fs->sockopt.user_timeout = 0;
     fs->detect_ms = 0;
@@ -115,6 +116,7 @@ void flows_set_conf(struct flows *fs, const struct flow_conf *conf)
             net_listener_set_opt(fs->listeners[i].tls, &fs->sockopt);
     }
     flow_listen_tls(fs);
+    flow_listen_access(fs, conf);
     flow_peers_forgive(fs);
     flow_recount(fs);
 }

@@ -1,10 +1,64 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Listeners, and which of our addresses belongs to a peer. */
+/* Listeners, and who may talk to us there. */
 #include "base/alloc.h"
 #include "flow/flow_int.h"
 
 /* When the kernel chooses the port, UDP takes it first and TCP may find it taken. */
 #define PORT_TRIES 16
+
+/* The side of the listener that was asked for by that address; NULL: nothing is said of it. */
+static const struct flow_side *side_of(const struct flow_conf *conf, const struct addr *want)
+{
+    for (unsigned i = 0; i < conf->nlisten && conf->sides != NULL; i++)
+        if (addr_eq_ip(&conf->listen[i], want))
+            return &conf->sides[i];
+    return NULL;
+}
+
+/* Without memory for the new list the old one stays. */
+static int take_access(struct flow_listener *l, const struct flow_side *side)
+{
+    unsigned n = side != NULL ? side->naccess : 0;
+    struct addr_net *nets = NULL;
+    if (n != 0) {
+        nets = mem_alloc(n * sizeof(*nets));
+        if (nets == NULL)
+            return ERR_NOMEM;
+        memcpy(nets, side->access, n * sizeof(*nets));
+    }
+    mem_free(l->access);
+    l->access = nets;
+    l->naccess = n;
+    return 0;
+}
+
+bool flow_admits(struct flow_listener *l, const struct addr *remote, const struct addr *local)
+{
+    struct flows *fs = l->owner;
+    uint32_t left_out;
+    if (l->naccess == 0 || addr_nets_have(l->access, l->naccess, remote))
+        return true;
+    counter_inc(fs->counters, CTR_ACCESS_REFUSED);
+    if (log_limit_ok(&fs->log_access, flows_now(fs), 5, 10000, &left_out))
+        LOG(LOG_WARN, "flow", "refused: not in the access list of the listener",
+            LF_ADDR("peer", remote), LF_ADDR("local", local), LF_INT("left_out", left_out));
+    return false;
+}
+
+static bool on_admit(void *user, const struct addr *remote, const struct addr *local)
+{
+    return flow_admits(user, remote, local);
+}
+
+void flow_listen_access(struct flows *fs, const struct flow_conf *conf)
+{
+    for (unsigned i = 0; i < fs->nlisteners; i++) {
+        struct flow_listener *l = &fs->listeners[i];
+        if (take_access(l, side_of(conf, &l->want)) != 0)
+            LOG(LOG_ERROR, "flow", "no memory for the access list: the old one stays",
+                LF_ADDR("local", &l->addr));
+    }
+}
 
 static int listen_plain(struct flows *fs, struct flow_listener *l, const struct addr *want)
 {
@@ -16,7 +70,9 @@ static int listen_plain(struct flows *fs, struct flow_listener *l, const struct 
     net_udp_local(l->udp, &l->addr);
     rc = net_listener_open(fs->loop, &l->addr, &fs->sockopt, exclusive, fs->counters,
                            flow_on_accept, l, &l->tcp);
-    if (rc != 0)
+    if (rc == 0)
+        net_listener_set_admit(l->tcp, on_admit);
+    else
         net_udp_close(&l->udp);
     return rc;
 }
@@ -34,6 +90,7 @@ static int listen_tls(struct flows *fs, struct flow_listener *l, uint16_t port)
                                flow_on_accept_tls, l, &l->tls);
     if (rc != 0)
         return rc;
+    net_listener_set_admit(l->tls, on_admit);
     net_listener_local(l->tls, &at);
     l->tls_port = at.port;
     return 0;
@@ -42,11 +99,17 @@ static int listen_tls(struct flows *fs, struct flow_listener *l, uint16_t port)
 static int listen_on(struct flows *fs, struct flow_listener *l, const struct flow_conf *conf,
                      const struct addr *want)
 {
-    int rc = 0;
+    const struct flow_side *side = side_of(conf, want);
     l->owner = fs;
+    l->want = *want;
     l->any = addr_is_any(want);
     l->addr = *want;
     l->addr.port = 0;
+    int rc = take_access(l, side);
+    if (rc == 0)
+        rc = flow_advertise(l, side);
+    if (rc != 0)
+        return rc;
     for (unsigned i = 0; i < PORT_TRIES && !conf->no_plain; i++) {
         rc = listen_plain(fs, l, want);
         if (rc != -EADDRINUSE || want->port != 0)
@@ -63,10 +126,10 @@ int flow_listen(struct flows *fs, const struct flow_conf *conf, struct addr *fai
     for (unsigned i = 0; i < conf->nlisten; i++) {
         struct flow_listener *l = &fs->listeners[i];
         *failed = conf->listen[i];
+        fs->nlisteners = i + 1;
         int rc = listen_on(fs, l, conf, &conf->listen[i]);
         if (rc != 0)
             return rc;
-        fs->nlisteners = i + 1;
         if (conf->tls_port == 0 || conf->tls == NULL)
             continue;
         failed->port = conf->tls_port;
@@ -99,6 +162,8 @@ void flow_unlisten(struct flows *fs)
         net_udp_close(&fs->listeners[i].udp);
         net_listener_close(&fs->listeners[i].tcp);
         net_listener_close(&fs->listeners[i].tls);
+        mem_free(fs->listeners[i].access);
+        mem_free(fs->listeners[i].advertised);
     }
     mem_free(fs->listeners);
     fs->listeners = NULL;
@@ -111,116 +176,6 @@ void flows_stop_accepting(struct flows *fs)
         net_listener_close(&fs->listeners[i].tcp);
         net_listener_close(&fs->listeners[i].tls);
     }
-}
-
-/* Is the address with its port that of the listener, on whatever transport? */
-static bool is_exactly(const struct flow_listener *l, const struct addr *a)
-{
-    return addr_eq_ip(&l->addr, a) && a->port != 0 &&
-           (a->port == l->addr.port || a->port == l->tls_port);
-}
-
-/* Our port for the transport; without a listener for TLS a peer finds nobody, on whatever port. */
-static uint16_t port_of(const struct flow_listener *l, enum sip_transport t)
-{
-    if (t != SIP_TLS)
-        return l->addr.port;
-    return l->tls_port != 0 ? l->tls_port : sip_transport_port(SIP_TLS);
-}
-
-/* One on exactly that address before one on all of them; of equal ones the first. */
-static const struct flow_listener *by_local(const struct flows *fs, const struct addr *local)
-{
-    const struct flow_listener *any = NULL;
-    for (unsigned i = 0; i < fs->nlisteners; i++) {
-        const struct flow_listener *l = &fs->listeners[i];
-        if (is_exactly(l, local))
-            return l;
-    }
-    for (unsigned i = 0; i < fs->nlisteners; i++) {
-        const struct flow_listener *l = &fs->listeners[i];
-        if (addr_eq_ip(&l->addr, local))
-            return l;
-        if (any == NULL && l->any && l->addr.family == local->family)
-            any = l;
-    }
-    return any;
-}
-
-const struct flow_listener *flow_listener_for(const struct flows *fs, const struct addr *remote,
-                                              const struct addr *local)
-{
-    const struct flow_listener *only = NULL;
-    unsigned n = 0;
-    if (local != NULL && local->family == remote->family && !addr_is_any(local)) {
-        const struct flow_listener *l = by_local(fs, local);
-        if (l != NULL)
-            return l;
-    }
-    for (unsigned i = 0; i < fs->nlisteners; i++) {
-        if (fs->listeners[i].addr.family != remote->family)
-            continue;
-        if (n++ == 0)
-            only = &fs->listeners[i];
-    }
-    if (n <= 1)
-        return only;
-    struct addr source;
-    if (net_source_for(fs->loop, remote, &source) != 0)
-        return only;
-    const struct flow_listener *l = by_local(fs, &source);
-    return l != NULL ? l : only;
-}
-
-void flow_bind_addr(const struct flows *fs, const struct addr *remote, const struct addr *local,
-                    struct addr *out)
-{
-    const struct flow_listener *l = flow_listener_for(fs, remote, local);
-    *out = (struct addr){.family = ADDR_NONE};
-    if (local->family == remote->family && !addr_is_any(local))
-        *out = *local;
-    else if (l != NULL && !l->any)
-        *out = l->addr;
-}
-
-int flows_local_for(struct flows *fs, const struct flow_dest *dest, struct flow_local *out)
-{
-    const struct flow *f = dest->flow != 0 && dest->transport != SIP_UDP ? flow_find(fs, dest->flow)
-                                                                         : NULL;
-    const struct addr *local = f != NULL ? &f->local : &dest->local;
-    const struct addr *remote = f != NULL ? &f->remote : &dest->remote;
-    const struct flow_listener *l = flow_listener_for(fs, remote, local);
-    if (l == NULL)
-        return ERR_NO_ROUTE;
-    out->addr = l->addr;
-    out->addr.port = port_of(l, (enum sip_transport)dest->transport);
-    if (!l->any)
-        return 0;
-    if (local->family == remote->family && !addr_is_any(local)) {
-        out->addr = *local;
-    } else if (net_source_for(fs->loop, remote, &out->addr) != 0) {
-        return ERR_NO_ROUTE;
-    }
-    out->addr.port = port_of(l, (enum sip_transport)dest->transport);
-    return 0;
-}
-
-bool flows_is_us(struct flows *fs, const struct addr *a)
-{
-    struct addr full = *a;
-    if (full.port == 0)
-        full.port = 5060;
-    for (unsigned i = 0; i < fs->nlisteners; i++) {
-        const struct flow_listener *l = &fs->listeners[i];
-        if (full.port != l->addr.port && full.port != l->tls_port)
-            continue;
-        if (is_exactly(l, &full))
-            return true;
-        if (l->any && l->addr.family == full.family &&
-            (addr_is_any(&full) || net_is_local_ip(fs->loop, &full)))
-            return true;
-    }
-    return false;
 }
 
 bool flows_has(const struct flows *fs, enum sip_transport t, enum addr_family family)

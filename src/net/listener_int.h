@@ -14,6 +14,7 @@ struct net_listener {
     struct net_loop *loop;
     struct counters *counters;
     net_accept_fn *on_accept;
+    net_admit_fn *admit; /* NULL: everybody */
     void *user;
     struct net_tls *tls; /* NULL: plain TCP */
     net_refused_fn *on_refused;

@@ -40,6 +40,10 @@ int net_listener_open(struct net_loop *loop, const struct addr *local,
                       const struct net_sockopt *opt, bool exclusive, struct counters *counters,
                       net_accept_fn *on_accept, void *user, struct net_listener **out) WARN_UNUSED;
 void net_listener_close(struct net_listener **l);
+/* Asked for each connection before anything else is done with it, a handshake included; false: it
+ * is closed at once. NULL: all are taken. */
+typedef bool net_admit_fn(void *user, const struct addr *remote, const struct addr *local);
+void net_listener_set_admit(struct net_listener *l, net_admit_fn *admit);
 void net_listener_local(const struct net_listener *l, struct addr *out);
 /* From now on what is accepted speaks TLS: `on_accept` is called when the handshake is done, within
  * `timeout_ms`; `on_refused` (may be NULL) when there is none: a TLS error of err.h, -errno,

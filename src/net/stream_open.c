@@ -42,6 +42,7 @@ static void accepted(struct net_listener *l, int fd, const union net_sockaddr *f
     struct net_stream *s;
     if (addr_from_sockaddr(&from->sa, &remote) != 0 ||
         (l->wildcard && net_sock_local(fd, &local) != 0) ||
+        (l->admit != NULL && !l->admit(l->user, &remote, &local)) ||
         net_stream_make(l->loop, fd, STREAM_OPEN, &s) != 0) {
         close(fd);
         return;
@@ -168,6 +169,11 @@ void net_listener_close(struct net_listener **listener)
     uv_close((uv_handle_t *)&l->poll, on_uv_closed);
     uv_close((uv_handle_t *)&l->pause, on_uv_closed);
     close(l->fd);
+}
+
+void net_listener_set_admit(struct net_listener *l, net_admit_fn *admit)
+{
+    l->admit = admit;
 }
 
 void net_listener_local(const struct net_listener *l, struct addr *out)

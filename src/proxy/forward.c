@@ -12,14 +12,16 @@ static struct slice since(const struct buf *b, size_t at)
     return slice_of(b->ptr + at, b->len - at);
 }
 
-static void write_host(struct proxy *p, const struct addr *local, bool may_name, struct buf *out)
+/* resolve-host is of Via alone; what is advertised goes before it. */
+static void write_sent_by(const struct proxy *p, const struct flow_local *local, struct buf *out)
 {
-    if (may_name && !p->conf->via_address && p->conf->host_name.len != 0)
-        buf_slice(out, p->conf->host_name);
-    else
-        addr_put_ip(out, local, true);
+    if (local->advertised.len != 0 || p->conf->via_address || p->conf->host_name.len == 0) {
+        flow_put_host(out, local);
+        return;
+    }
+    buf_slice(out, p->conf->host_name);
     buf_char(out, ':');
-    buf_u64(out, local->port);
+    buf_u64(out, local->addr.port);
 }
 
 void proxy_write_warning(const struct proxy *p, unsigned code, struct buf *out)
@@ -32,13 +34,13 @@ void proxy_write_warning(const struct proxy *p, unsigned code, struct buf *out)
 }
 
 /* RFC 3261 16.6 step 8. rport, so that the answer finds its way back through a NAT (RFC 3581). */
-void proxy_write_via(struct proxy *p, const struct flow_dest *dest, const struct addr *local,
+void proxy_write_via(struct proxy *p, const struct flow_dest *dest, const struct flow_local *local,
                      uint64_t branch_id, uint32_t loop, struct buf *out)
 {
     buf_lit(out, "Via: SIP/2.0/");
     buf_slice(out, sip_transport_via(dest->transport));
     buf_char(out, ' ');
-    write_host(p, local, true, out);
+    write_sent_by(p, local, out);
     buf_lit(out, ";branch=");
     sip_branch_write(out, branch_id, loop);
     if (dest->transport == SIP_UDP)
@@ -50,7 +52,7 @@ static void edit_via(struct proxy *p, struct sip_edit *e, const struct outgoing 
                      const struct flow_local *local, struct buf *b)
 {
     size_t at = b->len;
-    proxy_write_via(p, o->dest, &local->addr, o->branch_id, o->loop, b);
+    proxy_write_via(p, o->dest, local, o->branch_id, o->loop, b);
     sip_edit_insert(e, SIP_H_VIA, since(b, at));
     at = b->len;
     if (sip_write_received(b, o->req))
@@ -92,15 +94,15 @@ bool proxy_must_record_route(const struct outgoing *o)
 /* One Record-Route of ours: for the side that is reached by `dest` from `local`. Where the request
  * goes on as sips, both sides come back by TLS. */
 static void draft_record_route(struct proxy *p, const struct outgoing *o,
-                               const struct flow_dest *dest, const struct addr *local,
+                               const struct flow_dest *dest, const struct flow_local *local,
                                bool with_token, bool relays, struct buf *b)
 {
     char text[ROUTE_TOKEN_MAX];
     struct buf token;
     bool secure = is_sips(o);
-    struct addr at = *local;
-    if (secure)
-        at.port = route_tls_port(p->deps.route);
+    struct flow_local at = *local;
+    if (secure && dest->transport != SIP_TLS)
+        flows_local_of(p->deps.flows, &local->addr, SIP_TLS, &at);
     buf_init(&token, text, sizeof(text));
     buf_str(b, secure ? "Record-Route: <sips:" : "Record-Route: <sip:");
     if (with_token) {
@@ -108,7 +110,7 @@ static void draft_record_route(struct proxy *p, const struct outgoing *o,
         buf_slice(b, buf_get(&token));
         buf_char(b, '@');
     }
-    write_host(p, &at, false, b);
+    flow_put_host(b, &at);
     if (dest->transport != SIP_UDP && !secure) {
         buf_lit(b, ";transport=");
         buf_slice(b, sip_transport_param(dest->transport));
@@ -180,10 +182,13 @@ static void edit_record_route(struct proxy *p, struct sip_edit *e, const struct 
         token_from = false;
     token_from = token_from || !relays;
     token_to = token_to || !relays || has_rules;
-    bool differ = from.transport != o->dest->transport || !addr_eq(&from.local, &out_local->addr);
+    struct flow_local in_local;
+    flows_local_of(p->deps.flows, &o->origin->local, o->origin->transport, &in_local);
+    bool differ = from.transport != o->dest->transport ||
+                  !addr_eq(&in_local.addr, &out_local->addr);
     if (differ || token_from || token_to)
-        draft_record_route(p, o, o->dest, &out_local->addr, token_to, relays, b);
-    draft_record_route(p, o, &from, &from.local, token_from, relays, b);
+        draft_record_route(p, o, o->dest, out_local, token_to, relays, b);
+    draft_record_route(p, o, &from, &in_local, token_from, relays, b);
     sip_edit_insert(e, SIP_H_RECORD_ROUTE, since(b, at));
 }
 
@@ -297,6 +302,15 @@ static void edit_credentials(struct proxy *p, struct sip_edit *e, const struct s
     }
 }
 
+/* It was for us alone: where it counts is decided in targets.c, and nobody further on sees it. */
+static void remove_genesys_route(struct sip_edit *e, const struct sip_msg *req)
+{
+    const struct sip_hdr *h = sip_hdr_first(req, SIP_H_OTHER);
+    for (; h != NULL; h = sip_hdr_after(req, h))
+        if (slice_ieq(slice_of(req->base + h->line, h->name_len), SLICE("X-Genesys-Route")))
+            sip_edit_at(e, h->line, h->line_len, SLICE_NONE);
+}
+
 static int write_edits(struct arena *arena, const struct sip_edit *e, struct slice *out)
 {
     size_t size = sip_edit_size(e);
@@ -346,5 +360,6 @@ int proxy_write_request(struct proxy *p, struct arena *arena, const struct outgo
     edit_breadth(&e, o->breadth, &b);
     edit_content_length(&e, o, &b);
     edit_credentials(p, &e, o->req);
+    remove_genesys_route(&e, o->req);
     return b.overflow ? ERR_LIMIT : write_edits(arena, &e, out);
 }

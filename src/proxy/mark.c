@@ -57,7 +57,8 @@ void proxy_learn(struct proxy *p, const struct sip_msg *req, const struct sip_ur
     /* A NAT lets pass only what comes from the address which the device has sent to: the one that
      * this Route names. */
     if (way->has_token)
-        (void)!addr_parse_ip(uri->host, uri->port != 0 ? uri->port : 5060, &way->token.local);
+        (void)!flows_named(p->deps.flows, uri->host, uri->port != 0 ? uri->port : 5060,
+                           &way->token.local);
 }
 
 /* The binding of that DN which is the device in this dialog: by its Contact, or else by the address

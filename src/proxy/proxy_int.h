@@ -24,14 +24,17 @@
 #define PROXY_MARK_LEN       16        /* hex digits */
 #define PROXY_RENEWALS_MAX   2         /* newer registrations tried for one branch */
 #define PROXY_GIVE_UP_MS     32000 /* a 2xx is repeated by its sender so long (RFC 3261 13.3.1.4) */
+/* With less left of its sender's Timer F, what is no INVITE is not begun anew elsewhere. */
+#define PROXY_ROOM_MS 2000
 
 struct proxy {
     const struct proxy_conf *conf;
     struct proxy_deps deps;
     /* Keys of their own: what peers see of one hash says nothing about another. */
     struct hash_key mark_key, loop_key;
-    struct log_limit resent_limit;
-    struct list byes; /* pctx.byes */
+    struct log_limit resent_limit, replay_limit;
+    struct list byes;    /* pctx.byes */
+    struct list members; /* branch.in_members */
 };
 
 /* A request after Route preprocessing (RFC 3261 16.4): what is left to do is said, not done. */
@@ -45,6 +48,7 @@ struct proxy_way {
     bool next_is_strict;     /* without lr */
     bool is_ours_dialog;     /* a Route of ours proves that we record-routed this dialog */
     bool relays;             /* and that whoever began it may have requests relayed */
+    bool trusts;            /* the sender may name a flow by our Path */
     bool has_token;
     struct flow_dest token; /* the flow named by the last Route of ours */
 };
@@ -53,6 +57,7 @@ enum branch_state {
     BRANCH_NEW,
     BRANCH_RESOLVING,
     BRANCH_TRYING, /* sent */
+    BRANCH_PARKED, /* waits for the member that takes over; in no transaction */
     BRANCH_DONE,
 };
 
@@ -83,12 +88,19 @@ struct branch {
     bool is_fallback;      /* sent by UDP after a stream could not be opened, or needs none */
     bool is_upgraded;      /* sent by TCP for its size */
     bool is_suspect;       /* its connection was replaced, and nothing has come since */
+    bool is_passed;        /* silent: the request has gone on to a further way, in another branch */
+    bool is_left;          /* done: another branch has taken its place, and only a 2xx counts */
     uint8_t renewals;      /* newer registrations of its device that were tried */
+    uint16_t race;         /* branches with the same number, not 0: the first one heard goes on */
     unsigned ndests, dest; /* of dests; dest: the one in use */
     struct flow_dest *dests;
     struct route_query query;
-    struct timer timer_c;
+    struct timer timer_c;    /* parked: when it is given up */
+    struct timer quiet;      /* failover-time */
+    struct list in_members;  /* in proxy.members while under way towards one */
     unsigned breadth;        /* Max-Breadth of this branch */
+    unsigned reserve;        /* of a further way that is tried beside it */
+    int parked_err;          /* why it was parked */
     struct slice challenges; /* WWW- and Proxy-Authenticate lines of its 401 or 407 */
 };
 
@@ -115,6 +127,10 @@ struct pctx {
     struct best best;
     struct timer trying;   /* 100 is due */
     struct timer serial;   /* the next group of targets is due */
+    uint32_t member;       /* the sender: group_sender; 0: no application */
+    uint32_t counted;      /* the member that has this call (group_call_begin) */
+    bool is_counted_here;  /* there is no record that tells its end */
+    uint16_t races;        /* numbers of branch.race given */
     uint32_t loop;         /* loop hash for our branch (RFC 5393) */
     uint32_t breadth;      /* Max-Breadth we may use */
     unsigned provisionals; /* responses taken, but 100 */
@@ -151,7 +167,8 @@ void proxy_check_tags(struct pctx *c, enum sip_hdr_id id, struct refusal *out);
 void proxy_check_auth(struct pctx *c, struct refusal *out);
 struct slice proxy_realm(const struct proxy *p, const struct sip_uri *from);
 /* --- prep.c: RFC 3261 16.4. 0, ERR_PARSE, ERR_NOMEM --- */
-int proxy_prepare(struct proxy *p, const struct sip_msg *req, struct arena *arena,
+/* `trusts`: the sender may use the tokens of our Path values. */
+int proxy_prepare(struct proxy *p, const struct sip_msg *req, bool trusts, struct arena *arena,
                   struct proxy_way *way) WARN_UNUSED;
 /* The target's URI, parsed; that of a relayed request is the Request-URI, which is so already. 0,
  * ERR_PARSE. */
@@ -196,6 +213,7 @@ struct outgoing {
     uint32_t loop;
     uint32_t breadth; /* 0: none is written */
     bool record_route;
+    bool adds_path; /* a REGISTER for an application: RFC 3327 */
 };
 /* Our Via: the whole line. */
 void proxy_write_via(struct proxy *p, const struct flow_dest *dest, const struct flow_local *local,
@@ -217,15 +235,49 @@ bool proxy_uri_leads_to(const struct sip_uri *uri, const struct flow_dest *dest)
 
 /* --- branch.c --- */
 void branch_end(struct branch *b); /* DONE; timers stopped, look-up cancelled */
+/* DONE, since another branch has its place; its transaction is left to itself, an INVITE with a
+ * CANCEL. */
+void branch_leave(struct branch *b);
 void branch_on_provisional(struct branch *b, unsigned status);
-/* After a failure without a response: the same by UDP, the next address, another flow of that
- * device. False: nothing is left. */
-bool branch_try_other(struct branch *b, int err);
-/* After a response that says no more than that this way is of no use: 503 leads to the next address
- * (RFC 3263 4.3), 430 and 408 to another flow of that device (RFC 5626 7). */
-bool branch_try_after(struct branch *b, unsigned status);
 /* Its request goes by another way, in a transaction of its own. */
 void branch_send(struct branch *b);
+/* The next hop is found, and the request sent. */
+void branch_run(struct branch *b);
+/* NULL: no memory. It counts as under way from now on. */
+struct branch *branch_new(struct pctx *c, struct route_target *t);
+/* A branch to that target. False: no memory. */
+bool branch_start(struct pctx *c, struct route_target *t, unsigned breadth);
+/* Is there time enough to begin anew elsewhere? */
+bool proxy_has_room(const struct pctx *c);
+
+/* --- failover.c: RFC 3263 4.3, RFC 3261 16.7 step 6 --- */
+/* After a failure without a response: the same by UDP, the next address, another flow of that
+ * device, an alternative. False: nothing is left. */
+bool branch_try_other(struct branch *b, int err);
+/* After a response that says no more than that this way is of no use: 503 leads to the next address
+ * (RFC 3263 4.3), 430 and 408 to another flow of that device (RFC 5626 7); 503, 504 and 408 to an
+ * alternative. */
+bool branch_try_after(struct branch *b, unsigned status);
+/* Sent just now: how long may it be silent before a further way is tried beside it? */
+void branch_arm_quiet(struct branch *b);
+void proxy_on_quiet(struct timer *t, uint64_t now);
+/* The first response, with that status: of the branches that race, this one goes on. */
+void branch_note_heard(struct branch *b, unsigned status);
+/* Nothing has come from there, or it cannot be reached: whom it concerns is told. */
+void branch_note_useless(struct branch *b, int err);
+
+/* --- replay.c: switchover in mid-transaction --- */
+/* Under way towards a member of an application from now on. */
+void replay_watch(struct branch *b);
+/* It cannot be brought to its member. True: another one may take over, which is waited for. */
+bool replay_park(struct branch *b, int err);
+/* The call is one of that member's (least calls). */
+void replay_count_call(struct branch *b);
+
+/* --- path.c: RFC 3327 --- */
+/* Our Path for a REGISTER that goes to an application, a whole line. */
+void proxy_write_path(struct proxy *p, const struct flow_origin *origin, const struct sip_msg *req,
+                      const struct flow_dest *dest, const struct addr *local, struct buf *out);
 /* CANCEL for all that are under way, with `reason`: whole header lines or empty. */
 void branches_cancel(struct pctx *c, const struct branch *but, struct slice reason);
 void proxy_on_serial(struct timer *t, uint64_t now);

@@ -73,7 +73,7 @@ static int write_letter(struct proxy *p, uint64_t call, const struct call_dialog
         err = call_write_request(p->deps.calls, call, d, l->method, l->to, out, &first_hop);
     if (err != 0)
         return err;
-    proxy_write_via(p, &l->dest, &local.addr, l->id, l->loop, out);
+    proxy_write_via(p, &l->dest, &local, l->id, l->loop, out);
     if (l->method == SIP_BYE)
         buf_slice(out, reason);
     buf_lit(out, "Content-Length: 0\r\n\r\n");

@@ -81,13 +81,19 @@ static struct fake_conn *arrived(struct net_stream *s)
     return s->state == CONN_CLOSED ? NULL : conn_of(s);
 }
 
+static bool is_admitted(const struct net_listener *l, const struct addr *remote,
+                        const struct addr *local)
+{
+    return l->admit == NULL || l->admit(l->user, remote, local);
+}
+
 struct fake_conn *fake_connect(struct net_loop *loop, const char *from, const char *to)
 {
     struct addr local = fake_addr(to), remote = fake_addr(from);
     struct net_listener *l = listener_for(loop, &local);
     struct net_stream *s;
 
-    if (l == NULL)
+    if (l == NULL || !is_admitted(l, &remote, &local))
         return NULL;
     if (l->tls != NULL) {
         fake_refuse(l, &remote, &local, ERR_TLS_PLAIN);
@@ -100,9 +106,10 @@ struct fake_conn *fake_connect(struct net_loop *loop, const char *from, const ch
 struct fake_conn *fake_connect_tls(struct net_loop *loop, const char *from, const char *to,
                                    const char *names)
 {
-    struct addr local = fake_addr(to);
+    struct addr local = fake_addr(to), remote = fake_addr(from);
     struct net_listener *l = listener_for(loop, &local);
-    struct net_stream *s = l != NULL && l->tls != NULL ? arriving(loop, l, from, to) : NULL;
+    bool is_taken = l != NULL && l->tls != NULL && is_admitted(l, &remote, &local);
+    struct net_stream *s = is_taken ? arriving(loop, l, from, to) : NULL;
     int err;
 
     if (s == NULL)

@@ -107,6 +107,7 @@ struct net_listener {
     struct addr local;
     struct net_sockopt opt;
     net_accept_fn *fn;
+    net_admit_fn *admit;
     struct net_tls *tls; /* NULL: TCP */
     net_refused_fn *on_refused;
     struct counters *counters;

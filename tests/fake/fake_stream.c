@@ -247,6 +247,11 @@ void net_listener_close(struct net_listener **ptr)
     *ptr = NULL;
 }
 
+void net_listener_set_admit(struct net_listener *l, net_admit_fn *admit)
+{
+    l->admit = admit;
+}
+
 void net_listener_local(const struct net_listener *l, struct addr *out)
 {
     *out = l->local;
