@@ -56,6 +56,23 @@ static void on_prepare(uv_prepare_t *prepare)
         uv_async_send(&loop->async);
 }
 
+/* Runs behind the sockets; the clock is that of the moment at which the sleep ended. */
+static void on_check(uv_check_t *check)
+{
+    struct net_loop *loop = check->data;
+    loop->turn_began = uv_now(&loop->uv);
+}
+
+void net_take_late(struct net_loop *loop, struct net_late *out)
+{
+    uint64_t now = net_clock(loop);
+    *out = loop->late;
+    if (loop->turn_began != 0 && now > loop->turn_began && now - loop->turn_began > out->ms)
+        out->ms = now - loop->turn_began < UINT32_MAX ? (uint32_t)(now - loop->turn_began) : 0;
+    loop->late = (struct net_late){0};
+    loop->turn_began = 0;
+}
+
 int net_loop_new(struct net_loop **out, const struct net_loop_events *events)
 {
     struct net_loop *loop = mem_zalloc(sizeof(*loop));
@@ -81,10 +98,13 @@ int net_loop_new(struct net_loop **out, const struct net_loop_events *events)
     tls_gate_init(&loop->gate);
     uv_idle_init(&loop->uv, &loop->idle);
     uv_prepare_init(&loop->uv, &loop->prepare);
+    uv_check_init(&loop->uv, &loop->check);
     uv_timer_init(&loop->uv, &loop->alarm);
     uv_timer_init(&loop->uv, &loop->connect_timer);
     loop->async.data = loop->prepare.data = loop->alarm.data = loop->connect_timer.data = loop;
+    loop->check.data = loop;
     uv_prepare_start(&loop->prepare, on_prepare);
+    uv_check_start(&loop->check, on_check);
     *out = loop;
     return 0;
 }
@@ -96,6 +116,7 @@ void net_loop_free(struct net_loop **loop_ptr)
         return;
     uv_close((uv_handle_t *)&loop->async, NULL);
     uv_close((uv_handle_t *)&loop->prepare, NULL);
+    uv_close((uv_handle_t *)&loop->check, NULL);
     uv_close((uv_handle_t *)&loop->alarm, NULL);
     uv_close((uv_handle_t *)&loop->connect_timer, NULL);
     uv_close((uv_handle_t *)&loop->idle, NULL);

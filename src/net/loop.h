@@ -37,6 +37,18 @@ void net_wake(struct net_loop *loop); /* any thread; one write to an eventfd whe
 uint64_t net_now(const struct net_loop *loop);
 /* The same clock, read now: never behind the net_now of any loop. */
 uint64_t net_clock(const struct net_loop *loop);
+/* How late the loop is: the longest time that something had to wait before it was looked at since
+ * the last call. For datagrams the kernel says when they came; whatever else waits does so for the
+ * length of the turn, which is counted up to this call. To be asked at the end of a turn, when what
+ * it sends has been sent. */
+struct net_late {
+    uint32_t ms;
+    uint32_t full; /* percent of a receive buffer of datagrams still in use after a full batch was
+                      taken from it, the fullest; 0: none had more than one batch */
+    uint64_t dropped; /* datagrams that the kernel has dropped since it is full */
+};
+void net_take_late(struct net_loop *loop, struct net_late *out);
+
 /* One alarm for each loop: a later call replaces it; UINT64_MAX: none. */
 void net_alarm(struct net_loop *loop, uint64_t due);
 

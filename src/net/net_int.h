@@ -48,10 +48,13 @@ struct net_loop {
     uv_prepare_t prepare;
     uv_timer_t alarm;
     uv_timer_t connect_timer; /* for the first of `connecting` */
+    uv_check_t check;         /* when a turn began */
     uv_idle_t idle;           /* runs while steps of handshakes are left over */
     struct net_loop_events ev;
     atomic_bool stopping;
     uint64_t alarm_due;
+    uint64_t turn_began; /* ms; 0: not yet */
+    struct net_late late;
     struct list dirty;      /* net_stream.node: written to since the last flush */
     struct list connecting; /* net_stream.node: by deadline, TLS handshakes too */
     struct list ended;      /* net_stream.node: on_end is to be told */
@@ -75,7 +78,7 @@ struct net_rx {
     struct mmsghdr msgs[NET_BATCH];
     struct iovec iov[NET_BATCH];
     union net_sockaddr from[NET_BATCH];
-    _Alignas(16) char control[NET_BATCH][64];
+    _Alignas(16) char control[NET_BATCH][128];
     char bytes[NET_BATCH][NET_RX_STRIDE];
 };
 

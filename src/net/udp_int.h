@@ -33,7 +33,8 @@ struct net_udp {
     void *user;
     struct addr local;
     int fd;
-    int mask; /* uv_poll events now asked for */
+    int mask;         /* uv_poll events now asked for */
+    uint32_t dropped; /* by the kernel, so far */
     bool wildcard, closed;
     bool blocked; /* the socket's buffer is full: writability is awaited */
     struct list chunks;

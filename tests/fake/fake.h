@@ -25,6 +25,9 @@ void fake_run(struct net_loop *loop);
 /* When the alarm is set to; UINT64_MAX: none. */
 uint64_t fake_alarm(const struct net_loop *loop);
 
+/* From now on each turn is so late: the next net_take_late say it. */
+void fake_set_late(struct net_loop *loop, const struct net_late *late);
+
 /* --- machine ---------------------------------------------------------------------------------- */
 
 /* Further addresses of this machine. It has 127.0.0.0/8, ::1, and these two, from which it reaches

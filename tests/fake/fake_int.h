@@ -185,6 +185,7 @@ struct net_loop {
     struct list udps, listeners, streams;
     uint32_t keep_idle, keep_interval, keep_probes;
     uint32_t connect_ms;
+    struct net_late late;
     unsigned lose;
     uint16_t next_port;
     uint64_t next_query;

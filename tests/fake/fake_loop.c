@@ -274,6 +274,16 @@ uint64_t net_clock(const struct net_loop *loop)
     return loop->now;
 }
 
+void fake_set_late(struct net_loop *loop, const struct net_late *late)
+{
+    loop->late = *late;
+}
+
+void net_take_late(struct net_loop *loop, struct net_late *out)
+{
+    *out = loop->late;
+}
+
 void net_alarm(struct net_loop *loop, uint64_t due)
 {
     loop->alarm = due;

@@ -188,6 +188,66 @@ static void test_close_inside_callback(void **state)
     end();
 }
 
+static void pass(uint64_t ms)
+{
+    uint64_t since = net_clock(t.loop);
+    while (net_clock(t.loop) - since < ms) {
+    }
+}
+
+/* The kernel says when it came. */
+static void test_late(void **state)
+{
+    struct addr to;
+    const struct addr none = {.family = ADDR_NONE};
+    struct net_late late;
+    uint32_t n = 0;
+    (void)state;
+    begin("127.0.0.1");
+    net_udp_local(b, &to);
+    assert_int_equal(net_udp_send(a, &to, &none, &n, sizeof(n)), 0);
+    net_udp_flush(a);
+    pass(30);
+    want = 1;
+    turn_until(&t, all_here);
+    net_take_late(t.loop, &late);
+    assert_in_range(late.ms, 29, 10000);
+    assert_int_equal(late.full, 0);
+    net_take_late(t.loop, &late);
+    assert_int_equal(late.ms, 0);
+    end();
+}
+
+/* With more than a batch waiting it is looked at how much room there is. */
+static void test_full_buffer(void **state)
+{
+    static char bytes[8000];
+    struct addr to;
+    const struct addr none = {.family = ADDR_NONE};
+    struct net_late late;
+    (void)state;
+    begin("[::]"); /* with the address it came to beside the time */
+    net_udp_local(b, &to);
+    to = (struct addr){.family = to.family, .port = to.port};
+    to.ip[15] = 1;
+    for (unsigned i = 0; i < 192; i++) {
+        assert_int_equal(net_udp_send(a, &to, &none, bytes, sizeof(bytes)), 0);
+        if (i % 16 == 0)
+            net_udp_flush(a);
+    }
+    net_udp_flush(a);
+    pass(5);
+    want = 1;
+    turn_until(&t, all_here);
+    assert_true(addr_eq_ip(&last_local, &to));
+    net_take_late(t.loop, &late);
+    assert_in_range(late.ms, 4, 10000);
+    assert_in_range(late.full, 1, 100);
+    net_take_late(t.loop, &late);
+    assert_int_equal(late.full, 0);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +257,8 @@ int main(void)
         cmocka_unit_test(test_taken_port),
         cmocka_unit_test(test_refused_datagram_does_not_stop_the_rest),
         cmocka_unit_test(test_close_inside_callback),
+        cmocka_unit_test(test_late),
+        cmocka_unit_test(test_full_buffer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
