@@ -42,11 +42,12 @@ struct conf {
     const char *location_file; /* of sqlite, else NULL */
     enum log_level log_level;
     enum log_format log_format;
-    uint32_t drain_ms;                 /* how long SIGTERM waits for transactions */
-    const char *control_socket;        /* NULL: where it is by default; "none": there is none */
-    struct net_tls_conf tls;           /* the daemon's own rules */
-    struct flow_tls_profile *profiles; /* made by conf_open_tls: the daemon's first, then one for
-                                          each DN with rules of its own; none without TLS */
+    uint32_t drain_ms;          /* how long SIGTERM waits for transactions */
+    const char *control_socket; /* NULL: where it is by default; "none": there is none */
+    struct net_tls_conf tls;    /* the daemon's own rules */
+    struct flow_tls_profile
+        *profiles; /* made by conf_open_tls: the daemon's first, then one for
+                      each DN and application with rules of its own; none without TLS */
     unsigned nprofiles;
     struct conf_place *places; /* where files are named, for what is said about them */
     unsigned nplaces;
@@ -58,7 +59,15 @@ struct conf {
         *groups; /* [application …], those that `applications` names where it is set */
     struct dn_tls_conf *group_tls; /* of each of them */
     unsigned ngroups;
-    const char **values; /* as written, by index of the table; for conf_needs_restart */
+    struct slice *applications; /* `applications`: names; none: all that have a section */
+    unsigned napplications;
+    uint32_t oos_check_s, oos_force_s; /* of applications that do not say it themselves */
+    char *advertised;                  /* sip-advertised-address, as written */
+    struct addr_net *access;           /* sip-access; none: anybody */
+    unsigned naccess;
+    unsigned nwritten_aliases; /* of route.aliases, the first ones: `aliases`; the rest follows from
+                                  advertised addresses */
+    const char **values;       /* as written, by index of the table; for conf_needs_restart */
     struct arena_cache cache;
     struct arena arena; /* all of the above */
     const char *file;   /* NULL: the embedded default */

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "conf/conf_int.h"
-#include "sip/uri.h"
 
 static bool has_ipv6(void)
 {
@@ -117,25 +116,16 @@ static void finish_registrar(struct reader *r)
         g->default_expires = g->min_expires;
 }
 
-static unsigned line_of(const struct reader *r, const char *name)
-{
-    for (unsigned i = 0; i < conf_noptions; i++)
-        if (strcmp(conf_options[i].section, "sipproxy") == 0 &&
-            strcmp(conf_options[i].name, name) == 0)
-            return r->lines[i];
-    return 0;
-}
-
 /* What the files hold is looked at by conf_open_tls. */
 static void finish_tls(struct reader *r)
 {
     const struct conf *c = r->conf;
     if (c->flow.tls_port != 0 && c->tls.certificate == NULL) {
-        r->line = line_of(r, "sip-port-tls");
+        conf_at(r, SECTION_SIPPROXY, 0, "sip-port-tls");
         conf_error(r, "sip-port-tls = %u: needs tls-certificate", c->flow.tls_port);
     }
     if (c->tls.private_key != NULL && c->tls.certificate == NULL) {
-        r->line = line_of(r, "tls-private-key");
+        conf_at(r, SECTION_SIPPROXY, 0, "tls-private-key");
         conf_error(r, "tls-private-key = %s: needs tls-certificate", c->tls.private_key);
     }
     r->line = 0;
@@ -144,24 +134,49 @@ static void finish_tls(struct reader *r)
 static void finish_dn_tls(struct reader *r, struct dn_conf *dn)
 {
     const struct dn_tls_conf *tls = &dn->tls;
-    struct sip_uri uri;
     dn->has_tls = tls->certificate != NULL || tls->private_key != NULL || tls->ca != NULL ||
                   tls->verify_server >= 0 || tls->verify_client >= 0 || tls->min_version >= 0;
     if (tls->private_key != NULL && tls->certificate == NULL)
         conf_error(r, "[dn %s]: tls-private-key = %s: needs tls-certificate", dn->name,
                    tls->private_key);
-    if (dn->contact != NULL && r->conf->flow.tls_port == 0 &&
-        sip_uri_parse(slice_str(dn->contact), &uri) == 0 &&
-        (uri.scheme == SIP_SCHEME_SIPS || uri.transport == SIP_TLS))
+    if (conf_lacks_tls(r->conf, dn->contact))
         conf_error(r, "[dn %s]: contact = %s: needs sip-port-tls", dn->name, dn->contact);
+    for (unsigned i = 0; i < dn->ncontact_backup; i++)
+        if (conf_lacks_tls(r->conf, dn->contact_backup[i]))
+            conf_error(r, "[dn %s]: contact-backup = %s: needs sip-port-tls", dn->name,
+                       dn->contact_backup[i]);
+}
+
+/* A number of ours may stand for another one of ours; a trunk leads away. */
+static void finish_trunk(struct reader *r, const struct dn_conf *dn)
+{
+    bool is_trunk = dn->type == DN_TRUNK || dn->type == DN_TRUNK_GROUP;
+    if (dn->ncontact_backup != 0 && dn->contact == NULL)
+        conf_error(r, "[dn %s]: contact-backup = %s: needs contact", dn->name,
+                   dn->contact_backup[0]);
+    if (dn->prefix != NULL && !is_trunk)
+        conf_error(r, "[dn %s]: prefix = %s: needs type = trunk or trunk-group", dn->name,
+                   dn->prefix);
+    if (!is_trunk)
+        return;
+    if (dn->contact != NULL && conf_is_loop(r->conf, dn->contact))
+        conf_error(r, "[dn %s]: contact = %s: " CONF_LOOP_TEXT, dn->name, dn->contact);
+    for (unsigned i = 0; i < dn->ncontact_backup; i++)
+        if (conf_is_loop(r->conf, dn->contact_backup[i]))
+            conf_error(r, "[dn %s]: contact-backup = %s: " CONF_LOOP_TEXT, dn->name,
+                       dn->contact_backup[i]);
+    r->conf->route.has_trunks = r->conf->route.has_trunks || dn->prefix != NULL;
 }
 
 static void finish_dns(struct reader *r)
 {
+    r->conf->dns = conf_item(r, SECTION_DN, 0);
+    r->conf->ndns = r->items[SECTION_DN].n;
     for (unsigned i = 0; i < r->conf->ndns; i++) {
         struct dn_conf *dn = &r->conf->dns[i];
-        r->line = r->dn_at[i];
+        r->line = r->items[SECTION_DN].at[i];
         finish_dn_tls(r, dn);
+        finish_trunk(r, dn);
         if (dn->password != NULL && dn->password_ha1 != NULL)
             conf_error(r, "[dn %s]: password and password-ha1 exclude each other", dn->name);
     }
@@ -182,10 +197,12 @@ void conf_finish(struct reader *r)
     struct conf *c = r->conf;
     finish_listen(r);
     finish_names(r);
+    conf_finish_listeners(r);
     finish_workers(c);
     finish_timers(&c->txn);
     finish_registrar(r);
     finish_tls(r);
+    conf_finish_neighbours(r);
     finish_dns(r);
     c->txn.recover = c->flow.sockopt.keep_alive;
     c->txn.keep_ms = keep_time(c);

@@ -24,69 +24,6 @@ void conf_error(struct reader *r, const char *fmt, ...)
     va_end(ap);
 }
 
-/* --- sections --- */
-
-static void set_defaults(struct reader *r, const char *section, void *base)
-{
-    for (unsigned i = 0; i < conf_noptions; i++) {
-        const struct option *o = &conf_options[i];
-        if (strcmp(o->section, section) == 0 && o->fallback[0] != '\0' &&
-            !conf_value_set(r, o, base, slice_str(o->fallback), false))
-            abort(); /* our own table is wrong */
-    }
-}
-
-static void open_dn(struct reader *r, struct slice name)
-{
-    struct conf *c = r->conf;
-    r->section = -1;
-    r->dn = NULL;
-    for (unsigned i = 0; i < c->ndns; i++) {
-        if (slice_eq(slice_str(c->dns[i].name), name)) {
-            conf_error(r, "[dn %.*s]: this DN has a section already, in line %u", SLICE_ARG(name),
-                       r->dn_at[i]);
-            return;
-        }
-    }
-    if (c->ndns == r->dn_cap) {
-        unsigned cap = r->dn_cap != 0 ? 2 * r->dn_cap : 64;
-        struct dn_conf *dns = arena_zalloc(&c->arena, cap * sizeof(*dns));
-        unsigned *at = arena_zalloc(&c->arena, cap * sizeof(*at));
-        if (dns == NULL || at == NULL) {
-            r->no_memory = true;
-            return;
-        }
-        if (c->ndns != 0) {
-            memcpy(dns, c->dns, c->ndns * sizeof(*dns));
-            memcpy(at, r->dn_at, c->ndns * sizeof(*at));
-        }
-        c->dns = dns;
-        r->dn_at = at;
-        r->dn_cap = cap;
-    }
-    r->dn_at[c->ndns] = r->line;
-    r->dn = &c->dns[c->ndns++];
-    r->dn->name = conf_str(r, name);
-    r->dn->tls.verify_server = r->dn->tls.verify_client = r->dn->tls.min_version = -1;
-    set_defaults(r, "dn", r->dn);
-    memset(r->dn_lines, 0, conf_noptions * sizeof(*r->dn_lines));
-    r->section = 1;
-}
-
-static void open_section(struct reader *r, struct slice name)
-{
-    if (slice_eq(name, SLICE("sipproxy"))) {
-        r->section = 0;
-    } else if (slice_starts(name, SLICE("dn ")) &&
-               slice_trim(slice_of(name.ptr + 3, name.len - 3)).len != 0) {
-        open_dn(r, slice_trim(slice_of(name.ptr + 3, name.len - 3)));
-    } else {
-        r->section = -1;
-        conf_error(r, "[%.*s]: unknown section; allowed: [sipproxy], [dn NUMBER-OR-NAME]",
-                   SLICE_ARG(name));
-    }
-}
-
 /* --- lines --- */
 
 /* What the library would pass over in silence: sections without a name in them, lines that are
@@ -103,7 +40,7 @@ static void look_at_line(struct reader *r, struct slice line)
         if (end < 0)
             conf_error(r, "%.*s: a section ends with ]", SLICE_ARG(text));
         else
-            open_section(r, slice_trim(slice_of(text.ptr + 1, (size_t)end - 1)));
+            conf_open_section(r, slice_trim(slice_of(text.ptr + 1, (size_t)end - 1)));
     } else if (!r->is_continued && slice_chr(text, '=') < 0 && slice_chr(text, ':') < 0) {
         conf_error(r, "%.*s: neither [section] nor name = value", SLICE_ARG(text));
     }
@@ -149,7 +86,8 @@ static const struct option *find_option(const char *section, const char *name, u
 
 static bool is_list(const struct option *o)
 {
-    return o->kind == OPT_WORDS || o->kind == OPT_NETS || o->kind == OPT_ADDRS;
+    return o->kind == OPT_WORDS || o->kind == OPT_NETS || o->kind == OPT_ADDRS ||
+           o->kind == OPT_URIS;
 }
 
 /* What a message may show of a value; "passwd" and "pasword" were meant to be one, too. */
@@ -173,27 +111,28 @@ static void keep_place(struct reader *r, unsigned option)
         c->places = places;
         r->place_cap = cap;
     }
-    c->places[c->nplaces++] =
-        (struct conf_place){option, r->section == 0 ? CONF_NO_DN : c->ndns - 1, r->line};
+    struct conf_place *place = &c->places[c->nplaces++];
+    *place = (struct conf_place){.option = option, .line = r->line};
+    if (r->section != SECTION_SIPPROXY)
+        memcpy(&place->name, r->item, sizeof(place->name));
 }
 
 static void set_option(struct reader *r, const struct option *o, unsigned i, struct slice value)
 {
-    unsigned *lines = r->section == 0 ? r->lines : r->dn_lines;
+    unsigned *lines = r->section == SECTION_SIPPROXY ? r->lines : r->item_lines;
     bool append = r->is_continued && lines[i] != 0 && is_list(o);
-    void *base = r->section == 0 ? (void *)r->conf : (void *)r->dn;
     if (lines[i] != 0 && !append) {
         conf_error(r, "%s = %.*s: given already in line %u", o->name,
                    SLICE_ARG(shown(o->name, value)), lines[i]);
         return;
     }
     lines[i] = r->line;
-    if (!conf_value_set(r, o, base, value, append))
+    if (!conf_value_set(r, o, r->item, value, append))
         conf_error(r, "%s = %.*s: not allowed; allowed: %s", o->name,
                    SLICE_ARG(shown(o->name, value)), o->valid);
     else if (o->kind == OPT_FILE)
         keep_place(r, i);
-    if (r->section == 0 && !append)
+    if (r->section == SECTION_SIPPROXY && !append)
         r->conf->values[i] = conf_str(r, value);
 }
 
@@ -202,13 +141,13 @@ static int on_value(void *user, const char *section, const char *name, const cha
     struct reader *r = user;
     unsigned i;
     (void)section;
-    if (r->section < 0) {
-        if (r->conf->ndns == 0 && r->errors == 0)
+    if (r->section == SECTION_NONE) {
+        if (!r->had_section && r->errors == 0)
             conf_error(r, "%s = %.*s: stands before any section; begin with [sipproxy]", name,
                        SLICE_ARG(shown(name, slice_str(value))));
         return 1;
     }
-    const char *in = r->section == 0 ? "sipproxy" : "dn";
+    const char *in = conf_sections[r->section].word;
     const struct option *o = find_option(in, name, &i);
     if (o == NULL)
         conf_error(r, "%s = %.*s: unknown option in [%s]; see holdfast --options", name,
@@ -258,15 +197,15 @@ static struct conf *conf_new(struct reader *r)
     r->conf = c;
     c->values = arena_zalloc(&c->arena, conf_noptions * sizeof(*c->values));
     r->lines = arena_zalloc(&c->arena, conf_noptions * sizeof(*r->lines));
-    r->dn_lines = arena_zalloc(&c->arena, conf_noptions * sizeof(*r->dn_lines));
-    if (c->values == NULL || r->lines == NULL || r->dn_lines == NULL)
+    if (c->values == NULL || r->lines == NULL)
         conf_free(&c);
     return c;
 }
 
 int conf_load(const char *file, FILE *err, struct conf **out)
 {
-    struct reader r = {.file = file != NULL ? file : "embedded default", .err = err, .section = -1};
+    struct reader r = {
+        .file = file != NULL ? file : "embedded default", .err = err, .section = SECTION_NONE};
     char *text = NULL;
     size_t len = 0;
     if (file != NULL) {
@@ -280,7 +219,7 @@ int conf_load(const char *file, FILE *err, struct conf **out)
         return ERR_NOMEM;
     }
     c->txn = txn_conf_default;
-    set_defaults(&r, "sipproxy", c);
+    conf_set_defaults(&r, "sipproxy", c);
     r.rest = slice_of(text, len);
     int status = len != 0 ? ini_parse_stream(next_line, &r, on_value, &r) : 0;
     mem_free(text);

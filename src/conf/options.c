@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "conf/conf_int.h"
-#include "sip/uri.h"
 
-#define AT(field)    offsetof(struct conf, field)
-#define DN_AT(field) offsetof(struct dn_conf, field)
-#define HOUR_MS      3600000u
+#define AT(field)          offsetof(struct conf, field)
+#define DN_AT(field)       offsetof(struct dn_conf, field)
+#define APP_AT(field)      offsetof(struct app_section, field)
+#define LISTENER_AT(field) offsetof(struct listener_section, field)
+#define DOMAIN_AT(field)   offsetof(struct route_domain, field)
+#define HOUR_MS            3600000u
 
 static bool parse_location(struct reader *r, void *base, struct slice value)
 {
@@ -21,15 +23,7 @@ static bool parse_contact(struct reader *r, void *base, struct slice value)
 {
     struct dn_conf *dn = base;
     struct sip_uri uri;
-    if (sip_uri_parse(value, &uri) != 0 || uri.headers.len != 0)
-        return false;
-    bool is_sips = uri.scheme == SIP_SCHEME_SIPS;
-    bool is_plain = uri.transport == SIP_UDP || uri.transport == SIP_TCP;
-    if (!is_sips && uri.scheme != SIP_SCHEME_SIP)
-        return false;
-    if (uri.transport_text.len != 0 && uri.transport != SIP_TLS && !is_plain)
-        return false;
-    if (is_sips && uri.transport == SIP_UDP) /* RFC 3261 26.2.2 */
+    if (!conf_uri_parse(value, &uri))
         return false;
     dn->contact = conf_str(r, value);
     struct slice host = uri.maddr.len != 0 ? uri.maddr : uri.host;
@@ -38,49 +32,103 @@ static bool parse_contact(struct reader *r, void *base, struct slice value)
     return true;
 }
 
-static bool parse_failures(struct reader *r, void *base, struct slice value)
+static unsigned count_words(struct slice v)
 {
-    struct dn_conf *dn = base;
-    struct slice rest = value, word;
-    uint64_t status = 0;
+    struct slice word;
     unsigned n = 0;
-    for (; slice_next_word(&rest, &word); n++)
-        if (slice_u64(word, 699, &status) < 0 || status < 300)
-            return false;
-    uint16_t *list = arena_alloc(&r->conf->arena, (n + 1) * sizeof(*list));
-    if (list == NULL) {
+    while (slice_next_word(&v, &word))
+        n++;
+    return n;
+}
+
+/* A list of numbers from `min` to `max`, not empty. */
+static bool parse_numbers(struct reader *r, struct slice value, uint64_t min, uint64_t max,
+                          uint32_t **list, unsigned *n)
+{
+    struct slice word;
+    uint64_t number;
+    unsigned at = 0;
+    uint32_t *numbers = arena_alloc(&r->conf->arena, (count_words(value) + 1) * sizeof(*numbers));
+    if (numbers == NULL) {
         r->no_memory = true;
         return true;
     }
-    dn->oos_failures = list;
-    for (rest = value; slice_next_word(&rest, &word); *list++ = (uint16_t)status)
-        (void)!slice_u64(word, 699, &status);
-    dn->noos_failures = n;
-    return n != 0;
+    for (; slice_next_word(&value, &word); numbers[at++] = (uint32_t)number)
+        if (slice_u64(word, max, &number) < 0 || number < min)
+            return false;
+    *list = numbers;
+    *n = at;
+    return at != 0;
 }
 
-/* What a DN does not say stays -1: it is the daemon's. */
-static bool parse_said(struct slice value, int *out)
+static bool parse_statuses(struct reader *r, struct slice value, uint16_t **list, unsigned *n)
 {
-    if (!slice_ieq(value, SLICE("true")) && !slice_ieq(value, SLICE("false")))
+    uint32_t *numbers = NULL;
+    unsigned count = 0;
+    if (!parse_numbers(r, value, 300, 699, &numbers, &count))
         return false;
-    *out = slice_ieq(value, SLICE("true"));
+    uint16_t *statuses = arena_alloc(&r->conf->arena, (count + 1) * sizeof(*statuses));
+    if (statuses == NULL) {
+        r->no_memory = true;
+        return true;
+    }
+    for (unsigned i = 0; i < count; i++)
+        statuses[i] = (uint16_t)numbers[i];
+    *list = statuses;
+    *n = count;
     return true;
 }
 
-static bool parse_verify_server(struct reader *r, void *base, struct slice value)
-{
-    (void)r;
-    return parse_said(value, &((struct dn_conf *)base)->tls.verify_server);
-}
-
-static bool parse_min_version(struct reader *r, void *base, struct slice value)
+static bool parse_failures(struct reader *r, void *base, struct slice value)
 {
     struct dn_conf *dn = base;
+    return parse_statuses(r, value, &dn->oos_failures, &dn->noos_failures);
+}
+
+/* A default stands there already. */
+static bool parse_app_failures(struct reader *r, void *base, struct slice value)
+{
+    struct app_section *app = base;
+    if (!slice_ieq(value, SLICE("none")))
+        return parse_statuses(r, value, &app->group.failures, &app->group.nfailures);
+    app->group.failures = NULL;
+    app->group.nfailures = 0;
+    return true;
+}
+
+static bool parse_weights(struct reader *r, void *base, struct slice value)
+{
+    struct app_section *app = base;
+    return parse_numbers(r, value, 1, 1000, &app->weights, &app->nweights);
+}
+
+/* "MIN-MAX" or one number. */
+static bool parse_retry_after(struct reader *r, void *base, struct slice value)
+{
+    struct load_conf *load = &((struct conf *)base)->load;
+    ptrdiff_t dash = slice_chr(value, '-');
+    struct slice min = dash >= 0 ? slice_of(value.ptr, (size_t)dash) : value, max = value;
+    uint64_t low, high;
     (void)r;
-    if (!slice_eq(value, SLICE("1.2")) && !slice_eq(value, SLICE("1.3")))
+    if (dash >= 0)
+        max = slice_of(value.ptr + dash + 1, value.len - (size_t)dash - 1);
+    if (slice_u64(slice_trim(min), 3600, &low) < 0 || slice_u64(slice_trim(max), 3600, &high) < 0 ||
+        low < 1 || high < low)
         return false;
-    dn->tls.min_version = slice_eq(value, SLICE("1.2")) ? NET_TLS_1_2 : NET_TLS_1_3;
+    load->retry_min_s = (uint32_t)low;
+    load->retry_max_s = (uint32_t)high;
+    return true;
+}
+
+/* Digits as they are dialled, or an emergency service (RFC 5031). */
+static bool parse_prefix(struct reader *r, void *base, struct slice value)
+{
+    struct dn_conf *dn = base;
+    bool is_urn = slice_istarts(value, SLICE("urn:service:sos"));
+    for (size_t i = 0; i < value.len && !is_urn; i++)
+        if (strchr("0123456789+*#", value.ptr[i]) == NULL)
+            return false;
+    dn->prefix = conf_str(r, value);
     return true;
 }
 
@@ -122,6 +170,21 @@ const struct option conf_options[] = {
      "0 to 256, 256 = leave alone", EFFECT_RESTART, "DSCP/TOS byte of SIP packets.", NULL},
     {"sipproxy", "resolve-host", OPT_BOOL, AT(proxy.via_address), 0, 0, "false", NULL,
      "true, false", EFFECT_RELOAD, "false: the host name stands in Via; true: the IP address.",
+     NULL},
+    {"sipproxy", "sip-advertised-address", OPT_TEXT, AT(advertised), 0, 0, "", "the address itself",
+     "HOST or HOST:PORT; an IPv6 address in brackets", EFFECT_RESTART,
+     "What stands in Via and Record-Route in the place of our address: behind NAT, or the name of a pool of proxies. It is "
+     "a name of ours.",
+     NULL},
+    {"sipproxy", "aliases", OPT_WORDS, AT(route.aliases), 0, 0, "", "none",
+     "HOST or HOST:PORT, separated by commas or blanks", EFFECT_RELOAD,
+     "Further names of this proxy: a Route or Request-URI with one of them is for us. Without a port: with any port of "
+     "ours.",
+     NULL},
+    {"sipproxy", "sip-access", OPT_NETS, AT(access), 0, 1, "", "any", "list of networks, or any",
+     EFFECT_RELOAD,
+     "Who may talk to us at all; datagrams from elsewhere are dropped, connections closed. A [listener ...] may say "
+     "otherwise for its address.",
      NULL},
 
     /* TLS */
@@ -259,6 +322,84 @@ const struct option conf_options[] = {
      "Who may have requests relayed to targets that are no DN of ours; everyone else gets 403.",
      NULL},
 
+    {"sipproxy", "applications", OPT_WORDS, AT(applications), 0, 0, "", "all that have a section",
+     "names of [application ...] sections", EFFECT_RELOAD,
+     "Which applications (SIP Servers) this proxy stands in front of.", NULL},
+    {"sipproxy", "serving-sipserver", OPT_TEXT, AT(route.serving), 0, 0, "",
+     "none: the built-in registrar and directory serve", "name of an [application ...] section",
+     EFFECT_RELOAD,
+     "The application that serves: requests for our domains from phones and gateways go to it, REGISTER too.",
+     NULL},
+    {"sipproxy", "oos-check", OPT_S, AT(oos_check_s), 0, 300, "5", NULL, "0 to 300 s, 0 = off",
+     EFFECT_RELOAD,
+     "How often members of applications are checked by OPTIONS, and how long an answer may take.",
+     NULL},
+    {"sipproxy", "oos-force", OPT_S, AT(oos_force_s), 1, 32, "5", NULL, "1 to 32 s", EFFECT_RELOAD,
+     "How often they are checked, the two of a pair in turn, while it is not known which one is active.",
+     NULL},
+    {"sipproxy", "failover-time", OPT_MS, AT(proxy.failover_ms), 0, HOUR_MS, "4", NULL,
+     "0 to 3600 s, 0 = after Timer B or F", EFFECT_RELOAD,
+     "Nothing has come from an address for so long and there is another one: the request goes there too.",
+     NULL},
+    {"sipproxy", "hide-topology", OPT_BOOL, AT(proxy.hide_topology), 0, 0, "false", NULL,
+     "true, false", EFFECT_RELOAD,
+     "Via and Record-Route values with addresses of inside-networks are not shown to peers outside of them.",
+     NULL},
+    {"sipproxy", "inside-networks", OPT_NETS, AT(proxy.inside), 0, 0,
+     "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 127.0.0.0/8, 169.254.0.0/16, 100.64.0.0/10, ::1, fc00::/7, fe80::/10",
+     NULL, "list of networks", EFFECT_RELOAD, "What hide-topology takes for inside.", NULL},
+
+    /* overload */
+    {"sipproxy", "overload-ctrl-dialog-rate", OPT_U32, AT(load.dialog_rate), 0, 1000000, "0", NULL,
+     "0 to 1000000, 0 = off", EFFECT_RELOAD,
+     "Initial INVITEs a second, of all workers together; more of them get 503 with Retry-After. Requests inside dialogs and "
+     "emergency calls pass.",
+     NULL},
+    {"sipproxy", "overload-source-rate", OPT_U32, AT(load.source_rate), 0, 1000000, "0", NULL,
+     "0 to 1000000, 0 = off", EFFECT_RELOAD,
+     "Requests outside dialogs a second from one address; more of them get 503 with Retry-After.",
+     NULL},
+    {"sipproxy", "overload-lag", OPT_MS, AT(load.lag_ms), 0, 10000, "100ms", NULL,
+     "0 to 10 s, 0 = off", EFFECT_RELOAD,
+     "A worker that looks at messages so late refuses new requests, a growing share of them, before calls that stand "
+     "suffer.",
+     NULL},
+    {"sipproxy", "overload-retry-after", OPT_OWN, 0, 0, 0, "2-10", NULL,
+     "MIN-MAX, both from 1 to 3600 s", EFFECT_RELOAD,
+     "Retry-After of refusals for overload is drawn between the two, so that the retries are spread.",
+     parse_retry_after},
+    {"sipproxy", "overload-control", OPT_BOOL, AT(load.is_control), 0, 0, "true", NULL,
+     "true, false", EFFECT_RELOAD,
+     "RFC 7339 with neighbours that speak it: they are told how much less to send, and are sent less when they ask for it.",
+     NULL},
+    {"sipproxy", "emergency-numbers", OPT_WORDS, AT(proxy.emergency_numbers), 0, 0, "", "none",
+     "numbers, separated by commas or blanks", EFFECT_RELOAD,
+     "Calls to these numbers are emergency calls, as those to urn:service:sos are: overload does not refuse them.",
+     NULL},
+    {"sipproxy", "resource-priority", OPT_WORDS, AT(proxy.priorities), 0, 0, "esnet, ets, wps",
+     NULL, "namespaces of RFC 4412", EFFECT_RELOAD,
+     "Requests with such a Resource-Priority, from who may have requests relayed and from applications, are not refused for "
+     "overload.",
+     NULL},
+
+    /* DNS */
+    {"sipproxy", "dns-servers", OPT_ADDRS, AT(resolver.servers), 0, 53, "", "the system's",
+     "IP addresses or ADDRESS:PORT, separated by commas or blanks", EFFECT_RELOAD,
+     "DNS servers that are asked.", NULL},
+    {"sipproxy", "dns-timeout", OPT_MS, AT(resolver.timeout_ms), 100, 30000, "2", NULL,
+     "100ms to 30 s", EFFECT_RELOAD, "How long one DNS server has for an answer, in one try.",
+     NULL},
+    {"sipproxy", "dns-tries", OPT_U32, AT(resolver.tries), 1, 10, "2", NULL, "1 to 10",
+     EFFECT_RELOAD, "How often each DNS server is asked.", NULL},
+    {"sipproxy", "dns-max-stale", OPT_MS, AT(resolver.max_stale_ms), 0, 168 * HOUR_MS, "24h", NULL,
+     "0 to 168 h, 0 = off", EFFECT_RELOAD,
+     "How long after its time to live an answer is still used when no DNS server can be had.",
+     NULL},
+    {"sipproxy", "dns-avoid-time", OPT_MS, AT(route.unreachable_ms), 0, HOUR_MS, "30", NULL,
+     "0 to 3600 s, 0 = off", EFFECT_RELOAD,
+     "An address that could not be reached or gave no answer is tried after all others for so long.",
+     NULL},
+
     /* registrar */
     {"sipproxy", "sip-authenticate", OPT_ENUM, AT(authenticate), 0, 0, "register", NULL,
      "none, register, all", EFFECT_RELOAD,
@@ -299,6 +440,82 @@ const struct option conf_options[] = {
      "Unix socket at which holdfastctl gives commands; who may write to it is who may give them.",
      NULL},
 
+    /* one application */
+    {"application", "role", OPT_ENUM, APP_AT(group.role), 0, 0, "pair", NULL, "pair, balanced",
+     EFFECT_RELOAD,
+     "pair: one SIP Server, or two of which one is active; balanced: members that share the calls.",
+     NULL},
+    {"application", "primary", OPT_URI, APP_AT(primary), 0, 0, "", "none",
+     "a sip: URI, transport udp, tcp or tls, or a sips: URI", EFFECT_RELOAD,
+     "role = pair: the member that is taken to be active at the start.", NULL},
+    {"application", "backup", OPT_URI, APP_AT(backup), 0, 0, "", "none", "a SIP URI as in primary",
+     EFFECT_RELOAD, "role = pair: the other member.", NULL},
+    {"application", "members", OPT_URIS, APP_AT(members), 0, 0, "", "none",
+     "SIP URIs as in primary, separated by commas or blanks", EFFECT_RELOAD,
+     "role = balanced: all members, at most 32.", NULL},
+    {"application", "weights", OPT_OWN, 0, 0, 0, "", "all 1",
+     "numbers from 1 to 1000, as many as there are members", EFFECT_RELOAD,
+     "role = balanced: shares of the members, in their order, for policy = weighted and least-calls.",
+     parse_weights},
+    {"application", "policy", OPT_ENUM, APP_AT(group.policy), 0, 0, "round-robin", NULL,
+     "round-robin, weighted, hash-call-id, hash-from, hash-to, least-calls", EFFECT_RELOAD,
+     "role = balanced: who gets the next dialog. Of the hashes only the calls of a member move when it leaves.",
+     NULL},
+    {"application", "oos-check", OPT_S, APP_AT(check_s), 0, 300, "", "that of [sipproxy]",
+     "0 to 300 s, 0 = off", EFFECT_RELOAD,
+     "How often the active member, or each one of a balanced group, is checked by OPTIONS, and how long an answer may take. "
+     "0: no checks, members are taken to be up.",
+     NULL},
+    {"application", "oos-force", OPT_S, APP_AT(force_s), 1, 32, "", "that of [sipproxy]",
+     "1 to 32 s", EFFECT_RELOAD,
+     "How often both members of a pair are checked in turn while it is not known which one is active, and members of a "
+     "balanced group that are out of service.",
+     NULL},
+    {"application", "oos-check-failure", OPT_OWN, 0, 0, 0, "503", NULL,
+     "status codes from 300 to 699, separated by commas or blanks, or none", EFFECT_RELOAD,
+     "Responses to a check that do not count as alive: a backup may answer so. none: every final response counts.",
+     parse_app_failures},
+    {"application", "shared-dialogs", OPT_BOOL, APP_AT(group.shares_dialogs), 0, 0, "true", NULL,
+     "true, false", EFFECT_RELOAD,
+     "role = pair: the members know each other's dialogs, so that requests inside dialogs go to the active one, whichever "
+     "of the two they name.",
+     NULL},
+    {"application", "access", OPT_NETS, APP_AT(group.access), 0, 0, "",
+     "the addresses of its members", "list of networks", EFFECT_RELOAD,
+     "From where else requests are taken for the application's own: trusted with X-Genesys-Route, and with being relayed.",
+     NULL},
+    {"application", "tls-certificate", OPT_FILE, APP_AT(tls.certificate), 0, 0, "",
+     "that of [sipproxy]", "a PEM file with the certificate and the chain behind it",
+     EFFECT_RELOAD_NEW, "What is shown when the proxy connects to a member.", NULL},
+    {"application", "tls-private-key", OPT_FILE, APP_AT(tls.private_key), 0, 0, "",
+     "in the file of tls-certificate", "a PEM file without a passphrase", EFFECT_RELOAD_NEW,
+     "The key of tls-certificate.", NULL},
+    {"application", "tls-ca", OPT_FILE, APP_AT(tls.ca), 0, 0, "", "that of [sipproxy]",
+     "a PEM file or a directory of certificates", EFFECT_RELOAD_NEW,
+     "Authorities whose certificates are accepted from members.", NULL},
+    {"application", "tls-verify-server", OPT_SAID, APP_AT(tls.verify_server), 0, 0, "",
+     "that of [sipproxy]", "true, false", EFFECT_RELOAD_NEW,
+     "When the proxy connects to a member, the certificate must verify and be for the host of its URI (RFC 5922).",
+     NULL},
+    {"application", "tls-min-version", OPT_ENUM, APP_AT(tls.min_version), 0, 0, "",
+     "that of [sipproxy]", "1.2, 1.3", EFFECT_RELOAD_NEW,
+     "The oldest version of TLS that is spoken with members.", NULL},
+
+    /* one of our addresses */
+    {"listener", "advertised-address", OPT_TEXT, LISTENER_AT(advertised), 0, 0, "",
+     "that of [sipproxy]", "HOST or HOST:PORT; an IPv6 address in brackets", EFFECT_RESTART,
+     "What stands in Via and Record-Route in the place of this address.", NULL},
+    {"listener", "access", OPT_NETS, LISTENER_AT(access), 0, 1, "", "sip-access of [sipproxy]",
+     "list of networks, or any", EFFECT_RELOAD, "Who may talk to us at this address.", NULL},
+
+    /* one domain of somebody else */
+    {"domain", "contact", OPT_URI, DOMAIN_AT(contact), 0, 0, "", "none",
+     "a sip: URI, transport udp, tcp or tls, or a sips: URI", EFFECT_RELOAD,
+     "Where requests for this domain go.", NULL},
+    {"domain", "application", OPT_TEXT, DOMAIN_AT(application), 0, 0, "", "none",
+     "name of an [application ...] section", EFFECT_RELOAD,
+     "The application that requests for this domain go to, in the place of contact.", NULL},
+
     /* one DN */
     {"dn", "type", OPT_ENUM, DN_AT(type), 0, 0, "extension", NULL,
      "extension, acd-position, trunk, trunk-group, voip-service, routing-point", EFFECT_RELOAD,
@@ -310,6 +527,19 @@ const struct option conf_options[] = {
     {"dn", "contact", OPT_OWN, 0, 0, 0, "", "none: the DN must register",
      "a sip: URI, transport udp, tcp or tls, or a sips: URI", EFFECT_RELOAD,
      "Fixed address of the DN.", parse_contact},
+    {"dn", "contact-backup", OPT_URIS, DN_AT(contact_backup), 0, 0, "", "none",
+     "SIP URIs as in contact, separated by commas or blanks", EFFECT_RELOAD,
+     "Where requests go when contact cannot be reached, gives no answer or answers 503, in this order.",
+     NULL},
+    {"dn", "prefix", OPT_OWN, 0, 0, 0, "", "none: no numbers are led to this DN",
+     "digits, +, *, #; urn:service:sos and what may follow; nothing at all: every number",
+     EFFECT_RELOAD,
+     "type = trunk or trunk-group: numbers that begin so, and are no DN, go to this trunk; of several the one with the "
+     "longest prefix, then the one with the lower priority.",
+     parse_prefix},
+    {"dn", "priority", OPT_U32, DN_AT(priority), 0, 65535, "0", NULL, "0 to 65535", EFFECT_RELOAD,
+     "Among trunks with the same prefix the one with the lower number comes first; the others are tried after it.",
+     NULL},
     {"dn", "password", OPT_TEXT, DN_AT(password), 0, 0, "", "none", "text", EFFECT_RELOAD,
      "The DN must authenticate by digest, SHA-256 or MD5.", NULL},
     {"dn", "password-ha1", OPT_OWN, 0, 0, 0, "", "none", "MD5:32 or SHA-256:64 hexadecimal digits",
@@ -323,13 +553,12 @@ const struct option conf_options[] = {
     {"dn", "tls-ca", OPT_FILE, DN_AT(tls.ca), 0, 0, "", "that of [sipproxy]",
      "a PEM file or a directory of certificates", EFFECT_RELOAD_NEW,
      "Authorities whose certificates are accepted from this DN.", NULL},
-    {"dn", "tls-verify-server", OPT_OWN, 0, 0, 0, "", "that of [sipproxy]", "true, false",
-     EFFECT_RELOAD_NEW,
+    {"dn", "tls-verify-server", OPT_SAID, DN_AT(tls.verify_server), 0, 0, "", "that of [sipproxy]",
+     "true, false", EFFECT_RELOAD_NEW,
      "When the proxy connects to this DN, the certificate must verify and be for the host of its URI (RFC 5922).",
-     parse_verify_server},
-    {"dn", "tls-min-version", OPT_OWN, 0, 0, 0, "", "that of [sipproxy]", "1.2, 1.3",
-     EFFECT_RELOAD_NEW, "The oldest version of TLS that is spoken with this DN.",
-     parse_min_version},
+     NULL},
+    {"dn", "tls-min-version", OPT_ENUM, DN_AT(tls.min_version), 0, 0, "", "that of [sipproxy]",
+     "1.2, 1.3", EFFECT_RELOAD_NEW, "The oldest version of TLS that is spoken with this DN.", NULL},
     {"dn", "recovery-timeout", OPT_MS, DN_AT(recovery_timeout_ms), 1000, 24 * HOUR_MS, "60", NULL,
      "1 s to 24 h", EFFECT_RELOAD,
      "How long the DN stays out of service before it is tried again; does not count with oos-check.",

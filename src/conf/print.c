@@ -18,7 +18,10 @@ const char *conf_default_text(const struct option *o)
 
 static const char *section_text(const struct option *o)
 {
-    return strcmp(o->section, "dn") == 0 ? "[dn NUMBER-OR-NAME]" : "[sipproxy]";
+    for (unsigned i = 0; i < SECTION_KINDS; i++)
+        if (strcmp(o->section, conf_sections[i].word) == 0)
+            return conf_sections[i].title;
+    return "";
 }
 
 static bool begins_section(unsigned i)

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The files that the options of TLS name: read, judged, and made into contexts. */
-#include <stdlib.h>
-
 #include "conf/conf_int.h"
 
 #define WHY_MAX 512 /* bytes of what is wrong with a file */
@@ -11,33 +9,25 @@ struct opening {
     struct conf *conf;
     struct net_tls_keys *keys;
     FILE *err;
-    unsigned dn; /* index, CONF_NO_DN: the daemon's own */
+    enum section_kind kind; /* SECTION_SIPPROXY: the daemon's own */
+    const char *name;       /* of the section */
+    const struct dn_tls_conf *own;
     unsigned errors;
 };
 
-static const struct option *find(const char *section, const char *name, unsigned *index)
-{
-    for (*index = 0; *index < conf_noptions; (*index)++) {
-        const struct option *o = &conf_options[*index];
-        if (strcmp(o->section, section) == 0 && strcmp(o->name, name) == 0)
-            return o;
-    }
-    abort(); /* our own table is wrong */
-}
-
-static unsigned line_of(const struct conf *c, unsigned option, unsigned dn)
+static unsigned line_of(const struct conf *c, unsigned option, const char *name)
 {
     for (unsigned i = 0; i < c->nplaces; i++)
-        if (c->places[i].option == option && c->places[i].dn == dn)
+        if (c->places[i].option == option && (name == NULL || strcmp(c->places[i].name, name) == 0))
             return c->places[i].line;
     return 0;
 }
 
 static void say(struct opening *o, const char *name, const char *value, const char *why)
 {
-    unsigned index;
-    const struct option *option = find(o->dn == CONF_NO_DN ? "sipproxy" : "dn", name, &index);
-    unsigned line = line_of(o->conf, index, o->dn);
+    unsigned index = conf_option_index(conf_sections[o->kind].word, name);
+    const struct option *option = &conf_options[index];
+    unsigned line = line_of(o->conf, index, o->name);
     size_t len = strlen(value);
     o->errors++;
     if (o->err == NULL)
@@ -63,13 +53,12 @@ static void say_why(struct opening *o, const struct net_tls_conf *tls, const cha
         say(o, "tls-ca", tls->ca != NULL ? tls->ca : "", why);
 }
 
-/* What the DN does not say is the daemon's; a certificate of its own brings its own key. */
-static struct net_tls_conf rules_of(const struct conf *c, unsigned dn)
+/* What the section does not say is the daemon's; a certificate of its own brings its own key. */
+static struct net_tls_conf rules_of(const struct conf *c, const struct dn_tls_conf *own)
 {
     struct net_tls_conf tls = c->tls;
-    if (dn == CONF_NO_DN)
+    if (own == NULL)
         return tls;
-    const struct dn_tls_conf *own = &c->dns[dn].tls;
     if (own->certificate != NULL) {
         tls.certificate = own->certificate;
         tls.private_key = own->private_key;
@@ -85,21 +74,51 @@ static struct net_tls_conf rules_of(const struct conf *c, unsigned dn)
     return tls;
 }
 
+static int profile_name(const struct opening *o, struct slice *out)
+{
+    char room[GROUP_PROFILE_MAX];
+    *out = slice_str(o->name);
+    if (o->kind == SECTION_APPLICATION)
+        *out = arena_dup(&o->conf->arena, group_profile_name(*out, room));
+    return o->kind != SECTION_APPLICATION || out->len != 0 ? 0 : ERR_NOMEM;
+}
+
 static int open_profile(struct opening *o)
 {
     struct conf *c = o->conf;
-    struct net_tls_conf tls = rules_of(c, o->dn);
+    struct net_tls_conf tls = rules_of(c, o->own);
     struct flow_tls_profile *p = &c->profiles[c->nprofiles];
     char why[WHY_MAX] = "";
     *p = (struct flow_tls_profile){.name = SLICE_NONE};
-    if (o->dn != CONF_NO_DN)
-        p->name = slice_str(c->dns[o->dn].name);
+    if (profile_name(o, &p->name) != 0)
+        return ERR_NOMEM;
     int err = net_tls_new(&tls, o->keys, why, sizeof(why), &p->tls);
     if (err == 0)
         c->nprofiles++;
     else if (err != ERR_NOMEM)
         say_why(o, &tls, why);
     return err == ERR_NOMEM ? err : 0;
+}
+
+static int open_sections(struct opening *o)
+{
+    const struct conf *c = o->conf;
+    int status = 0;
+    o->kind = SECTION_DN;
+    for (unsigned i = 0; i < c->ndns && status == 0; i++) {
+        o->name = c->dns[i].name;
+        o->own = &c->dns[i].tls;
+        if (c->dns[i].has_tls)
+            status = open_profile(o);
+    }
+    o->kind = SECTION_APPLICATION;
+    for (unsigned i = 0; i < c->ngroups && status == 0; i++) {
+        o->name = c->groups[i].name;
+        o->own = &c->group_tls[i];
+        if (c->groups[i].has_tls)
+            status = open_profile(o);
+    }
+    return status;
 }
 
 static bool has_files(const struct conf *c)
@@ -109,10 +128,12 @@ static bool has_files(const struct conf *c)
 
 int conf_open_tls(struct conf *c, struct net_tls_keys *keys, FILE *err)
 {
-    struct opening o = {.conf = c, .keys = keys, .err = err, .dn = CONF_NO_DN};
+    struct opening o = {.conf = c, .keys = keys, .err = err, .kind = SECTION_SIPPROXY};
     unsigned n = 1;
     for (unsigned i = 0; i < c->ndns; i++)
         n += c->dns[i].has_tls;
+    for (unsigned i = 0; i < c->ngroups; i++)
+        n += c->groups[i].has_tls;
     if (c->flow.tls_port == 0 && !has_files(c) && n == 1)
         return 0;
     c->profiles = arena_zalloc(&c->arena, n * sizeof(*c->profiles));
@@ -126,12 +147,9 @@ int conf_open_tls(struct conf *c, struct net_tls_keys *keys, FILE *err)
     }
     int status = open_profile(&o);
     if (status == 0 && o.errors != 0)
-        return ERR_PARSE; /* what DNs take over from it would be said once for each */
-    for (unsigned i = 0; i < c->ndns && status == 0; i++) {
-        o.dn = i;
-        if (c->dns[i].has_tls)
-            status = open_profile(&o);
-    }
+        return ERR_PARSE; /* what sections take over from it would be said once for each */
+    if (status == 0)
+        status = open_sections(&o);
     return status != 0 ? status : o.errors != 0 ? ERR_PARSE : 0;
 }
 

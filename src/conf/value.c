@@ -112,17 +112,50 @@ static bool set_nets(struct reader *r, const struct option *o, struct addr_net *
     return true;
 }
 
-static bool set_addrs(struct reader *r, struct addr **list, unsigned *n, struct slice v)
+static bool set_addrs(struct reader *r, const struct option *o, struct addr **list, unsigned *n,
+                      struct slice v)
 {
     struct slice word;
     unsigned at = *n;
     struct addr *addrs = grow(r, *list, *n, count_words(v), sizeof(*addrs));
     if (addrs == NULL)
         return true;
-    while (slice_next_word(&v, &word))
-        if (addr_parse_ip(word, 0, &addrs[at++]) < 0)
+    for (; slice_next_word(&v, &word); at++)
+        if (addr_parse_ip(word, (uint16_t)o->max, &addrs[at]) < 0 &&
+            (o->max == 0 || addr_parse(word, (uint16_t)o->max, &addrs[at]) < 0))
             return false;
     *list = addrs;
+    *n = at;
+    return true;
+}
+
+bool conf_uri_parse(struct slice text, struct sip_uri *uri)
+{
+    if (sip_uri_parse(text, uri) != 0 || uri->headers.len != 0)
+        return false;
+    bool is_sips = uri->scheme == SIP_SCHEME_SIPS;
+    bool is_plain = uri->transport == SIP_UDP || uri->transport == SIP_TCP;
+    if (!is_sips && uri->scheme != SIP_SCHEME_SIP)
+        return false;
+    if (uri->transport_text.len != 0 && uri->transport != SIP_TLS && !is_plain)
+        return false;
+    return !is_sips || uri->transport != SIP_UDP; /* RFC 3261 26.2.2 */
+}
+
+static bool set_uris(struct reader *r, char ***list, unsigned *n, struct slice v)
+{
+    struct slice word;
+    struct sip_uri uri;
+    unsigned at = *n;
+    char **uris = grow(r, *list, *n, count_words(v), sizeof(*uris));
+    if (uris == NULL)
+        return true;
+    for (; slice_next_word(&v, &word); at++) {
+        if (!conf_uri_parse(word, &uri))
+            return false;
+        uris[at] = conf_str(r, word);
+    }
+    *list = uris;
     *n = at;
     return true;
 }
@@ -138,7 +171,9 @@ static bool set_list(struct reader *r, const struct option *o, char *field, stru
         return set_words(r, (void *)field, n, v);
     if (o->kind == OPT_NETS)
         return set_nets(r, o, (void *)field, n, v);
-    return set_addrs(r, (void *)field, n, v);
+    if (o->kind == OPT_URIS)
+        return set_uris(r, (void *)field, n, v);
+    return set_addrs(r, o, (void *)field, n, v);
 }
 
 static bool set_number(const struct option *o, char *field, struct slice v)
@@ -162,6 +197,24 @@ static bool set_number(const struct option *o, char *field, struct slice v)
     return true;
 }
 
+static bool set_uri(struct reader *r, char **field, struct slice v)
+{
+    struct sip_uri uri;
+    if (!conf_uri_parse(v, &uri))
+        return false;
+    *field = conf_str(r, v);
+    return true;
+}
+
+static bool set_said(int *field, struct slice v)
+{
+    bool is_true;
+    if (!parse_bool(v, &is_true))
+        return false;
+    *field = is_true;
+    return true;
+}
+
 bool conf_value_set(struct reader *r, const struct option *o, void *base, struct slice v,
                     bool append)
 {
@@ -180,6 +233,9 @@ bool conf_value_set(struct reader *r, const struct option *o, void *base, struct
         return true;
     case OPT_TEXT:
     case OPT_FILE: *(char **)(void *)field = conf_str(r, v); return v.len != 0;
+    case OPT_URI: return set_uri(r, (char **)(void *)field, v);
+    case OPT_SAID: return set_said((int *)(void *)field, v);
+    case OPT_URIS:
     case OPT_WORDS:
     case OPT_NETS:
     case OPT_ADDRS: return set_list(r, o, field, v, append);
