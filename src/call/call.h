@@ -43,6 +43,8 @@ void calls_set_conf(struct calls *calls, const struct call_conf *conf);
  * whose host is our address of one of the two ways (flow_dest.local). */
 void calls_set_ours(struct calls *calls, bool (*is_ours)(void *user, const struct sip_uri *uri),
                     void *user);
+/* Told when a record goes, or gets another member, with the member it had (call_set_member). */
+void calls_set_gone(struct calls *calls, void (*gone)(void *user, uint32_t member), void *user);
 unsigned calls_count(const struct calls *calls);
 
 /* --- what passed ------------------------------------------------------------------------------ */
@@ -60,6 +62,10 @@ uint64_t call_begin(struct calls *calls, const struct sip_msg *invite,
  * released by its final response; 0: none. Given once, behind call_begin. */
 void call_set_invite(struct calls *calls, uint64_t call, uint64_t server);
 uint64_t call_invite(struct calls *calls, uint64_t call);
+/* A number of the caller of this function that goes with the record: the member of an application
+ * to which the INVITE has gone. Of the one before, calls_set_gone is told. False: no such record,
+ * and nobody will be told of `member`. */
+bool call_set_member(struct calls *calls, uint64_t call, uint32_t member);
 /* A provisional response above 100 or a 2xx to it, as received: its dialog is made, or brought up
  * to date (route set, remote target, RFC 3261 12.1.2, 13.2.2.4). `callee`: the way the branch took;
  * `dn`: its DN or empty. */

@@ -68,6 +68,7 @@ struct call {
     struct dialog *dialogs;
     uint32_t invite_cseq;
     uint32_t via_hash; /* of the topmost branch of the INVITE */
+    uint32_t member;   /* call_set_member; 0: none */
     uint16_t bytes;    /* of the whole record, at most CALL_BYTES_MAX */
     bool is_final;     /* the INVITE has its final response */
     bool is_cut;       /* something did not fit, and was counted */
@@ -82,6 +83,8 @@ struct calls {
     struct table table;
     bool (*is_ours)(void *user, const struct sip_uri *uri);
     void *ours_user;
+    void (*gone)(void *user, uint32_t member);
+    void *gone_user;
     struct log_limit full_limit, vanished_limit;
 };
 

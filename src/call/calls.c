@@ -68,6 +68,12 @@ void calls_set_ours(struct calls *calls, bool (*is_ours)(void *user, const struc
     calls->ours_user = user;
 }
 
+void calls_set_gone(struct calls *calls, void (*gone)(void *user, uint32_t member), void *user)
+{
+    calls->gone = gone;
+    calls->gone_user = user;
+}
+
 unsigned calls_count(const struct calls *calls)
 {
     return calls->pool.live;
@@ -309,6 +315,22 @@ uint64_t call_invite(struct calls *calls, uint64_t call)
     return c != NULL ? c->server : 0;
 }
 
+static void tell_gone(const struct call *c)
+{
+    if (c->member != 0 && c->owner->gone != NULL)
+        c->owner->gone(c->owner->gone_user, c->member);
+}
+
+bool call_set_member(struct calls *calls, uint64_t call, uint32_t member)
+{
+    struct call *c = calls_get(calls, call);
+    if (c == NULL)
+        return false;
+    tell_gone(c);
+    c->member = member;
+    return true;
+}
+
 void call_count_cut(struct call *c)
 {
     if (!c->is_cut)
@@ -321,6 +343,7 @@ void call_count_cut(struct call *c)
 void call_free(struct call *c)
 {
     struct calls *calls = c->owner;
+    tell_gone(c);
     timer_stop(calls->wheel, &c->timer);
     table_remove(&calls->table, &c->node);
     while (c->dialogs != NULL)

@@ -144,7 +144,7 @@ void proxy_on_ack(struct proxy *p, const struct sip_msg *msg, const struct flow_
     a->scope = scope;
     a->msg = sip_msg_copy(msg, txn_scope_arena(scope));
     a->origin = *origin;
-    if (a->msg == NULL || proxy_prepare(p, a->msg, txn_scope_arena(scope), &a->way) != 0)
+    if (a->msg == NULL || proxy_prepare(p, a->msg, false, txn_scope_arena(scope), &a->way) != 0)
         return;
     note_dialog(a, a->msg);
     ack_route(a);

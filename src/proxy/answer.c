@@ -154,10 +154,24 @@ static struct slice with_challenges(struct pctx *c, struct slice bytes)
     return buf_get(&b);
 }
 
+static bool is_dns(int err)
+{
+    return err == ERR_DNS_SILENT || err == ERR_DNS_BAD || err == ERR_DNS_REFUSED;
+}
+
+/* What the name service says of a peer, or does not say, is no loss of its connection. */
 bool proxy_is_transport(int err)
 {
     return err != ERR_TIMEOUT && err != ERR_NOMEM && err != ERR_LIMIT && err != ERR_FULL &&
-           err != ERR_UNSUPPORTED && err != ERR_PARSE;
+           err != ERR_UNSUPPORTED && err != ERR_PARSE && err != ERR_LOOP && !is_dns(err);
+}
+
+/* All of its members are out. */
+static bool is_down(const struct pctx *c, const struct branch *b)
+{
+    struct groups *groups = c->proxy->deps.groups;
+    return b->target->member != 0 && groups != NULL &&
+           group_state_of(groups, group_of(b->target->member)) == GROUP_DOWN;
 }
 
 /* What a caller is told when nothing could be reached. 0: nothing at all (RFC 4320 4.2: no 408 to a
@@ -169,18 +183,39 @@ static unsigned status_of_failure(const struct pctx *c, const struct branch *b, 
     /* There is a way, but not by TLS (RFC 5630 5.3). */
     if (err == ERR_UNSUPPORTED && c->way.uri.scheme == SIP_SCHEME_SIPS)
         return 480;
+    if (err == ERR_LOOP)
+        return 482;
+    if (is_dns(err))
+        return b->target->is_device ? 480 : 500;
     if (!proxy_is_transport(err))
         return 500;
     if (sip_in_dialog(c->req))
         return 408;
+    if (is_down(c, b))
+        return 503;
     if (c->is_invite)
         return b->target->is_device ? 480 : 500;
     if (!b->target->is_device && (err == ERR_NOT_FOUND || err == ERR_NO_ROUTE))
         return 500; /* an address that leads nowhere is no lost connection */
     /* To a SIP Server 503 says "try another way"; a device would take it for the end of us. */
-    return route_may_relay(c->proxy->deps.route, &c->origin->remote) && !proxy_is_from_device(c)
-               ? 503
-               : 480;
+    bool is_server = c->member != 0 || (route_may_relay(c->proxy->deps.route, &c->origin->remote) &&
+                                        !proxy_is_from_device(c));
+    return is_server ? 503 : 480;
+}
+
+/* When the application that the request was for may be tried again. */
+static void write_retry_after(struct pctx *c, struct buf *out)
+{
+    const struct branch *b = c->best.branch;
+    struct group_keys keys = {SLICE_NONE, SLICE_NONE, SLICE_NONE};
+    struct group_choice choice;
+    if (b == NULL || !is_down(c, b) ||
+        group_choose(c->proxy->deps.groups, group_of(b->target->member), &keys, c->arena,
+                     &choice) != 0 ||
+        choice.status == 0)
+        return;
+    counter_inc(c->proxy->deps.counters, CTR_APP_REFUSED);
+    buf_printf(out, "Retry-After: %u\r\n", choice.retry_after);
 }
 
 static void send_failure(struct pctx *c)
@@ -193,12 +228,26 @@ static void send_failure(struct pctx *c)
         proxy_write_warning(c->proxy, 380, &b);
     if (c->best.err == ERR_TIMEOUT && status == 408)
         buf_lit(&b, "Reason: SIP;cause=408;text=\"No answer\"\r\n");
-    else if (proxy_is_transport(c->best.err) && status != 487)
+    else if ((proxy_is_transport(c->best.err) || is_dns(c->best.err)) && status != 487)
         buf_printf(&b, "Reason: SIP;cause=503;text=\"%s\"\r\n",
                    err_text(c->best.err, errbuf, sizeof(errbuf)));
+    if (status == 503)
+        write_retry_after(c, &b);
+    if (status == 482)
+        counter_inc(c->proxy->deps.counters, CTR_LOOP);
     send_own(c, status, SLICE_NONE, b.overflow ? SLICE_NONE : buf_get(&b));
     if (c->lost_err != 0)
         release_dialog_lost(c, c->lost_err);
+}
+
+/* Nobody but members of an application was asked, and all say that they are overloaded or cannot be
+ * reached: then so will be whatever is sent next (RFC 3261 16.7 step 6). */
+static bool is_whole_application(const struct pctx *c)
+{
+    LIST_EACH(node, &c->branches)
+    if (branch_of(node)->target->member == 0)
+        return false;
+    return true;
 }
 
 void best_send(struct pctx *c)
@@ -212,7 +261,7 @@ void best_send(struct pctx *c)
         txn_server_forget(p->deps.txns, c->server);
     } else if (best->bytes.len == 0) {
         send_failure(c);
-    } else if (best->status == 503) {
+    } else if (best->status == 503 && !is_whole_application(c)) {
         send_own(c, 500, SLICE("Next Hop Unavailable"), SLICE("Reason: SIP;cause=503\r\n"));
     } else if (best->status == 430 && c->set.is_local) {
         /* RFC 5626 7: whoever knows the registrations says what it means for the user. */
@@ -333,6 +382,7 @@ void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
     if (!b->was_heard || b->is_suspect) {
         b->is_suspect = false;
         branch_note_alive(b);
+        branch_note_heard(b, res->status);
     }
     if (res->status < 200) {
         if (res->status > 100 && c->provisionals++ >= PROXY_PROVISIONALS_MAX)
@@ -341,12 +391,12 @@ void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
         if (res->status == 100)
             return;
         /* RFC 4320 4.1: of provisional responses only 100 goes to what is no INVITE. */
-        if (c->is_invite && !c->is_final) {
+        if (c->is_invite && !c->is_final && !b->is_left) {
             record_answer(b, res);
             forward_response(c, res);
         }
     } else if (res->status < 300) {
-        if (b->state != BRANCH_DONE)
+        if (b->state != BRANCH_DONE || (b->is_left && !c->has_success && !c->is_final))
             on_success(b, res);
         else if (c->is_invite)
             on_success_again(b, res);
@@ -375,6 +425,7 @@ void branch_failed(struct branch *b, int err)
         return;
     if (err == ERR_TIMEOUT)
         note_silence(b);
+    branch_note_useless(b, err);
     if (branch_try_other(b, err))
         return;
     branch_note_unreachable(b, err);

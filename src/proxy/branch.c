@@ -5,7 +5,7 @@ static void on_timer_c(struct timer *t, uint64_t now);
 
 /* --- one branch --- */
 
-static struct branch *branch_new(struct pctx *c, struct route_target *t)
+struct branch *branch_new(struct pctx *c, struct route_target *t)
 {
     struct branch *b = arena_zalloc(c->arena, sizeof(*b));
     if (b == NULL)
@@ -14,6 +14,8 @@ static struct branch *branch_new(struct pctx *c, struct route_target *t)
     b->ctx = c;
     b->target = t;
     timer_init(&b->timer_c, on_timer_c);
+    timer_init(&b->quiet, proxy_on_quiet);
+    list_init(&b->in_members);
     list_push(&c->branches, &b->node);
     c->active++;
     return b;
@@ -21,15 +23,33 @@ static struct branch *branch_new(struct pctx *c, struct route_target *t)
 
 void branch_end(struct branch *b)
 {
+    struct wheel *wheel = b->ctx->proxy->deps.wheel;
     if (b->state == BRANCH_DONE)
         return;
-    if (b->state == BRANCH_RESOLVING) {
+    if (b->state == BRANCH_RESOLVING)
         route_resolve_cancel(&b->query);
+    if (b->state == BRANCH_RESOLVING || b->state == BRANCH_PARKED)
         txn_scope_unhold(b->ctx->scope);
-    }
-    timer_stop(b->ctx->proxy->deps.wheel, &b->timer_c);
+    timer_stop(wheel, &b->timer_c);
+    timer_stop(wheel, &b->quiet);
+    list_remove(&b->in_members);
     b->state = BRANCH_DONE;
     b->ctx->active--;
+}
+
+void branch_leave(struct branch *b)
+{
+    bool is_sent = b->state == BRANCH_TRYING;
+    branch_end(b);
+    b->is_left = is_sent;
+    if (is_sent)
+        txn_client_leave(b->ctx->proxy->deps.txns, b->client, SLICE_NONE);
+}
+
+bool proxy_has_room(const struct pctx *c)
+{
+    const struct proxy *p = c->proxy;
+    return c->is_invite || proxy_now(p) - c->since + PROXY_ROOM_MS <= txns_timer_f(p->deps.txns);
 }
 
 static void set_timer_c(struct branch *b)
@@ -63,11 +83,13 @@ static void on_timer_c(struct timer *t, uint64_t now)
     branch_failed(b, ERR_TIMEOUT);
 }
 
-/* The URI that leads to the next hop: topmost Route left, Path of the binding, or the target
- * itself. */
+/* The URI that leads to the next hop: what was found to be the next hop whatever the request says,
+ * the topmost Route left, Path of the binding, or the target itself. */
 static int next_hop_uri(const struct branch *b, struct sip_uri *uri)
 {
     const struct proxy_way *way = &b->ctx->way;
+    if (b->target->hop.len != 0)
+        return sip_uri_parse(b->target->hop, uri);
     if (way->next_route.len != 0) {
         *uri = way->next_uri;
         return 0;
@@ -85,7 +107,7 @@ static int next_hop_uri(const struct branch *b, struct sip_uri *uri)
 static struct route_hop next_hop(const struct branch *b)
 {
     const struct route_target *t = b->target;
-    bool is_device = b->ctx->way.next_route.len == 0 && t->path.len == 0;
+    bool is_device = t->hop.len != 0 || (b->ctx->way.next_route.len == 0 && t->path.len == 0);
     return (struct route_hop){
         .profile = is_device ? t->profile : SLICE_NONE,
         .is_secure = proxy_is_sips(t->uri) || (is_device && t->is_secure),
@@ -118,6 +140,7 @@ static int branch_write(struct branch *b, struct flow_dest *dest, struct slice *
         .loop = c->loop,
         .breadth = b->breadth,
         .record_route = c->proxy->conf->record_route && c->is_dialog_forming,
+        .adds_path = c->req->method == SIP_REGISTER && b->target->member != 0,
     };
     o.record_route = o.record_route || (c->is_dialog_forming && proxy_must_record_route(&o));
     int err = proxy_write_request(c->proxy, c->arena, &o, bytes);
@@ -138,6 +161,17 @@ static void name_flow(const struct branch *b, uint64_t before)
         flows_set_dn(p->deps.flows, dest->flow, b->target->dn);
 }
 
+/* What is begun anew has no more time than its sender. */
+static void limit_time(const struct branch *b)
+{
+    const struct pctx *c = b->ctx;
+    struct txns *txns = c->proxy->deps.txns;
+    uint64_t gone = proxy_now(c->proxy) - c->since;
+    uint32_t timer_f = txns_timer_f(txns);
+    if (!c->is_invite && gone != 0)
+        txn_client_limit(txns, b->client, gone < timer_f ? timer_f - gone : 0);
+}
+
 void branch_send(struct branch *b)
 {
     struct pctx *c = b->ctx;
@@ -149,6 +183,7 @@ void branch_send(struct branch *b)
         branch_failed(b, err);
         return;
     }
+    branch_arm_quiet(b);
     err = branch_write(b, &dest, &bytes);
     if (err != 0) {
         txn_client_drop(txns, b->client);
@@ -160,9 +195,12 @@ void branch_send(struct branch *b)
     set_timer_c(b);
     if (c->proxy->conf->record_route && c->is_dialog_forming)
         record_begin(c);
+    if (b->target->member != 0)
+        replay_watch(b);
     uint64_t flow = dest.flow;
     counter_inc(c->proxy->deps.counters, CTR_REQ_FORWARDED);
     txn_client_send(txns, b->client, (enum sip_method)c->req->method, &dest, c->loop, bytes);
+    limit_time(b);
     name_flow(b, flow);
 }
 
@@ -187,7 +225,7 @@ static void on_resolved(void *user, int err, const struct flow_dest *dests, unsi
     txn_scope_unhold(c->scope);
 }
 
-static void branch_run(struct branch *b)
+void branch_run(struct branch *b)
 {
     struct pctx *c = b->ctx;
     if (b->target->has_dest) {
@@ -211,7 +249,7 @@ static void branch_run(struct branch *b)
     txn_scope_unhold(c->scope);
 }
 
-static bool start_target(struct pctx *c, struct route_target *t, unsigned breadth)
+bool branch_start(struct pctx *c, struct route_target *t, unsigned breadth)
 {
     t->is_tried = true;
     struct branch *b = branch_new(c, t);
@@ -220,69 +258,6 @@ static bool start_target(struct pctx *c, struct route_target *t, unsigned breadt
     b->breadth = breadth;
     branch_run(b);
     return true;
-}
-
-/* --- failure of a branch --- */
-
-/* Another flow of the same device (RFC 5626 4.2.1, 5.3), not yet tried. */
-static struct route_target *other_flow(const struct pctx *c, const struct route_target *t)
-{
-    for (unsigned i = 0; t->instance.len != 0 && i < c->set.n; i++) {
-        struct route_target *o = &c->set.targets[i];
-        if (!o->is_tried && slice_eq(o->instance, t->instance))
-            return o;
-    }
-    return NULL;
-}
-
-static bool try_next_address(struct branch *b)
-{
-    if (b->dest + 1 >= b->ndests)
-        return false;
-    b->dest++;
-    b->is_upgraded = b->is_fallback = false;
-    branch_send(b);
-    return true;
-}
-
-static bool try_other_flow(struct branch *b)
-{
-    struct route_target *t = other_flow(b->ctx, b->target);
-    if (t == NULL)
-        return false;
-    unsigned breadth = b->breadth;
-    branch_end(b);
-    return start_target(b->ctx, t, breadth);
-}
-
-bool branch_try_other(struct branch *b, int err)
-{
-    const struct pctx *c = b->ctx;
-    bool is_timeout = err == ERR_TIMEOUT;
-    /* Timer F: the sender of the request has given up too (RFC 4320). */
-    if (c->is_over || b->was_cancelled || (is_timeout && !c->is_invite))
-        return false;
-    if (b->is_upgraded && !b->is_fallback && !is_timeout) {
-        b->is_fallback = true;
-        branch_send(b);
-        return true;
-    }
-    if (try_next_address(b))
-        return true;
-    if (other_flow(c, b->target) == NULL)
-        return branch_try_renewed(b, err);
-    branch_note_unreachable(b, err);
-    return try_other_flow(b);
-}
-
-bool branch_try_after(struct branch *b, unsigned status)
-{
-    const struct pctx *c = b->ctx;
-    if (c->is_over || b->was_cancelled)
-        return false;
-    if (status == 503)
-        return try_next_address(b);
-    return (status == 430 || (status == 408 && c->is_invite)) && try_other_flow(b);
 }
 
 /* --- all branches --- */
@@ -304,15 +279,19 @@ void branches_cancel(struct pctx *c, const struct branch *but, struct slice reas
     }
 }
 
-/* Flows of one device are alternatives: only the first of them counts as a target of its own. */
+/* Flows of one device are alternatives, and so are targets that say so: only the first of them
+ * counts as a target of its own. */
 static bool is_waiting(const struct pctx *c, unsigned i)
 {
     const struct route_target *t = &c->set.targets[i];
     if (t->is_tried)
         return false;
-    for (unsigned k = 0; t->instance.len != 0 && k < i; k++)
-        if (slice_eq(c->set.targets[k].instance, t->instance))
+    for (unsigned k = 0; (t->instance.len != 0 || t->alt != 0) && k < i; k++) {
+        const struct route_target *first = &c->set.targets[k];
+        if ((t->instance.len != 0 && slice_eq(first->instance, t->instance)) ||
+            (t->alt != 0 && first->alt == t->alt))
             return false;
+    }
     return true;
 }
 
@@ -340,7 +319,7 @@ static unsigned breadth_left(struct pctx *c)
     unsigned used = 0;
     LIST_EACH(node, &c->branches)
     if (branch_of(node)->state != BRANCH_DONE)
-        used += branch_of(node)->breadth;
+        used += branch_of(node)->breadth + branch_of(node)->reserve;
     return used < c->breadth ? c->breadth - used : 0;
 }
 
@@ -349,7 +328,7 @@ static void start_group(struct pctx *c, struct route_target **group, unsigned n,
 {
     c->is_starting = true;
     for (unsigned i = 0; i < n; i++)
-        if (!start_target(c, group[i], breadth))
+        if (!branch_start(c, group[i], breadth))
             best_take(c, &(struct best){.status = 500, .err = ERR_NOMEM});
     c->is_starting = false;
 }

@@ -199,6 +199,9 @@ void proxy_check_auth(struct pctx *c, struct refusal *out)
     struct proxy *p = c->proxy;
     if (!p->conf->authenticate_all || is_inside_dialog(c))
         return;
+    /* A REGISTER that gets here is for another registrar, which asks for itself. */
+    if (c->req->method == SIP_REGISTER && route_has_serving(p->deps.route))
+        return;
     struct sip_name_addr from;
     struct sip_uri uri;
     struct slice name;

@@ -53,6 +53,7 @@ static void edit_via(struct proxy *p, struct sip_edit *e, const struct outgoing 
 {
     size_t at = b->len;
     proxy_write_via(p, o->dest, local, o->branch_id, o->loop, b);
+    overload_offer(p, o, b);
     sip_edit_insert(e, SIP_H_VIA, since(b, at));
     at = b->len;
     if (sip_write_received(b, o->req))
@@ -190,6 +191,16 @@ static void edit_record_route(struct proxy *p, struct sip_edit *e, const struct 
         draft_record_route(p, o, o->dest, out_local, token_to, relays, b);
     draft_record_route(p, o, &from, &in_local, token_from, relays, b);
     sip_edit_insert(e, SIP_H_RECORD_ROUTE, since(b, at));
+}
+
+static void edit_path(struct proxy *p, struct sip_edit *e, const struct outgoing *o,
+                      const struct flow_local *local, struct buf *b)
+{
+    size_t at = b->len;
+    if (!o->adds_path)
+        return;
+    proxy_write_path(p, o->origin, o->req, o->dest, local, b);
+    sip_edit_insert(e, SIP_H_PATH, since(b, at));
 }
 
 /* A stream needs the length that a datagram could leave out (RFC 3261 20.14). */
@@ -357,6 +368,7 @@ int proxy_write_request(struct proxy *p, struct arena *arena, const struct outgo
     edit_max_forwards(&e, o->req, &b);
     edit_routes(&e, o, uri, &b);
     edit_record_route(p, &e, o, &local, &b);
+    edit_path(p, &e, o, &local, &b);
     edit_breadth(&e, o->breadth, &b);
     edit_content_length(&e, o, &b);
     edit_credentials(p, &e, o->req);

@@ -50,10 +50,15 @@ void proxy_learn(struct proxy *p, const struct sip_msg *req, const struct sip_ur
 {
     bool relays = is_marked(p, req, uri, true);
     bool is_ours = relays || is_marked(p, req, uri, false);
+    struct slice none;
     way->relays = way->relays || relays;
     way->is_ours_dialog = way->is_ours_dialog || is_ours;
-    /* The last Route of ours faces the side to which the request goes. */
-    way->has_token = is_ours && route_token_parse(p->deps.route, uri->user, &way->token) == 0;
+    /* The last Route of ours faces the side to which the request goes. A Path of ours that an
+     * application has kept for a device has no mark; anybody else could only have copied it. */
+    bool is_path = way->trusts && !sip_in_dialog(req) &&
+                   sip_param_find(uri->params, SLICE(PROXY_PATH), &none);
+    way->has_token = (is_ours || is_path) &&
+                     route_token_parse(p->deps.route, uri->user, &way->token) == 0;
     /* A NAT lets pass only what comes from the address which the device has sent to: the one that
      * this Route names. */
     if (way->has_token)

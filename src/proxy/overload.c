@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is let in under overload, before anything is kept of it. */
 #include "proxy/proxy_int.h"
+#include "sip/oc.h"
 
 #define NUMBER_MAX 64 /* digits of an emergency number, and of what is compared with it */
 
@@ -113,6 +114,9 @@ bool proxy_admit(struct proxy *p, const struct sip_msg *req, const struct flow_o
     now = proxy_now(p);
     bool is_application = route_sender(p->deps.route, req, &origin->remote) != 0;
     struct load_verdict verdict;
+    struct sip_oc oc;
+    if (load_loss(load, now) != 0 && sip_oc_parse(req->via.params, &oc) && oc.is_loss)
+        load_note_speaks(load, &origin->remote, now);
     load_admit(load, overload_kind(p, req, &origin->remote, is_application), &origin->remote,
                is_application, now, &verdict);
     if (verdict.cause == LOAD_ADMITTED)
@@ -126,4 +130,78 @@ bool proxy_admit(struct proxy *p, const struct sip_msg *req, const struct flow_o
     counter_inc(p->deps.counters, CTR_REQ_REJECTED);
     txn_reply_stateless(p->deps.txns, req, origin, 503, SLICE_NONE, buf_get(&b));
     return false;
+}
+
+/* --- RFC 7339: with neighbours that speak it --- */
+
+/* To devices it is not offered: they have nothing to hold back. */
+void overload_offer(const struct proxy *p, const struct outgoing *o, struct buf *line)
+{
+    if (p->deps.load == NULL || !load_is_control(p->deps.load) || o->target == NULL ||
+        o->target->is_device || o->target->has_dest || line->overflow || line->len < 2)
+        return;
+    line->len -= 2;
+    buf_lit(line, SIP_OC_OFFER "\r\n");
+}
+
+void overload_note(struct proxy *p, uint64_t client, const struct sip_msg *res)
+{
+    struct load *load = p->deps.load;
+    struct sip_oc oc;
+    if (load == NULL || !load_is_control(load) || !sip_oc_parse(res->via.params, &oc) ||
+        !oc.has_value || !oc.is_loss)
+        return;
+    const struct flow_dest *dest = txn_client_dest(p->deps.txns, client);
+    if (dest != NULL)
+        load_note_oc(load, &dest->remote, &(struct load_oc){oc.loss, oc.validity_ms, oc.seq},
+                     proxy_now(p));
+}
+
+bool overload_may_send(struct pctx *c, const struct flow_dest *dest)
+{
+    struct proxy *p = c->proxy;
+    uint64_t now = proxy_now(p);
+    if (p->deps.load == NULL || !load_is_asked(p->deps.load, now))
+        return true;
+    bool is_application = route_sender(p->deps.route, c->req, &c->origin->remote) != 0;
+    enum load_kind kind = overload_kind(p, c->req, &c->origin->remote, is_application);
+    return load_may_send(p->deps.load, &dest->remote, kind, now);
+}
+
+/* False: nothing is asked, or its sender does not speak it. */
+static bool write_ask(struct proxy *p, struct slice via, struct slice params, struct buf *out)
+{
+    struct load_oc ask;
+    struct sip_oc oc;
+    if (p->deps.load == NULL || !load_ask(p->deps.load, proxy_now(p), &ask) ||
+        !sip_oc_parse(params, &oc) || !oc.is_loss)
+        return false;
+    oc = (struct sip_oc){true, true, ask.loss, ask.validity_ms, ask.seq};
+    sip_oc_write(out, via, params, &oc);
+    return !out->overflow;
+}
+
+void overload_edit(struct proxy *p, struct sip_edit *e, const struct sip_msg *res, char *room)
+{
+    struct sip_iter it;
+    struct slice element;
+    struct sip_via via;
+    struct buf out;
+    struct load_oc ask;
+    if (p->deps.load == NULL || !load_ask(p->deps.load, proxy_now(p), &ask))
+        return;
+    sip_iter_below_via(&it, res);
+    if (!sip_iter_next(&it, &element) || sip_via_parse(element, &via) != 0)
+        return;
+    buf_init(&out, room, OVERLOAD_ROOM);
+    if (write_ask(p, element, via.params, &out))
+        sip_edit_replace(e, element, buf_get(&out));
+}
+
+bool overload_write_via(void *proxy, const struct sip_msg *req, struct slice via, struct buf *out)
+{
+    struct proxy *p = proxy;
+    struct sip_via parsed;
+    (void)req;
+    return sip_via_parse(via, &parsed) == 0 && write_ask(p, via, parsed.params, out);
 }

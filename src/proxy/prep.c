@@ -117,10 +117,11 @@ static int pop_routes(struct proxy *p, const struct sip_msg *req, struct proxy_w
     return 0;
 }
 
-int proxy_prepare(struct proxy *p, const struct sip_msg *req, struct arena *arena,
+int proxy_prepare(struct proxy *p, const struct sip_msg *req, bool trusts, struct arena *arena,
                   struct proxy_way *way)
 {
-    *way = (struct proxy_way){.uri = req->ruri, .uri_text = sip_get(req, req->uri)};
+    *way =
+        (struct proxy_way){.uri = req->ruri, .uri_text = sip_get(req, req->uri), .trusts = trusts};
     int err = 0;
     if (sip_hdr_first(req, SIP_H_ROUTE) != NULL)
         err = undo_strict(p, req, way);
@@ -145,7 +146,8 @@ bool proxy_is_for_registrar(struct proxy *p, const struct sip_msg *req)
     struct slice element;
     struct sip_uri uri;
     bool is_sips = req->ruri.scheme == SIP_SCHEME_SIPS && route_tls_port(p->deps.route) != 0;
-    if (req->method != SIP_REGISTER || (req->ruri.scheme != SIP_SCHEME_SIP && !is_sips) ||
+    if (req->method != SIP_REGISTER || route_has_serving(p->deps.route) ||
+        (req->ruri.scheme != SIP_SCHEME_SIP && !is_sips) ||
         !route_is_ours(p->deps.route, &req->ruri))
         return false;
     sip_iter_init(&it, req, SIP_H_ROUTE);

@@ -22,6 +22,7 @@
 
 #define PROXY_MARK           "hf-mark" /* parameter of our Record-Route */
 #define PROXY_MARK_LEN       16        /* hex digits */
+#define PROXY_PATH           "hf-path" /* parameter of our Path */
 #define PROXY_RENEWALS_MAX   2         /* newer registrations tried for one branch */
 #define PROXY_GIVE_UP_MS     32000 /* a 2xx is repeated by its sender so long (RFC 3261 13.3.1.4) */
 /* With less left of its sender's Timer F, what is no INVITE is not begun anew elsewhere. */
@@ -48,7 +49,7 @@ struct proxy_way {
     bool next_is_strict;     /* without lr */
     bool is_ours_dialog;     /* a Route of ours proves that we record-routed this dialog */
     bool relays;             /* and that whoever began it may have requests relayed */
-    bool trusts;            /* the sender may name a flow by our Path */
+    bool trusts;             /* the sender may name a flow by our Path */
     bool has_token;
     struct flow_dest token; /* the flow named by the last Route of ours */
 };
@@ -125,15 +126,17 @@ struct pctx {
     struct list branches;
     unsigned active; /* branches not DONE */
     struct best best;
-    struct timer trying;   /* 100 is due */
-    struct timer serial;   /* the next group of targets is due */
-    uint32_t member;       /* the sender: group_sender; 0: no application */
-    uint32_t counted;      /* the member that has this call (group_call_begin) */
-    bool is_counted_here;  /* there is no record that tells its end */
-    uint16_t races;        /* numbers of branch.race given */
-    uint32_t loop;         /* loop hash for our branch (RFC 5393) */
-    uint32_t breadth;      /* Max-Breadth we may use */
-    unsigned provisionals; /* responses taken, but 100 */
+    struct timer trying;      /* 100 is due */
+    struct timer serial;      /* the next group of targets is due */
+    uint32_t member;          /* the sender: group_sender; 0: no application */
+    uint32_t counted;         /* the member that has this call (group_call_begin) */
+    bool is_counted_here;     /* there is no record that tells its end */
+    uint16_t races;           /* numbers of branch.race given */
+    uint8_t replays, retries; /* to members of applications, after a failure or switchover */
+    int member_err;           /* a member could not be reached, or was silent */
+    uint32_t loop;            /* loop hash for our branch (RFC 5393) */
+    uint32_t breadth;         /* Max-Breadth we may use */
+    unsigned provisionals;    /* responses taken, but 100 */
     bool is_invite;
     bool is_dialog_forming; /* Record-Route is of use */
     bool is_starting;       /* inside proxy_start_next: nothing is decided yet */
@@ -201,6 +204,20 @@ void proxy_find_only_device(struct pctx *c, struct route_target *t);
 /* --- overload.c --- */
 enum load_kind overload_kind(struct proxy *p, const struct sip_msg *req, const struct addr *from,
                              bool is_application);
+/* RFC 7339. A Via of ours, the whole line, is written at the end of `line`: does its receiver get
+ * an offer to control the load? */
+struct outgoing;
+void overload_offer(const struct proxy *p, const struct outgoing *o, struct buf *line);
+/* What the next hop asks for in a response. */
+void overload_note(struct proxy *p, uint64_t client, const struct sip_msg *res);
+/* May that request go there? False: the next hop wants less. */
+bool overload_may_send(struct pctx *c, const struct flow_dest *dest);
+/* What we ask of the neighbour that gets this response, in the Via that will be its topmost one;
+ * `room` lives until the edits are written. */
+#define OVERLOAD_ROOM 1024
+void overload_edit(struct proxy *p, struct sip_edit *e, const struct sip_msg *res, char *room);
+/* The same in a response of our own: txn_via_fn. */
+bool overload_write_via(void *proxy, const struct sip_msg *req, struct slice via, struct buf *out);
 
 /* --- forward.c: RFC 3261 16.6 --- */
 struct outgoing {
@@ -271,13 +288,12 @@ void branch_note_useless(struct branch *b, int err);
 void replay_watch(struct branch *b);
 /* It cannot be brought to its member. True: another one may take over, which is waited for. */
 bool replay_park(struct branch *b, int err);
-/* The call is one of that member's (least calls). */
-void replay_count_call(struct branch *b);
 
 /* --- path.c: RFC 3327 --- */
-/* Our Path for a REGISTER that goes to an application, a whole line. */
+/* Our Path for a REGISTER that goes to an application: whole lines. */
 void proxy_write_path(struct proxy *p, const struct flow_origin *origin, const struct sip_msg *req,
-                      const struct flow_dest *dest, const struct addr *local, struct buf *out);
+                      const struct flow_dest *dest, const struct flow_local *local,
+                      struct buf *out);
 /* CANCEL for all that are under way, with `reason`: whole header lines or empty. */
 void branches_cancel(struct pctx *c, const struct branch *but, struct slice reason);
 void proxy_on_serial(struct timer *t, uint64_t now);

@@ -65,10 +65,23 @@ void record_late(const struct linger *l, uint64_t client, const struct sip_msg *
         answered(l->proxy, l->call, client, res, SLICE_NONE);
 }
 
-/* A call that the administrator has ended while it rang is needed until its last branch is over. */
+/* A call whose INVITE is still under way to a member that was given up. */
+static bool has_left(const struct pctx *c)
+{
+    LIST_EACH(node, &c->branches)
+    if (branch_of(node)->is_left &&
+        txn_client_ctx(c->proxy->deps.txns, branch_of(node)->client, &proxy_tu) != NULL)
+        return true;
+    return false;
+}
+
+/* A call that the administrator has ended while it rang is needed until its last branch is over;
+ * and one that has failed, as long as somebody who was given up may still answer it. */
 void record_final(struct pctx *c, unsigned status)
 {
     struct proxy *p = c->proxy;
+    if (status >= 300 && c->call != 0 && c->is_invite && has_left(c))
+        c->is_released = true;
     if (c->call != 0 && c->is_invite && !sip_in_dialog(c->req) && !c->is_inner && !c->is_released)
         call_on_final(p->deps.calls, c->call, status, proxy_now(p));
 }

@@ -22,6 +22,7 @@
 #define LOST_TEXT        "Connection lost"
 #define LOST_REASON      "Reason: SIP;cause=503;text=\"" LOST_TEXT "\"\r\n"
 #define ADMIN_TEXT       "Released by administrator"
+#define LATE_TEXT        "Answered too late"
 #define ADMIN_REASON_MAX (RELEASE_WHY_MAX + 40)
 
 /* Why, and who is gone. */
@@ -419,6 +420,9 @@ void release_unwanted(struct branch *b, const struct sip_msg *res)
     struct pctx *c = b->ctx;
     struct cause why = {.text = ADMIN_TEXT,
                         .reason = SLICE("Reason: SIP;cause=200;text=\"" ADMIN_TEXT "\"\r\n")};
+    if (b->is_left)
+        why = (struct cause){.text = LATE_TEXT,
+                             .reason = SLICE("Reason: SIP;cause=408;text=\"" LATE_TEXT "\"\r\n")};
     record_answer(b, res);
     (void)release_dialogs(c->proxy, c->call, NULL, &why);
 }

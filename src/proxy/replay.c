@@ -1,9 +1,194 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is under way towards a member of an application that has lost its role is replayed to the
- * one that has it. */
+/* Switchover in mid-transaction: what is under way towards a member of an application that has lost
+ * its role is replayed to the one that has it.
+ *
+ * The copy is the request as it came, with a branch of its own: same Call-ID, CSeq and all else.
+ * The first transaction is left to itself: it is not sent again, an INVITE is cancelled as soon as
+ * it shows a provisional response, its failures count for nothing, and a 2xx that comes after all
+ * is that of a fork. What cannot be brought to its member while nobody has taken over yet waits, as
+ * long as its sender does. Requests that are no INVITE are replayed while Timer F of their sender
+ * leaves room. */
 #include "proxy/proxy_int.h"
+
+/* The number of lines in 10 s about single requests; a switchover may concern thousands. */
+#define REPLAY_LINES 20
+#define REPLAYS_MAX  8    /* of one request */
+#define RETRIES_MAX  2    /* at a member that is said to be well */
+#define LOOK_MS      1000 /* between looks at what waits */
+
+/* For least calls: the call is one of that member's. */
+static void count_call(struct branch *b)
+{
+    struct pctx *c = b->ctx;
+    struct proxy *p = c->proxy;
+    uint32_t member = b->target->member;
+    if (!c->is_invite || c->counted == member || sip_in_dialog(c->req))
+        return;
+    if (c->is_counted_here)
+        group_call_end(p->deps.groups, c->counted);
+    group_call_begin(p->deps.groups, member);
+    c->counted = member;
+    c->is_counted_here = c->call == 0 || !call_set_member(p->deps.calls, c->call, member);
+}
+
+void replay_watch(struct branch *b)
+{
+    struct proxy *p = b->ctx->proxy;
+    if (p->deps.groups == NULL)
+        return;
+    list_remove(&b->in_members);
+    list_push(&p->members, &b->in_members);
+    count_call(b);
+}
+
+/* --- to another member --- */
+
+static void log_replay(const struct branch *b, const struct route_target *to)
+{
+    const struct pctx *c = b->ctx;
+    struct proxy *p = c->proxy;
+    uint32_t left_out;
+    counter_inc(p->deps.counters, CTR_APP_REPLAYED);
+    if (!log_limit_ok(&p->replay_limit, proxy_now(p), REPLAY_LINES, 10000, &left_out))
+        return;
+    LOG(LOG_INFO, "proxy", "request replayed to the member that has taken over",
+        LF_SLICE("application",
+                 group_name_of(p->deps.groups, group_of(b->target->member), c->arena)),
+        LF_SLICE("from", b->target->hop), LF_SLICE("to", to->hop),
+        LF_SLICE("method", sip_get(c->req, c->req->method_text)),
+        LF_SLICE("call", sip_get(c->req, c->req->call_id)), LF_INT("ms", proxy_now(p) - c->since),
+        LF_INT("left_out", left_out));
+}
+
+/* The same target with that member in the place of its own. NULL: there is none, or no memory. */
+static struct route_target *target_at(const struct branch *b, uint32_t member)
+{
+    struct pctx *c = b->ctx;
+    struct group_target at;
+    struct route_target *t = arena_alloc(c->arena, sizeof(*t));
+    if (t == NULL || group_member_target(c->proxy->deps.groups, member, c->arena, &at) != 0)
+        return NULL;
+    *t = *b->target;
+    t->member = member;
+    t->hop = at.uri;
+    t->profile = at.profile;
+    t->has_dest = false;
+    t->dest = (struct flow_dest){.no_reopen = b->target->dest.no_reopen};
+    t->is_tried = true;
+    t->is_unreachable = false;
+    /* Whatever comes of it, it is not tried once more as an alternative. */
+    for (unsigned i = 0; i < c->set.n; i++)
+        c->set.targets[i].is_tried = c->set.targets[i].is_tried ||
+                                     c->set.targets[i].member == member;
+    return t;
+}
+
+/* In a branch of its own. */
+static void send_to(struct branch *b, uint32_t to, bool is_replay)
+{
+    struct pctx *c = b->ctx;
+    struct route_target *t = c->replays < REPLAYS_MAX ? target_at(b, to) : NULL;
+    struct branch *next = t != NULL ? branch_new(c, t) : NULL;
+    if (next == NULL)
+        return;
+    if (is_replay)
+        log_replay(b, t);
+    c->replays++;
+    next->breadth = b->breadth + b->reserve;
+    txn_scope_hold(c->scope);
+    branch_leave(b);
+    branch_run(next);
+    txn_scope_unhold(c->scope);
+}
+
+/* Does that member serve the request, which is one of its partner's dialogs? */
+static bool is_served_by(const struct branch *b, uint32_t member)
+{
+    const struct pctx *c = b->ctx;
+    struct group_choice choice;
+    return !sip_in_dialog(c->req) ||
+           (group_choose_in_dialog(c->proxy->deps.groups, b->target->member, c->arena, &choice) ==
+                0 &&
+            choice.status == 0 && choice.n != 0 && choice.targets[0].member == member);
+}
+
+/* --- waiting for who takes over --- */
+
+/* The pair is well and this member is its active one: what has failed is tried there again, though
+ * not for ever. */
+static void look_again(struct branch *b)
+{
+    struct pctx *c = b->ctx;
+    struct groups *groups = c->proxy->deps.groups;
+    enum group_state state = group_state_of(groups, group_of(b->target->member));
+    bool is_late = proxy_now(c->proxy) - c->since >= txns_timer_f(c->proxy->deps.txns);
+    if (is_late || !proxy_has_room(c) || state == GROUP_DOWN ||
+        (state == GROUP_UP && c->retries == RETRIES_MAX)) {
+        branch_failed(b, b->parked_err);
+    } else if (state == GROUP_UP) {
+        c->retries++;
+        send_to(b, b->target->member, false);
+    }
+}
+
+static void look_at(struct branch *b, bool is_due);
+
+static void on_look(struct timer *t, uint64_t now)
+{
+    struct branch *b = container_of(t, struct branch, timer_c);
+    timer_set(b->ctx->proxy->deps.wheel, t, now + LOOK_MS);
+    look_at(b, true);
+}
+
+bool replay_park(struct branch *b, int err)
+{
+    struct pctx *c = b->ctx;
+    struct proxy *p = c->proxy;
+    if (b->target->member == 0 || p->deps.groups == NULL || !proxy_is_transport(err) ||
+        b->state != BRANCH_TRYING ||
+        !group_has_deputy(p->deps.groups, b->target->member, sip_in_dialog(c->req)))
+        return false;
+    timer_stop(p->deps.wheel, &b->quiet);
+    timer_stop(p->deps.wheel, &b->timer_c);
+    timer_init(&b->timer_c, on_look);
+    timer_set(p->deps.wheel, &b->timer_c, proxy_now(p) + LOOK_MS);
+    b->parked_err = err;
+    b->state = BRANCH_PARKED;
+    txn_scope_hold(c->scope);
+    return true;
+}
+
+/* --- the walk --- */
+
+/* Is it a balanced group, of which nobody takes over, and that member is out? */
+static bool is_out(struct groups *groups, uint32_t member)
+{
+    return group_state_of(groups, group_of(member)) == GROUP_UP &&
+           group_member_state(groups, member) == GROUP_DOWN;
+}
+
+static void look_at(struct branch *b, bool is_due)
+{
+    struct pctx *c = b->ctx;
+    struct groups *groups = c->proxy->deps.groups;
+    uint32_t member = b->target->member, to = group_successor(groups, member);
+    bool may = !c->is_over && !b->was_cancelled && proxy_has_room(c);
+    if (may && to != 0 && is_served_by(b, to))
+        send_to(b, to, true);
+    else if (b->state == BRANCH_PARKED && is_due)
+        look_again(b);
+    else if (may && b->state == BRANCH_TRYING && !b->was_heard && is_out(groups, member))
+        proxy_on_quiet(&b->quiet, 0);
+}
 
 void proxy_on_groups(struct proxy *p)
 {
-    (void)p;
+    struct list todo;
+    struct list *node;
+    list_init(&todo);
+    list_splice(&todo, &p->members);
+    while ((node = list_pop(&todo)) != NULL) {
+        list_push(&p->members, node);
+        look_at(container_of(node, struct branch, in_members), false);
+    }
 }

@@ -40,6 +40,7 @@ int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps, stru
     p->mark_key = derived_key(deps->lasting_key, "mark");
     p->loop_key = derived_key(deps->key, "loop");
     list_init(&p->byes);
+    list_init(&p->members);
     *out = p;
     return 0;
 }
@@ -64,10 +65,15 @@ static void context_end(struct pctx *c)
     {
         struct branch *b = branch_of(node);
         timer_stop(wheel, &b->timer_c);
+        timer_stop(wheel, &b->quiet);
+        list_remove(&b->in_members);
         if (b->state == BRANCH_RESOLVING)
             route_resolve_cancel(&b->query); /* only when everything ends */
     }
     record_end(c);
+    if (c->is_counted_here)
+        group_call_end(c->proxy->deps.groups, c->counted);
+    c->is_counted_here = false;
 }
 
 static void on_end(void *ctx)
@@ -170,6 +176,12 @@ static void answer_self(struct pctx *c)
                       "\r\nAccept: application/sdp\r\nSupported: path, outbound\r\n"));
 }
 
+/* A REGISTER is the serving application's. */
+static bool is_served(const struct pctx *c)
+{
+    return c->req->method == SIP_REGISTER && route_has_serving(c->proxy->deps.route);
+}
+
 /* --- what becomes of it --- */
 
 static void route_request(struct pctx *c)
@@ -193,7 +205,7 @@ static void route_request(struct pctx *c)
         proxy_refuse(c, &why);
         return;
     }
-    if (is_for_us(p, &c->way)) {
+    if (is_for_us(p, &c->way) && !is_served(c)) {
         answer_self(c);
         return;
     }
@@ -201,12 +213,27 @@ static void route_request(struct pctx *c)
     if (err != 0) {
         proxy_refuse(c, &(struct refusal){500, NULL, SLICE_NONE});
     } else if (c->set.status != 0) {
+        if (c->set.status == 503)
+            counter_inc(p->deps.counters, CTR_APP_REFUSED);
         targets_refuse(c);
     } else {
         uint32_t wait = c->is_invite ? PROXY_TRYING_MS : p->conf->late_trying_ms;
         timer_set(p->deps.wheel, &c->trying, proxy_now(p) + wait);
         proxy_advance(c);
     }
+}
+
+/* Whoever sends requests is the active member; OPTIONS may be a check by one in reserve. An ACK
+ * belongs to an INVITE that has told as much; to take a late one for a switchover would undo the
+ * one that has come between. */
+static void note_sender(struct pctx *c)
+{
+    struct proxy *p = c->proxy;
+    if (p->deps.groups == NULL)
+        return;
+    c->member = route_sender(p->deps.route, c->req, &c->origin->remote);
+    if (group_is_member(c->member) && c->req->method != SIP_OPTIONS)
+        (void)group_note_request(p->deps.groups, c->member, proxy_now(p));
 }
 
 void proxy_on_request(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin)
@@ -218,7 +245,9 @@ void proxy_on_request(struct proxy *p, const struct sip_msg *req, const struct f
             call_end_dialog(p->deps.calls, req);
         return;
     }
-    int err = proxy_prepare(p, c->req, c->arena, &c->way);
+    note_sender(c);
+    bool trusts = c->member != 0 || route_may_relay(p->deps.route, &c->origin->remote);
+    int err = proxy_prepare(p, c->req, trusts, c->arena, &c->way);
     if (err != 0) {
         struct refusal why = {400, "Bad Route or Request-URI", SLICE_NONE};
         if (err == ERR_NOMEM)

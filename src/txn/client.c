@@ -367,6 +367,30 @@ void txn_client_cancel(struct txns *txns, uint64_t client, struct slice extra)
         send_cancel(t);
 }
 
+void txn_client_leave(struct txns *txns, uint64_t client, struct slice extra)
+{
+    struct txn *t = txn_find_client(txns, client);
+
+    if (t == NULL || !client_is_active(t))
+        return;
+    timer_stop(txns->wheel, &t->retransmit);
+    sent_unlink(&t->sent);
+    txn_client_cancel(txns, client, extra);
+}
+
+void txn_client_limit(struct txns *txns, uint64_t client, uint64_t ms)
+{
+    struct txn *t = txn_find_client(txns, client);
+    uint64_t due = txns_now(txns) + ms;
+
+    if (t == NULL || t->machine != FSM_CLIENT || !client_is_active(t))
+        return;
+    if (t->err != 0 && t->deadline > due)
+        t->deadline = due;
+    else if (t->err == 0 && timer_is_set(&t->timeout) && t->timeout.due > due)
+        timer_set(txns->wheel, &t->timeout, due);
+}
+
 const struct flow_dest *txn_client_dest(struct txns *txns, uint64_t client)
 {
     struct txn *t = pool_find(&txns->pool, client);

@@ -48,6 +48,27 @@ static bool is_its_tag(const struct txns *txns, const struct txn *t, const struc
     return tag == (req->method == SIP_ACK ? t->u.server.sent_tag : t->u.server.to_tag);
 }
 
+struct slice txn_tag_write(const struct txn_key *key, char *room)
+{
+    struct buf b;
+
+    buf_init(&b, room, TXN_TAG_LEN);
+    buf_hex(&b, hash_mix(key->check), TXN_TAG_LEN);
+    return buf_get(&b);
+}
+
+/* Does it acknowledge a response of our own, which nothing is kept of (RFC 3261 8.2.7)? */
+static bool is_of_stateless(const struct txns *txns, const struct sip_msg *ack)
+{
+    struct txn_key key;
+    char room[TXN_TAG_LEN];
+
+    if (ack->to_tag.len != TXN_TAG_LEN)
+        return false;
+    txn_key_of(txns, ack, SIP_INVITE, &key);
+    return slice_eq(sip_get(ack, ack->to_tag), txn_tag_write(&key, room));
+}
+
 static struct txn *find(const struct txns *txns, const struct sip_msg *req, enum sip_method method)
 {
     struct txn_key key;
@@ -84,7 +105,7 @@ static enum txn_verdict on_ack(struct txns *txns, const struct sip_msg *req)
     struct fsm_step step;
 
     if (t == NULL)
-        return TXN_ACK;
+        return is_of_stateless(txns, req) ? TXN_ABSORBED : TXN_ACK;
     step = fsm_step(FSM_INVITE_SERVER, (enum fsm_state)t->state, FSM_RX_ACK, txn_is_stream(t));
     if ((step.actions & FSM_PASS_UP) != 0)
         return TXN_ACK;

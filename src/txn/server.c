@@ -5,8 +5,6 @@
 #include "sip/received.h"
 #include "sip/write.h"
 
-#define TAG_LEN 16
-
 /* --- the machine ------------------------------------------------------------------------------ */
 
 /* J of a stream is not zero while recovery is on: the final response may have to be sent again over
@@ -262,16 +260,28 @@ int txn_respond(struct txns *txns, uint64_t server, unsigned status, struct slic
 }
 
 /* In place of the topmost Via the one with received and rport (RFC 3261 18.2.1, RFC 3581). */
-static void stamp_via(struct buf *out, const struct sip_msg *req)
+static void stamp_via(const struct txns *txns, struct buf *out, const struct sip_msg *req)
 {
-    char text[SIP_MSG_MAX / 16];
+    char text[SIP_MSG_MAX / 16], more[SIP_MSG_MAX / 16];
     struct slice via = req->via.text;
-    struct buf stamped;
+    struct buf stamped, other;
     char *at = via.len != 0 ? memmem(out->ptr, out->len, via.ptr, via.len) : NULL;
+    bool is_other;
     size_t behind;
 
     buf_init(&stamped, text, sizeof(text));
-    if (at == NULL || !sip_write_received(&stamped, req) || stamped.overflow)
+    buf_init(&other, more, sizeof(more));
+    if (at == NULL)
+        return;
+    if (!sip_write_received(&stamped, req) || stamped.overflow) {
+        buf_init(&stamped, text, sizeof(text));
+        buf_slice(&stamped, via);
+    }
+    is_other = txns->via_fn != NULL && !stamped.overflow &&
+               txns->via_fn(txns->via_user, req, buf_get(&stamped), &other) && !other.overflow;
+    if (is_other)
+        stamped = other;
+    if (stamped.overflow || slice_eq(buf_get(&stamped), via))
         return;
     behind = (size_t)(out->ptr + out->len - at) - via.len;
     if (stamped.len > via.len && stamped.len - via.len > out->cap - out->len) {
@@ -289,16 +299,15 @@ static void stamp_via(struct buf *out, const struct sip_msg *req)
 static struct slice write_response(struct txns *txns, const struct sip_msg *req, uint64_t check,
                                    unsigned status, struct slice reason, struct slice extra)
 {
-    char tag[TAG_LEN];
-    struct buf out, tag_out;
+    char room[TXN_TAG_LEN];
+    struct slice tag = txn_tag_write(&(struct txn_key){.check = check}, room);
+    struct buf out;
 
-    buf_init(&tag_out, tag, sizeof(tag));
-    buf_hex(&tag_out, hash_mix(check), TAG_LEN);
     buf_init(&out, txns->scratch, sizeof(txns->scratch));
-    if (sip_write_response(&out, req, status, reason, status > 100 ? buf_get(&tag_out) : SLICE_NONE,
-                           extra, SLICE_NONE) < 0)
+    if (sip_write_response(&out, req, status, reason, status > 100 ? tag : SLICE_NONE, extra,
+                           SLICE_NONE) < 0)
         return SLICE_NONE;
-    stamp_via(&out, req);
+    stamp_via(txns, &out, req);
     return out.overflow ? SLICE_NONE : buf_get(&out);
 }
 
@@ -344,6 +353,12 @@ void txn_reply_stateless(struct txns *txns, const struct sip_msg *req,
     flow_response_dest(origin, &req->via, &dest);
     /* Nobody could do anything about an error. */
     (void)!flows_send(txns->flows, &dest, bytes.ptr, bytes.len, 0);
+}
+
+void txns_set_via(struct txns *txns, txn_via_fn *fn, void *user)
+{
+    txns->via_fn = fn;
+    txns->via_user = user;
 }
 
 void *txn_server_ctx(struct txns *txns, uint64_t server, const struct txn_tu *tu)

@@ -88,9 +88,16 @@ void txns_free(struct txns **txns);
 void txns_set_conf(struct txns *txns, const struct txn_conf *conf);
 /* flows are made with events that lead here, so they are set after both exist. */
 void txns_set_flows(struct txns *txns, struct flows *flows);
+/* Writes the topmost Via of a response of our own, `via`, in another form; false: it stays as it
+ * is. `req` is the request. RFC 7339 4. */
+typedef bool txn_via_fn(void *user, const struct sip_msg *req, struct slice via, struct buf *out);
+void txns_set_via(struct txns *txns, txn_via_fn *fn, void *user);
 unsigned txns_count(const struct txns *txns); /* transactions that have not terminated */
 unsigned txns_pending(
     const struct txns *txns); /* of these, those that still await a final response (drain) */
+
+/* So long the sender of a request that is no INVITE waits for its final response (ms). */
+uint32_t txns_timer_f(const struct txns *txns);
 
 /* What is in use, all zero when nothing is left. */
 struct txn_usage {
@@ -182,6 +189,12 @@ void txn_client_send(struct txns *txns, uint64_t client, enum sip_method method,
  * comes; nothing when it has its final response. `extra`: whole header lines (Reason), in the
  * arena. Without a final response 64*T1 after the CANCEL, on_failed(ERR_TIMEOUT). */
 void txn_client_cancel(struct txns *txns, uint64_t client, struct slice extra);
+/* Its user goes on without it: the request is not sent again, neither by a timer nor over another
+ * connection, and an INVITE is cancelled as by txn_client_cancel. What comes is still told. */
+void txn_client_leave(struct txns *txns, uint64_t client, struct slice extra);
+/* Timer F fires in `ms` at the latest: whoever sent the request has not begun to wait just now. Not
+ * for an INVITE, which has told its sender to wait. */
+void txn_client_limit(struct txns *txns, uint64_t client, uint64_t ms);
 /* The last response's flow and the destination used, for logs. */
 const struct flow_dest *txn_client_dest(struct txns *txns, uint64_t client);
 /* The context of a client transaction made for `tu`; NULL when it is stale, another user's, or the

@@ -113,6 +113,8 @@ struct txns {
     size_t kept_bytes;
     struct timer expire;
     struct log_limit resent_limit;
+    txn_via_fn *via_fn; /* NULL: none */
+    void *via_user;
     struct list flows_sent[TXN_FLOW_BUCKETS]; /* struct txn_sent.by_flow */
     char scratch[TXN_SCRATCH];                /* messages that we write */
 };
@@ -142,6 +144,8 @@ static inline bool txn_is_stream(const struct txn *t)
 {
     return sip_transport_is_reliable((enum sip_transport)t->sent.dest.transport);
 }
+
+#define TXN_TAG_LEN 16
 
 /* --- txns.c --- */
 /* A member of the scope, in state INIT. NULL: ERR_FULL or ERR_NOMEM in *err. */
@@ -174,6 +178,8 @@ struct txn_key {
 };
 void txn_key_of(const struct txns *txns, const struct sip_msg *req, enum sip_method method,
                 struct txn_key *key);
+/* The To tag of our own responses to the request with that key; `room`: TXN_TAG_LEN bytes. */
+struct slice txn_tag_write(const struct txn_key *key, char *room);
 uint64_t txn_tag_hash(const struct txns *txns, struct slice tag);
 
 /* --- client.c --- */

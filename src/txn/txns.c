@@ -107,6 +107,11 @@ unsigned txns_pending(const struct txns *txns)
     return txns->pending;
 }
 
+uint32_t txns_timer_f(const struct txns *txns)
+{
+    return txns->conf.timer_f;
+}
+
 void txns_usage(const struct txns *txns, struct txn_usage *out)
 {
     *out = (struct txn_usage){
