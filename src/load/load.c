@@ -119,12 +119,13 @@ unsigned load_loss(const struct load *load, uint64_t now)
 /* --- what is let in --------------------------------------------------------------------------- */
 
 /* A neighbour that speaks RFC 7339 has held back what we asked it for: of what it sends only the
- * rest is refused. */
+ * rest is refused. Where the lag is above the limit all the same, somebody does not keep to it, and
+ * all are treated alike. */
 static unsigned share_of(struct load *load, enum load_kind kind, const struct addr *source,
                          uint64_t now)
 {
     unsigned share = load_control_share(&load->control, kind);
-    if (share == 0 || !load->conf->is_control)
+    if (share == 0 || !load->conf->is_control || load->control.last > load->conf->lag_ms)
         return share;
     const struct load_neighbour *n = load_neighbour_of(load, source, false, now);
     struct load_oc told;

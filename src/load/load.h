@@ -74,6 +74,10 @@ struct load_oc {
 /* What a neighbour (next hop) says in a response. */
 void load_note_oc(struct load *load, const struct addr *neighbour, const struct load_oc *oc,
                   uint64_t now);
+/* Does any neighbour ask for less now? Cheap. */
+bool load_is_asked(const struct load *load, uint64_t now);
+/* Do we take part in it? */
+bool load_is_control(const struct load *load);
 /* May a request of that kind go there? False: it is one of those the neighbour wants to be rid of.
  */
 bool load_may_send(struct load *load, const struct addr *neighbour, enum load_kind kind,

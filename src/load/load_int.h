@@ -47,9 +47,10 @@ uint64_t load_source_hash(const struct load_shared *s, const struct addr *from);
 
 /* --- control.c: which share is refused for lag ------------------------------------------------ */
 
-#define LOAD_INTERVAL_MS 100 /* the least lag of so long is the standing one: RFC 8289 section 3 \
-                              */
-#define LOAD_FULL 1000       /* per mille of everything */
+#define LOAD_INTERVAL_MS                                                                   \
+    100                /* the least lag of so long is the standing one: RFC 8289 section 3 \
+                        */
+#define LOAD_FULL 1000 /* per mille of everything */
 
 /* Shedding begins when the standing lag exceeds the limit, and holds it at a fifth of that from
  * then on, so that what is let in does not wait long; it ends when nothing had to be refused for a
@@ -101,10 +102,11 @@ struct load {
     unsigned worker;
     struct rng rng;
     struct load_control control;
-    uint64_t asks_until; /* ms: neighbours are told "no more" until then */
-    double buffer;       /* how full the fullest receive buffer was in this turn, 0 to 1 */
-    uint64_t dropped;    /* datagrams that the kernel dropped while shedding, for the log */
-    uint64_t shed;       /* refused since shedding began */
+    uint64_t asked_until; /* ms: some neighbour asks for less until then */
+    uint64_t asks_until;  /* ms: neighbours are told "no more" until then */
+    double buffer;        /* how full the fullest receive buffer was in this turn, 0 to 1 */
+    uint64_t dropped;     /* datagrams that the kernel dropped while shedding, for the log */
+    uint64_t shed;        /* refused since shedding began */
     struct log_limit rate_log, source_log, begin_log, end_log;
     struct load_neighbour neighbours[LOAD_NEIGHBOURS];
 };

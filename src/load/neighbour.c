@@ -44,6 +44,18 @@ void load_note_oc(struct load *load, const struct addr *neighbour, const struct 
     n->seq = oc->seq;
     n->loss = (uint8_t)(validity != 0 ? oc->loss : 0);
     n->until = now + validity;
+    if (n->loss != 0 && n->until > load->asked_until)
+        load->asked_until = n->until;
+}
+
+bool load_is_asked(const struct load *load, uint64_t now)
+{
+    return now < load->asked_until && load->conf->is_control;
+}
+
+bool load_is_control(const struct load *load)
+{
+    return load->conf->is_control;
 }
 
 /* The share is of all requests; those that must pass are made good for by the others, as far as
@@ -51,7 +63,7 @@ void load_note_oc(struct load *load, const struct addr *neighbour, const struct 
 bool load_may_send(struct load *load, const struct addr *neighbour, enum load_kind kind,
                    uint64_t now)
 {
-    if (!load->conf->is_control)
+    if (!load_is_asked(load, now))
         return true;
     struct load_neighbour *n = load_neighbour_of(load, neighbour, false, now);
     if (n == NULL || n->loss == 0 || now >= n->until)

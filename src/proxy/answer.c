@@ -13,15 +13,17 @@ static bool has_second_via(const struct sip_msg *res)
 }
 
 /* Our Via off, a length where the caller's stream needs one; into the arena. */
-static int write_response(struct arena *arena, const struct sip_msg *res, struct slice *out)
+static int write_response(struct proxy *p, struct arena *arena, const struct sip_msg *res,
+                          struct slice *out)
 {
     if (!has_second_via(res))
         return ERR_PARSE;
     struct sip_edit e;
-    char text[48];
+    char text[48], room[OVERLOAD_ROOM];
     struct buf b;
     sip_edit_init(&e, res);
     sip_edit_pop(&e, SIP_H_VIA, 1);
+    overload_edit(p, &e, res, room);
     if (sip_hdr_first(res, SIP_H_CONTENT_LENGTH) == NULL) {
         buf_init(&b, text, sizeof(text));
         buf_printf(&b, "Content-Length: %u\r\n", (unsigned)res->body_len);
@@ -62,7 +64,7 @@ static void forward_response(struct pctx *c, const struct sip_msg *res)
 {
     struct proxy *p = c->proxy;
     struct slice bytes;
-    int err = write_response(c->arena, res, &bytes);
+    int err = write_response(p, c->arena, res, &bytes);
     if (err == 0) {
         send_up(c, res->status, bytes);
     } else if (res->status >= 200 && !c->is_final) {
@@ -163,7 +165,7 @@ static bool is_dns(int err)
 bool proxy_is_transport(int err)
 {
     return err != ERR_TIMEOUT && err != ERR_NOMEM && err != ERR_LIMIT && err != ERR_FULL &&
-           err != ERR_UNSUPPORTED && err != ERR_PARSE && err != ERR_LOOP && !is_dns(err);
+           err != ERR_UNSUPPORTED && err != ERR_PARSE && err != ERR_LOOP && err != ERR_OVERLOAD && !is_dns(err);
 }
 
 /* All of its members are out. */
@@ -180,6 +182,8 @@ static unsigned status_of_failure(const struct pctx *c, const struct branch *b, 
 {
     if (err == ERR_TIMEOUT)
         return c->is_invite ? 408 : 0;
+    if (err == ERR_OVERLOAD)
+        return 503;
     /* There is a way, but not by TLS (RFC 5630 5.3). */
     if (err == ERR_UNSUPPORTED && c->way.uri.scheme == SIP_SCHEME_SIPS)
         return 480;
@@ -209,6 +213,8 @@ static void write_retry_after(struct pctx *c, struct buf *out)
     const struct branch *b = c->best.branch;
     struct group_keys keys = {SLICE_NONE, SLICE_NONE, SLICE_NONE};
     struct group_choice choice;
+    if (c->best.err == ERR_OVERLOAD)
+        buf_printf(out, "Retry-After: %u\r\n", load_retry_after(c->proxy->deps.load));
     if (b == NULL || !is_down(c, b) ||
         group_choose(c->proxy->deps.groups, group_of(b->target->member), &keys, c->arena,
                      &choice) != 0 ||
@@ -328,7 +334,7 @@ static void on_failure_response(struct branch *b, const struct sip_msg *res)
     record_response(c, res);
     if (res->status == 401 || res->status == 407)
         keep_challenges(b, res);
-    int err = write_response(c->arena, res, &candidate.bytes);
+    int err = write_response(c->proxy, c->arena, res, &candidate.bytes);
     if (err != 0)
         candidate = (struct best){.status = err == ERR_PARSE ? 502 : 500, .err = err, .branch = b};
     if (!is_late_timeout(c, res->status))
@@ -349,7 +355,7 @@ static void on_late(const struct linger *l, uint64_t client, const struct sip_ms
     struct txn_scope *scope = txn_scope_of(txns, l->server);
     struct slice bytes;
     if (res->status < 200 || res->status > 299 || scope == NULL ||
-        write_response(txn_scope_arena(scope), res, &bytes) != 0)
+        write_response(l->proxy, txn_scope_arena(scope), res, &bytes) != 0)
         return;
     record_late(l, client, res);
     counter_inc(l->proxy->deps.counters, CTR_RES_FORWARDED);
@@ -379,6 +385,7 @@ void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
         return;
     }
     struct pctx *c = b->ctx;
+    overload_note(c->proxy, client, res);
     if (!b->was_heard || b->is_suspect) {
         b->is_suspect = false;
         branch_note_alive(b);

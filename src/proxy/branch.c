@@ -178,7 +178,8 @@ void branch_send(struct branch *b)
     struct txns *txns = c->proxy->deps.txns;
     struct flow_dest dest = b->dests[b->dest];
     struct slice bytes;
-    int err = txn_client_new(txns, c->scope, b, &b->client);
+    int err = overload_may_send(c, &dest) ? txn_client_new(txns, c->scope, b, &b->client)
+                                          : ERR_OVERLOAD;
     if (err != 0) {
         branch_failed(b, err);
         return;
