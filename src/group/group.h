@@ -79,8 +79,8 @@ void groups_free(struct groups **groups);
  * and history where the members stay. 0 or ERR_NOMEM (nothing changed). */
 int groups_configure(struct groups *groups, const struct group_conf *conf, unsigned n,
                      uint64_t now) WARN_UNUSED;
-/* Called after each change of an active member or of a group's state, by the thread that made it:
- * it may only wake others. */
+/* Called after each change of an active member or of a group's state, and when trouble has made a
+ * check due at once, by the thread that made it: it may only wake others. */
 void groups_set_changed(struct groups *groups, void (*fn)(void *user), void *user);
 /* Grows by each such change: cheap, no lock. */
 uint64_t groups_epoch(const struct groups *groups);
@@ -134,6 +134,11 @@ int group_choose_in_dialog(struct groups *groups, uint32_t member, struct arena 
  * and the pair is up. 0: none, this one is still it. No lock while nothing changed since `epoch`.
  */
 uint32_t group_successor(struct groups *groups, uint32_t member);
+/* Is it of a pair of two that is watched by checks and not down, so that the other one may take
+ * over soon? `in_dialog`: for a request inside a dialog, of which the other one has to know. */
+bool group_has_deputy(struct groups *groups, uint32_t member, bool in_dialog);
+/* The group's name, in the arena; empty: no such group, or no memory. */
+struct slice group_name_of(struct groups *groups, uint32_t group, struct arena *arena);
 enum group_state group_state_of(struct groups *groups, uint32_t group);
 enum group_state group_member_state(struct groups *groups, uint32_t member);
 
@@ -149,6 +154,28 @@ void group_note_trouble(struct groups *groups, uint32_t member, int err);
 /* least calls: a call has begun and ended. Cheap; no lock. */
 void group_call_begin(struct groups *groups, uint32_t member);
 void group_call_end(struct groups *groups, uint32_t member);
+
+/* --- checks (health/) ------------------------------------------------------------------------- */
+
+struct group_plan {
+    uint32_t member; /* to be asked now, and taken as asked; 0: nobody */
+    uint64_t next;   /* when to look at the plan again; UINT64_MAX: there are no checks */
+};
+/* What is to be done for a group's checks. Called until it names nobody, at `next`, after each
+ * answer or failure, and when groups_epoch has changed. */
+void group_plan(struct groups *groups, uint32_t group, uint64_t now, struct group_plan *out);
+/* A final response to a check: alive, or a status that does not count. True: alive. */
+bool group_note_answer(struct groups *groups, uint32_t member, unsigned status, uint64_t now);
+/* A check could not be brought to the member. (Silence needs no word: the plan knows it.) */
+void group_note_failed(struct groups *groups, uint32_t member, int err, uint64_t now);
+/* How the member is reached, in the arena. 0, ERR_NOT_FOUND, ERR_NOMEM. */
+int group_member_target(struct groups *groups, uint32_t member, struct arena *arena,
+                        struct group_target *out) WARN_UNUSED;
+/* Since the process began. */
+struct group_totals {
+    uint64_t switched, down, back;
+};
+void group_totals(struct groups *groups, uint32_t group, struct group_totals *out);
 
 /* The administrator. `to`: index of the member, or UINT32_MAX: the other one. 0; ERR_NOT_FOUND;
  * ERR_UNSUPPORTED (not a pair of two). */
