@@ -112,6 +112,8 @@ static int open_directory(struct daemon *d)
         err = dn_dir_configure(d->shared.dir, d->conf->dns, d->conf->ndns);
     if (err == 0)
         err = auth_new(NONCE_MS, &d->shared.auth);
+    if (err == 0)
+        err = load_shared_new(&d->shared.key, &d->shared.load);
     if (err != 0)
         LOG(LOG_ERROR, "app", "start failed", LF_ERR("error", err));
     return err;
@@ -407,6 +409,7 @@ static void close_all(struct daemon *d)
     flow_aliases_free(&d->shared.flow_aliases);
     flow_counts_free(&d->shared.flow_counts);
     flow_tls_free(&d->shared.flow_tls);
+    load_shared_free(&d->shared.load);
     if (d->shared.auth != NULL)
         auth_free(&d->shared.auth);
     if (d->shared.dir != NULL)

@@ -38,6 +38,7 @@ struct worker {
     struct proxy *proxy;
     struct registrar *registrar;
     struct health *health;
+    struct load *load;
     struct timer expire, drain;
     struct proxy_conf draining; /* the proxy's settings while it takes no new calls */
     struct log_limit full;
@@ -106,6 +107,8 @@ static void dispatch(struct worker *w, const struct sip_msg *m, const struct flo
     case TXN_ACK: proxy_on_ack(w->proxy, m, origin); break;
     case TXN_CANCEL: proxy_on_cancel(w->proxy, m, origin, invite); break;
     case TXN_NEW:
+        if (!proxy_admit(w->proxy, m, origin))
+            break;
         if (proxy_is_for_registrar(w->proxy, m))
             registrar_on_request(w->registrar, m, origin, m->ruri.host);
         else
@@ -191,6 +194,8 @@ static void take_conf(struct worker *w)
     use_proxy_conf(w);
     registrar_set_conf(w->registrar, &conf->registrar);
     health_set_dns(w->health, conf->dns, conf->ndns);
+    load_set_conf(w->load, &conf->load);
+    net_resolver_set_conf(w->resolver, &conf->resolver);
     atomic_store(&w->seen_conf, conf);
 }
 
@@ -292,6 +297,8 @@ static int make_rooms(struct worker *w)
         err = calls_new(&conf->calls, &w->wheel, &s->key, w->index, &w->counters, &w->calls);
     if (err == 0)
         calls_set_ours(w->calls, is_ours, w);
+    if (err == 0)
+        err = load_new(&conf->load, s->load, w->index, &w->counters, &w->load);
     return err;
 }
 
@@ -346,6 +353,7 @@ static int make_users(struct worker *w)
         .wall = s->wall,
         .user = s->user,
         .calls = w->calls,
+        .load = w->load,
     };
     err = proxy_new(&w->conf->proxy, &proxy, &w->proxy);
     if (err != 0)
@@ -430,6 +438,8 @@ void worker_free(struct worker **worker)
         route_free(&w->route);
     if (w->flows != NULL)
         flows_free(&w->flows);
+    if (w->load != NULL)
+        load_free(&w->load);
     mailbox_fini(&w->mailbox);
     w->shared->mailboxes[w->index] = NULL;
     net_loop_free(&w->loop);

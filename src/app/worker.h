@@ -14,6 +14,7 @@
 #include "base/mailbox.h"
 #include "conf/conf.h"
 #include "dn/dn.h"
+#include "load/load.h"
 
 #define WORKERS_MAX 64
 
@@ -28,6 +29,7 @@ struct shared {
     struct hash_key lasting_key; /* of what stands in our Record-Route: the same after a restart */
     struct dn_dir *dir;
     struct auth *auth;
+    struct load_shared *load;
     uint64_t (*wall)(void *user); /* wall-clock ms; any thread */
     void (*on_drained)(
         void *user, unsigned worker); /* from the worker's thread: its last transaction has ended */

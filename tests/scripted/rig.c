@@ -69,6 +69,7 @@ void rig_open(struct rig *r, const char *options)
     assert_int_equal(dn_dir_new(&r->shared.key, NULL, &r->shared.dir), 0);
     assert_int_equal(dn_dir_configure(r->shared.dir, r->conf->dns, r->conf->ndns), 0);
     assert_int_equal(auth_new(300000, &r->shared.auth), 0);
+    assert_int_equal(load_shared_new(&r->shared.key, &r->shared.load), 0);
     assert_int_equal(worker_new(r->conf, &r->shared, 0, &r->worker), 0);
     r->loop = worker_loop(r->worker);
     fake_add_local(r->loop, RIG_SECOND);
@@ -98,6 +99,7 @@ void rig_abandon(struct rig *r)
     r->loop = NULL;
     auth_free(&r->shared.auth);
     dn_dir_free(&r->shared.dir);
+    load_shared_free(&r->shared.load);
     flow_tls_free(&r->shared.flow_tls);
     conf_free(&r->conf);
     net_tls_keys_free(&r->keys);
