@@ -197,5 +197,6 @@ bool conf_is_loop(const struct conf *c, const char *text)
     struct slice host = uri.maddr.len != 0 ? uri.maddr : uri.host;
     if (ours == 0 || port != ours)
         return false;
-    return addr_parse_ip(host, port, &a) == 0 ? is_our_address(c, &a) : is_our_name(c, host, port);
+    bool is_address = addr_parse_ip(host, port, &a) == 0;
+    return (is_address && is_our_address(c, &a)) || is_our_name(c, host, port);
 }

@@ -117,6 +117,22 @@ static void keep_place(struct reader *r, unsigned option)
         memcpy(&place->name, r->item, sizeof(place->name));
 }
 
+/* As written; a list over several lines as one. */
+static void keep_value(struct reader *r, unsigned i, struct slice value, bool append)
+{
+    const char *before = append ? r->conf->values[i] : NULL;
+    size_t len = before != NULL ? strlen(before) + 1 : 0;
+    char *text = arena_bytes(&r->conf->arena, len + value.len + 1);
+    if (text == NULL) {
+        r->no_memory = true;
+        return;
+    }
+    if (before != NULL)
+        snprintf(text, len + 1, "%s ", before);
+    (void)slice_cstr(value, text + len, value.len + 1);
+    r->conf->values[i] = text;
+}
+
 static void set_option(struct reader *r, const struct option *o, unsigned i, struct slice value)
 {
     unsigned *lines = r->section == SECTION_SIPPROXY ? r->lines : r->item_lines;
@@ -126,14 +142,15 @@ static void set_option(struct reader *r, const struct option *o, unsigned i, str
                    SLICE_ARG(shown(o->name, value)), lines[i]);
         return;
     }
-    lines[i] = r->line;
+    if (!append)
+        lines[i] = r->line;
     if (!conf_value_set(r, o, r->item, value, append))
         conf_error(r, "%s = %.*s: not allowed; allowed: %s", o->name,
                    SLICE_ARG(shown(o->name, value)), o->valid);
     else if (o->kind == OPT_FILE)
         keep_place(r, i);
-    if (r->section == SECTION_SIPPROXY && !append)
-        r->conf->values[i] = conf_str(r, value);
+    if (r->section == SECTION_SIPPROXY)
+        keep_value(r, i, value, append);
 }
 
 static int on_value(void *user, const char *section, const char *name, const char *value)

@@ -92,10 +92,20 @@ static void refuse_option(struct reader *r, unsigned item, const char *name, con
     conf_error(r, "[application %s]: %s: allowed with role = %s only", name, option, role);
 }
 
+/* What was given and not allowed has been told. */
+static bool is_wrong(const struct reader *r, enum section_kind kind, unsigned item,
+                     const char *option, const char *value)
+{
+    return value == NULL && conf_is_given(r, kind, item, option);
+}
+
 static bool has_members(struct reader *r, unsigned item, const struct app_section *app)
 {
     const struct group_conf *g = &app->group;
     r->line = r->items[SECTION_APPLICATION].at[item];
+    if (is_wrong(r, SECTION_APPLICATION, item, "primary", app->primary) ||
+        (app->nmembers == 0 && conf_is_given(r, SECTION_APPLICATION, item, "members")))
+        return false;
     if (g->role == GROUP_PAIR && app->primary == NULL) {
         conf_error(r,
                    "[application %s]: names no member; needed: primary = a SIP URI, or role = "
@@ -255,6 +265,8 @@ static void finish_domain(struct reader *r, unsigned item, const struct route_do
         if (slice_ieq(route->domains[i], slice_str(d->name)))
             conf_error(r, "[domain %s]: is one of sip-domains; allowed: a domain that is not ours",
                        d->name);
+    if (is_wrong(r, SECTION_DOMAIN, item, "contact", d->contact))
+        return;
     if ((d->contact == NULL) == (d->application == NULL)) {
         conf_error(r, "[domain %s]: needs either contact or application", d->name);
         return;
