@@ -185,6 +185,15 @@ class Holdfast:
                 return found
         return None
 
+    def control(self, *words):
+        """What holdfastctl, beside the binary, says to a command."""
+        tool = os.path.join(os.path.dirname(self.binary), "holdfastctl")
+        done = subprocess.run([tool, "-s", self.options["control-socket"], *words], text=True,
+                              capture_output=True, timeout=10, stdin=subprocess.DEVNULL, check=False)
+        if done.returncode != 0:
+            raise AssertionError(f"holdfastctl {' '.join(words)}: {done.stderr}")
+        return done.stdout
+
     def check_alive(self):
         if not self.process.running():
             raise AssertionError(f"the proxy ended with status {self.process.child.returncode}")

@@ -23,15 +23,16 @@ class Skip(Exception):
     """The scenario cannot run here; the text says what is missing."""
 
 
-def scenario(timeout=60, **axes):
-    """Register a function as a scenario under its own name.
+def scenario(timeout=60, workers=None, **axes):
+    """Register a function as a scenario under its own name; with `workers` only for runs with so
+    many, where one run says enough.
 
     An axis, as in transport=("tcp", "tls"), makes one scenario for each of its values, which the
     function gets by that name and which ends the scenario's name: "..._over_tcp"."""
     def register(name, func, variant=None):
         if name in REGISTRY:
             raise ValueError(f"two scenarios named {name}")
-        func.timeout, func.variant = timeout, variant
+        func.timeout, func.variant, func.workers = timeout, variant, workers
         REGISTRY[name] = func
 
     def mark(func):
