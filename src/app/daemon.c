@@ -44,6 +44,14 @@ struct daemon {
     _Atomic unsigned drained; /* workers */
 };
 
+/* By the thread that has found it out. */
+static void on_groups_changed(void *user)
+{
+    struct daemon *d = user;
+    for (unsigned i = 0; i < d->nworkers; i++)
+        worker_wake(d->workers[i]);
+}
+
 static void on_drained(void *user, unsigned worker)
 {
     struct daemon *d = user;
@@ -113,6 +121,10 @@ static int open_directory(struct daemon *d)
     if (err == 0)
         err = auth_new(NONCE_MS, &d->shared.auth);
     if (err == 0)
+        err = groups_new(&d->shared.key, &d->shared.groups);
+    if (err == 0)
+        err = groups_configure(d->shared.groups, d->conf->groups, d->conf->ngroups, now_ms());
+    if (err == 0)
         err = load_shared_new(&d->shared.key, &d->shared.load);
     if (err != 0)
         LOG(LOG_ERROR, "app", "start failed", LF_ERR("error", err));
@@ -154,6 +166,7 @@ static int open_workers(struct daemon *d)
 
 static int start_threads(struct daemon *d)
 {
+    groups_set_changed(d->shared.groups, on_groups_changed, d);
     for (; d->nthreads < d->nworkers; d->nthreads++) {
         int err =
             pthread_create(&d->threads[d->nthreads], NULL, thread_main, d->workers[d->nthreads]);
@@ -261,6 +274,8 @@ static int read_again(struct daemon *d, FILE *said, struct conf **next, unsigned
         err = conf_open_tls(*next, d->tls_keys, said);
     if (err == 0 && d->shared.flow_tls != NULL)
         err = flow_tls_configure(d->shared.flow_tls, (*next)->profiles, (*next)->nprofiles);
+    if (err == 0)
+        err = groups_configure(d->shared.groups, (*next)->groups, (*next)->ngroups, now_ms());
     return err == 0 ? dn_dir_configure(d->shared.dir, (*next)->dns, (*next)->ndns) : err;
 }
 
@@ -370,11 +385,18 @@ static void log_dn(void *user, const char *text)
     LOG(LOG_INFO, "app", "directory", LF_STR("dn", text));
 }
 
+static void log_application(void *user, const char *text)
+{
+    (void)user;
+    LOG(LOG_INFO, "app", "applications", LF_STR("application", text));
+}
+
 /* SIGUSR1: what an operator may want to see of a running daemon. */
 static void log_state(struct daemon *d)
 {
     log_counters(d, true);
     dn_dump(d->shared.dir, wall_ms(NULL), log_dn, NULL);
+    groups_dump(d->shared.groups, now_ms(), log_application, NULL);
 }
 
 static void run(struct daemon *d)
@@ -402,6 +424,8 @@ static void close_all(struct daemon *d)
         worker_stop(d->workers[i]);
     for (unsigned i = 0; i < d->nthreads; i++)
         pthread_join(d->threads[i], NULL);
+    if (d->shared.groups != NULL)
+        groups_set_changed(d->shared.groups, NULL, NULL);
     if (d->nthreads != 0)
         log_counters(d, false);
     for (unsigned i = 0; i < d->nworkers; i++)
@@ -410,6 +434,7 @@ static void close_all(struct daemon *d)
     flow_counts_free(&d->shared.flow_counts);
     flow_tls_free(&d->shared.flow_tls);
     load_shared_free(&d->shared.load);
+    groups_free(&d->shared.groups);
     if (d->shared.auth != NULL)
         auth_free(&d->shared.auth);
     if (d->shared.dir != NULL)

@@ -39,6 +39,7 @@ struct worker {
     struct registrar *registrar;
     struct health *health;
     struct load *load;
+    uint64_t groups_epoch; /* the last one that was looked at */
     struct timer expire, drain;
     struct proxy_conf draining; /* the proxy's settings while it takes no new calls */
     struct log_limit full;
@@ -199,6 +200,16 @@ static void take_conf(struct worker *w)
     atomic_store(&w->seen_conf, conf);
 }
 
+/* An application has another active member, or is there again, or no longer. */
+static void look_at_groups(struct worker *w)
+{
+    uint64_t epoch = groups_epoch(w->shared->groups);
+    if (epoch == w->groups_epoch)
+        return;
+    w->groups_epoch = epoch;
+    proxy_on_groups(w->proxy);
+}
+
 static void look_at_drain(struct worker *w)
 {
     if (!atomic_load_explicit(&w->is_draining, memory_order_relaxed) || w->has_drained)
@@ -225,6 +236,7 @@ static void on_wake(void *user)
     if (atomic_load_explicit(&w->is_stopping, memory_order_relaxed))
         net_stop(w->loop);
     take_conf(w);
+    look_at_groups(w);
     look_at_drain(w);
     unsigned n = 0;
     while (n++ < MAILS_PER_TURN && (mail = mailbox_take(&w->mailbox)) != NULL) {
@@ -249,11 +261,22 @@ static void on_alarm(void *user)
     wheel_advance(&w->wheel, net_now(w->loop));
 }
 
+/* When all of it has been done and sent. */
+static void look_at_load(struct worker *w)
+{
+    struct net_late late;
+    net_take_late(w->loop, &late);
+    load_on_buffer(w->load, late.full, late.dropped);
+    load_on_turn(w->load, late.ms, atomic_load_explicit(&w->mailbox.count, memory_order_relaxed),
+                 net_clock(w->loop));
+}
+
 static void on_turn_end(void *user)
 {
     struct worker *w = user;
     wheel_advance(&w->wheel, net_now(w->loop));
     flows_flush(w->flows);
+    look_at_load(w);
     net_alarm(w->loop, wheel_next(&w->wheel));
 }
 
@@ -317,11 +340,13 @@ static int make_checks(struct worker *w)
         .key = &s->key,
         .wall = s->wall,
         .user = s->user,
+        .groups = s->groups,
     };
     int err = health_new(&deps, &w->health);
-    if (err == 0)
-        health_set_dns(w->health, w->conf->dns, w->conf->ndns);
-    return err;
+    if (err != 0)
+        return err;
+    health_set_dns(w->health, w->conf->dns, w->conf->ndns);
+    return 0;
 }
 
 /* The rooms above flows need them, so they are made when the listeners stand. */
@@ -335,6 +360,7 @@ static int make_users(struct worker *w)
         .key = &s->lasting_key,
         .wall = s->wall,
         .user = s->user,
+        .groups = s->groups,
         .counters = &w->counters,
     };
     int err = route_new(&w->conf->route, &route, &w->route);
@@ -353,6 +379,7 @@ static int make_users(struct worker *w)
         .wall = s->wall,
         .user = s->user,
         .calls = w->calls,
+        .groups = s->groups,
         .load = w->load,
     };
     err = proxy_new(&w->conf->proxy, &proxy, &w->proxy);
@@ -462,6 +489,11 @@ void worker_reload(struct worker *w, const struct conf *conf)
 const struct conf *worker_conf_seen(struct worker *w)
 {
     return atomic_load(&w->seen_conf);
+}
+
+void worker_wake(struct worker *w)
+{
+    net_wake(w->loop);
 }
 
 void worker_drain(struct worker *w)

@@ -14,6 +14,7 @@
 #include "base/mailbox.h"
 #include "conf/conf.h"
 #include "dn/dn.h"
+#include "group/group.h"
 #include "load/load.h"
 
 #define WORKERS_MAX 64
@@ -29,6 +30,7 @@ struct shared {
     struct hash_key lasting_key; /* of what stands in our Record-Route: the same after a restart */
     struct dn_dir *dir;
     struct auth *auth;
+    struct groups *groups;
     struct load_shared *load;
     uint64_t (*wall)(void *user); /* wall-clock ms; any thread */
     void (*on_drained)(
@@ -55,6 +57,8 @@ void worker_stop(struct worker *w);
  * the new one. */
 void worker_reload(struct worker *w, const struct conf *conf);
 const struct conf *worker_conf_seen(struct worker *w);
+/* Has it look at what all workers share: an application has another active member. */
+void worker_wake(struct worker *w);
 /* No new connections, no new calls; on_drained when the last pending transaction has ended. */
 void worker_drain(struct worker *w);
 

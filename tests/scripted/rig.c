@@ -26,6 +26,12 @@ static void on_drained(void *user, unsigned worker)
     r->drained++;
 }
 
+static void on_groups_changed(void *user)
+{
+    struct rig *r = user;
+    worker_wake(r->worker);
+}
+
 static void load_conf(struct rig *r, const char *options)
 {
     char file[] = "/tmp/holdfast-test-rig-XXXXXX";
@@ -69,11 +75,14 @@ void rig_open(struct rig *r, const char *options)
     assert_int_equal(dn_dir_new(&r->shared.key, NULL, &r->shared.dir), 0);
     assert_int_equal(dn_dir_configure(r->shared.dir, r->conf->dns, r->conf->ndns), 0);
     assert_int_equal(auth_new(300000, &r->shared.auth), 0);
+    assert_int_equal(groups_new(&r->shared.key, &r->shared.groups), 0);
+    assert_int_equal(groups_configure(r->shared.groups, r->conf->groups, r->conf->ngroups, 0), 0);
     assert_int_equal(load_shared_new(&r->shared.key, &r->shared.load), 0);
     assert_int_equal(worker_new(r->conf, &r->shared, 0, &r->worker), 0);
     r->loop = worker_loop(r->worker);
     fake_add_local(r->loop, RIG_SECOND);
     assert_int_equal(worker_listen(r->worker, &failed), 0);
+    groups_set_changed(r->shared.groups, on_groups_changed, r);
     fake_run(r->loop);
 }
 
@@ -95,11 +104,13 @@ void rig_close(struct rig *r)
 
 void rig_abandon(struct rig *r)
 {
+    groups_set_changed(r->shared.groups, NULL, NULL);
     worker_free(&r->worker);
     r->loop = NULL;
     auth_free(&r->shared.auth);
     dn_dir_free(&r->shared.dir);
     load_shared_free(&r->shared.load);
+    groups_free(&r->shared.groups);
     flow_tls_free(&r->shared.flow_tls);
     conf_free(&r->conf);
     net_tls_keys_free(&r->keys);
@@ -111,6 +122,8 @@ void rig_reload(struct rig *r, const char *options)
     load_conf(r, options);
     configure_tls(r);
     assert_int_equal(dn_dir_configure(r->shared.dir, r->conf->dns, r->conf->ndns), 0);
+    assert_int_equal(
+        groups_configure(r->shared.groups, r->conf->groups, r->conf->ngroups, net_now(r->loop)), 0);
     worker_reload(r->worker, r->conf);
     fake_run(r->loop);
     assert_ptr_equal(worker_conf_seen(r->worker), r->conf);
