@@ -31,7 +31,8 @@ static bool is_loop(const struct pctx *c, const struct sip_via *via)
 {
     uint64_t id;
     uint32_t loop;
-    return sip_branch_parse(via->branch, &id, &loop) == 0 && loop == c->loop;
+    return sip_branch_parse(via->branch, &id, &loop) == 0 &&
+           (loop == c->loop || hide_has_loop(via, c->loop));
 }
 
 static bool has_looped(const struct pctx *c)
@@ -120,7 +121,8 @@ static void check_scheme(struct pctx *c, struct refusal *out)
 {
     const struct sip_uri *uri = &c->way.uri;
     bool is_sips = uri->scheme == SIP_SCHEME_SIPS;
-    if (uri->scheme == SIP_SCHEME_OTHER || (is_sips && route_tls_port(c->proxy->deps.route) == 0))
+    if ((uri->scheme == SIP_SCHEME_OTHER && !route_is_service(uri)) ||
+        (is_sips && route_tls_port(c->proxy->deps.route) == 0))
         *out = (struct refusal){416, NULL, SLICE_NONE};
     else if (is_sips && c->req->method != SIP_REGISTER && has_plain_contact(c->req))
         *out = (struct refusal){400, "SIPS Request With SIP Contact", SLICE_NONE};

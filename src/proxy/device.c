@@ -267,9 +267,11 @@ void branch_note_unreachable(struct branch *b, int err)
     if (!says_unreachable(b, err) || !knows_device(b))
         return;
     b->target->is_unreachable = true;
-    for (unsigned i = 0; i < c->set.n; i++)
-        if (!c->set.targets[i].is_unreachable)
+    for (unsigned i = 0; i < c->set.n; i++) {
+        const struct route_target *o = &c->set.targets[i];
+        if (!o->is_unreachable && slice_eq(o->dn, b->target->dn))
             return;
+    }
     if (has_new_way(b))
         return;
     const struct flow_dest *dest = txn_client_dest(c->proxy->deps.txns, b->client);

@@ -47,14 +47,16 @@ static void log_replay(const struct branch *b, const struct route_target *to)
 {
     const struct pctx *c = b->ctx;
     struct proxy *p = c->proxy;
+    struct group_target from = {0};
     uint32_t left_out;
     counter_inc(p->deps.counters, CTR_APP_REPLAYED);
     if (!log_limit_ok(&p->replay_limit, proxy_now(p), REPLAY_LINES, 10000, &left_out))
         return;
+    (void)!group_member_target(p->deps.groups, b->target->member, c->arena, &from);
     LOG(LOG_INFO, "proxy", "request replayed to the member that has taken over",
         LF_SLICE("application",
                  group_name_of(p->deps.groups, group_of(b->target->member), c->arena)),
-        LF_SLICE("from", b->target->hop), LF_SLICE("to", to->hop),
+        LF_SLICE("from", from.uri), LF_SLICE("to", to->hop),
         LF_SLICE("method", sip_get(c->req, c->req->method_text)),
         LF_SLICE("call", sip_get(c->req, c->req->call_id)), LF_INT("ms", proxy_now(p) - c->since),
         LF_INT("left_out", left_out));

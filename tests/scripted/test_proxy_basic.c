@@ -273,6 +273,7 @@ static void non_invite_that_times_out_gets_nothing(void **state)
     rig_expect_none(&r, CALLER);
     assert_int_equal(rig_counter(&r, CTR_TXN_TIMEOUT), 1);
     assert_int_equal(rig_counter(&r, CTR_TXN_SERVER), 0);
+    rig_reload(&r, OPEN "failover-time = 0\n");
     fake_set_host(r.loop, "two.invalid", "10.0.0.3,10.0.0.4", 0);
     say_udp(&r, CALLER,
             &(struct say){.uri = "sip:b@two.invalid", .method = "MESSAGE", .branch = "a2"});
