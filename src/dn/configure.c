@@ -25,10 +25,12 @@ static struct dn_settings *settings_new(const struct dn_conf *c)
 {
     size_t len = slice_str(c->service_type).len + slice_str(c->contact).len +
                  slice_str(c->password).len + slice_str(c->password_ha1).len;
-    struct dn_settings *s = mem_alloc(sizeof(*s) + len);
+    for (unsigned i = 0; i < c->ncontact_backup; i++)
+        len += slice_str(c->contact_backup[i]).len;
+    struct dn_settings *s = mem_alloc(sizeof(*s) + c->ncontact_backup * sizeof(struct slice) + len);
     if (s == NULL)
         return NULL;
-    char *at = s->text;
+    char *at = (char *)&s->contact_backup[c->ncontact_backup];
     s->type = c->type;
     s->recovery_ms = c->recovery_timeout_ms;
     s->oos_check_s = c->oos_check_s;
@@ -40,6 +42,9 @@ static struct dn_settings *settings_new(const struct dn_conf *c)
     s->contact = put_string(&at, c->contact);
     s->password = put_string(&at, c->password);
     s->password_ha1 = put_string(&at, c->password_ha1);
+    s->ncontact_backup = c->ncontact_backup;
+    for (unsigned i = 0; i < c->ncontact_backup; i++)
+        s->contact_backup[i] = put_string(&at, c->contact_backup[i]);
     return s;
 }
 
@@ -114,11 +119,24 @@ static void tidy(struct table_node *node, void *user)
     dn_entry_tidy(t->dir, t->stripe, e);
 }
 
+static unsigned count_addresses(const struct dn_conf *dns, unsigned n)
+{
+    unsigned found = 0;
+    for (unsigned i = 0; i < n; i++)
+        found += slice_chr(slice_str(dns[i].name), '@') >= 0;
+    return found;
+}
+
 int dn_dir_configure(struct dn_dir *dir, const struct dn_conf *dns, unsigned n)
 {
-    struct prepared *list = prepare(dir, dns, n);
-    if (list == NULL)
+    struct dn_trunks *trunks;
+    if (dn_trunks_new(dns, n, &trunks) != 0)
         return ERR_NOMEM;
+    struct prepared *list = prepare(dir, dns, n);
+    if (list == NULL) {
+        mem_free(trunks);
+        return ERR_NOMEM;
+    }
     /* All at once: a name that stays is never seen without its section. */
     for (unsigned i = 0; i < DN_STRIPES; i++)
         pthread_mutex_lock(&dir->stripes[i].lock);
@@ -131,6 +149,8 @@ int dn_dir_configure(struct dn_dir *dir, const struct dn_conf *dns, unsigned n)
         table_each(&dir->stripes[i].names, tidy, &t);
     }
     atomic_store_explicit(&dir->configured, n, memory_order_relaxed);
+    atomic_store_explicit(&dir->addresses, count_addresses(dns, n), memory_order_relaxed);
+    dn_trunks_take(dir, trunks);
     for (unsigned i = DN_STRIPES; i-- > 0;)
         pthread_mutex_unlock(&dir->stripes[i].lock);
     prepared_free(list, n);

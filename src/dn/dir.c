@@ -104,6 +104,7 @@ int dn_dir_new(const struct hash_key *key, struct dn_store *store, struct dn_dir
     for (unsigned i = 0; i < DN_STRIPES && err == 0; i++)
         err = table_init(&dir->stripes[i].names, 16);
     pthread_mutex_init(&dir->spots_lock, NULL);
+    pthread_mutex_init(&dir->trunks_lock, NULL);
     if (err == 0)
         err = table_init(&dir->spots, 16);
     if (err == 0 && store != NULL)
@@ -135,6 +136,8 @@ void dn_dir_free(struct dn_dir **dir)
     if (d->spots.buckets != NULL)
         table_fini(&d->spots);
     pthread_mutex_destroy(&d->spots_lock);
+    pthread_mutex_destroy(&d->trunks_lock);
+    mem_free(d->trunks);
     mem_free(d);
     *dir = NULL;
 }
@@ -142,6 +145,22 @@ void dn_dir_free(struct dn_dir **dir)
 bool dn_dir_is_configured(struct dn_dir *dir)
 {
     return atomic_load_explicit(&dir->configured, memory_order_relaxed) != 0;
+}
+
+bool dn_has_addresses(struct dn_dir *dir)
+{
+    return atomic_load_explicit(&dir->addresses, memory_order_relaxed) != 0;
+}
+
+bool dn_has_address(struct dn_dir *dir, struct slice name)
+{
+    uint64_t hash = hash_slice(&dir->key, name);
+    struct dn_stripe *s = dn_stripe_of(dir, hash);
+    pthread_mutex_lock(&s->lock);
+    const struct dn_entry *e = dn_entry_find(s, hash, name);
+    bool is_there = e != NULL && e->settings != NULL;
+    pthread_mutex_unlock(&s->lock);
+    return is_there;
 }
 
 unsigned dn_bindings(struct dn_dir *dir)
@@ -156,6 +175,22 @@ uint64_t dn_dir_store_errors(struct dn_dir *dir)
 
 /* --- what a request needs to know --- */
 
+static bool copy_backup(const struct dn_settings *s, struct arena *arena, struct dn_info *out)
+{
+    if (s->ncontact_backup == 0)
+        return true;
+    out->contact_backup = arena_alloc(arena, s->ncontact_backup * sizeof(struct slice));
+    if (out->contact_backup == NULL)
+        return false;
+    for (unsigned i = 0; i < s->ncontact_backup; i++) {
+        out->contact_backup[i] = arena_dup(arena, s->contact_backup[i]);
+        if (out->contact_backup[i].len != s->contact_backup[i].len)
+            return false;
+    }
+    out->ncontact_backup = s->ncontact_backup;
+    return true;
+}
+
 static bool copy_settings(const struct dn_settings *s, struct arena *arena, struct dn_info *out)
 {
     out->configured = true;
@@ -165,7 +200,7 @@ static bool copy_settings(const struct dn_settings *s, struct arena *arena, stru
     out->password = arena_dup(arena, s->password);
     out->password_ha1 = arena_dup(arena, s->password_ha1);
     return out->contact.len == s->contact.len && out->password.len == s->password.len &&
-           out->password_ha1.len == s->password_ha1.len;
+           out->password_ha1.len == s->password_ha1.len && copy_backup(s, arena, out);
 }
 
 static bool copy_bindings(const struct dn_entry *e, uint64_t now, struct arena *arena,

@@ -126,9 +126,15 @@ bool dn_dir_is_configured(struct dn_dir *dir);
 int dn_find(struct dn_dir *dir, struct slice name, uint64_t now, struct arena *arena,
             struct dn_info *out) WARN_UNUSED;
 
+/* Is there any [dn …] section whose name is an address, user@host? */
+bool dn_has_addresses(struct dn_dir *dir);
+/* Is there a [dn …] section by that name? */
+bool dn_has_address(struct dn_dir *dir, struct slice name);
+
 /* The trunks for a number: those whose prefix it begins with, the longest prefix first, then the
- * lower priority, then the order of the file; also those out of service. Names in the arena, at
- * most `max`. How many, or ERR_NOMEM. */
+ * lower priority, then the order of the file; also those out of service. A service URN
+ * ("urn:service:sos.police", lower case) is no number: "" does not carry it, and a prefix ends at
+ * one of its dots or at its end. Names in the arena, at most `max`. How many, or ERR_NOMEM. */
 int dn_trunks(struct dn_dir *dir, struct slice number, struct arena *arena, struct slice *names,
               unsigned max) WARN_UNUSED;
 

@@ -21,7 +21,7 @@
 #define DN_EXPIRE_STRIPES  8       /* looked at in one call of dn_expire */
 #define DN_BINDING_STRINGS 5
 
-/* A [dn …] section; all strings are in `text`. */
+/* A [dn …] section; all strings stand behind `contact_backup`. */
 struct dn_settings {
     enum dn_type type;
     uint32_t recovery_ms;
@@ -30,7 +30,23 @@ struct dn_settings {
     bool has_tls;
     bool is_old; /* inside dn_dir_configure: of the configuration that ends */
     struct slice service_type, contact, password, password_ha1;
-    char text[];
+    unsigned ncontact_backup;
+    struct slice contact_backup[];
+};
+
+/* One [dn …] section with a prefix. */
+struct dn_trunk {
+    struct slice prefix, name;
+    uint32_t priority;
+    unsigned order; /* in the file */
+};
+
+/* All of them, by prefix, then priority, then order; never changed once it is made. The strings
+ * stand behind. */
+struct dn_trunks {
+    unsigned n;
+    size_t longest; /* bytes of the longest prefix */
+    struct dn_trunk list[];
 };
 
 /* Where a DN that is out of service may connect from; in the directory's table of spots by its IP
@@ -80,8 +96,12 @@ struct dn_dir {
     _Atomic unsigned troubled; /* entries that are not in service */
     _Atomic unsigned out;      /* entries set out of service */
     _Atomic unsigned outages;
-    pthread_mutex_t spots_lock; /* inside that of a stripe */
-    struct table spots;         /* struct dn_spot, of entries set out of service */
+    _Atomic unsigned addresses;  /* sections whose name is an address: user@host */
+    _Atomic unsigned ntrunks;    /* of `trunks` */
+    pthread_mutex_t trunks_lock; /* no other is taken inside; it is taken inside those of stripes */
+    struct dn_trunks *trunks;    /* NULL: none */
+    pthread_mutex_t spots_lock;  /* inside that of a stripe */
+    struct table spots;          /* struct dn_spot, of entries set out of service */
     struct dn_stripe stripes[DN_STRIPES];
 };
 
@@ -104,6 +124,12 @@ struct dn_entry *dn_entry_find(struct dn_stripe *s, uint64_t hash, struct slice 
 void dn_entry_add(struct dn_dir *dir, struct dn_stripe *s, struct dn_entry *e, uint64_t hash);
 /* Removes and frees the entry where nothing is known of it any more. */
 void dn_entry_tidy(struct dn_dir *dir, struct dn_stripe *s, struct dn_entry *e);
+
+/* --- trunk.c --- */
+/* The table of the sections with a prefix; *out is NULL where there is none. 0 or ERR_NOMEM. */
+int dn_trunks_new(const struct dn_conf *dns, unsigned n, struct dn_trunks **out) WARN_UNUSED;
+/* Puts it in the place of the one that was. */
+void dn_trunks_take(struct dn_dir *dir, struct dn_trunks *trunks);
 
 /* --- state.c --- */
 /* Suspect too once recovery_timeout has passed. */

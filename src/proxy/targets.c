@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "proxy/proxy_int.h"
+#include "proxy/targets.h"
 
 /* Inside a dialog: what was known when it began, or else the DN in To. */
 static bool leads_to_voip_service(struct pctx *c)
@@ -21,6 +21,69 @@ static bool leads_to_voip_service(struct pctx *c)
            dn.type == DN_VOIP_SERVICE;
 }
 
+/* --- X-Genesys-Route -------------------------------------------------------------------------- */
+
+bool targets_by_header(struct proxy *p, const struct route_ask *ask, struct arena *arena,
+                       struct route_set *set, int *err)
+{
+    const struct sip_hdr *h = sip_hdr_first(ask->req, SIP_H_X_GENESYS_ROUTE);
+    if (h == NULL)
+        return false;
+    if (ask->member == 0) {
+        counter_inc(p->deps.counters, CTR_GENESYS_ROUTE_IGNORED);
+        return false;
+    }
+    counter_inc(p->deps.counters, CTR_GENESYS_ROUTE);
+    *err = route_by_hop(p->deps.route, ask, sip_hdr_value(ask->req, h), arena, set);
+    if (*err == ERR_PARSE) {
+        *set = (struct route_set){.status = 400, .reason = "Bad X-Genesys-Route"};
+        *err = 0;
+    }
+    return true;
+}
+
+/* --- inside a dialog with an application ------------------------------------------------------ */
+
+/* The member that a token leads to; it may have connected to us from another port. */
+static uint32_t member_of_token(struct groups *groups, const struct flow_dest *token)
+{
+    struct addr other = token->remote;
+    uint32_t member = group_member_at(groups, &token->remote);
+    if (member != 0 || token->alt_port == 0)
+        return member;
+    other.port = token->alt_port;
+    return group_member_at(groups, &other);
+}
+
+bool targets_by_member(struct proxy *p, const struct route_ask *ask, const struct proxy_way *way,
+                       struct arena *arena, struct route_set *set, int *err)
+{
+    uint32_t member = 0;
+    struct groups *groups = p->deps.groups;
+    if (groups == NULL || !ask->in_dialog)
+        return false;
+    if (way->next_route.len != 0 && ask->may_relay)
+        member = route_member_of(p->deps.route, &way->next_uri);
+    else if (way->next_route.len == 0 && way->has_token)
+        member = member_of_token(groups, &way->token);
+    if (member == 0)
+        return false;
+    *set = (struct route_set){0};
+    *err = route_in_dialog(p->deps.route, ask, member, arena, set);
+    if (*err == ERR_NOT_FOUND)
+        return false;
+    /* Still it: by the connection that the dialog has. */
+    if (*err == 0 && set->n != 0 && set->targets[0].member == member && way->has_token &&
+        way->next_route.len == 0) {
+        set->targets[0].hop = SLICE_NONE;
+        set->targets[0].has_dest = true;
+        set->targets[0].dest = way->token;
+    }
+    return true;
+}
+
+/* --- the rest --------------------------------------------------------------------------------- */
+
 static int single_target(struct pctx *c, bool with_token)
 {
     struct route_target *t = arena_zalloc(c->arena, sizeof(*t));
@@ -40,12 +103,56 @@ static int single_target(struct pctx *c, bool with_token)
     return 0;
 }
 
+static bool is_at(const struct dn_info *dn, const struct addr *remote)
+{
+    struct sip_uri uri;
+    struct addr a;
+    for (unsigned i = 0; i < dn->nbindings; i++)
+        if (addr_eq_ip(&dn->bindings[i].way.remote, remote))
+            return true;
+    return dn->contact.len != 0 && sip_uri_parse(dn->contact, &uri) == 0 &&
+           addr_parse_ip(uri.host, 0, &a) == 0 && addr_eq_ip(&a, remote);
+}
+
+/* A device of ours may use the trunks: whose From is a DN that it is registered as, or that is at
+ * its address, or that it has just proved to be. A trunk is no such device: nobody else's calls go
+ * from trunk to trunk. */
+static bool is_own_device(const struct pctx *c)
+{
+    struct proxy *p = c->proxy;
+    struct sip_name_addr from;
+    struct sip_uri uri;
+    struct slice name;
+    struct dn_info dn;
+    if (sip_name_addr_parse(sip_value(c->req, SIP_H_FROM), &from) != 0 ||
+        sip_uri_parse(from.uri, &uri) != 0 ||
+        route_dn_of(p->deps.route, &uri, c->arena, &name) != 0 ||
+        dn_find(p->deps.dir, name, p->deps.wall(p->deps.user), c->arena, &dn) != 0 ||
+        dn.type == DN_TRUNK || dn.type == DN_TRUNK_GROUP)
+        return false;
+    bool has_proved = p->conf->authenticate_all && !sip_in_dialog(c->req) &&
+                      (dn.password.len != 0 || dn.password_ha1.len != 0);
+    return has_proved || is_at(&dn, &c->origin->remote);
+}
+
 /* RFC 3261 16.5, and who may have what relayed. */
 int targets_find(struct pctx *c)
 {
     struct proxy *p = c->proxy;
     struct proxy_way *way = &c->way;
-    bool may_relay = way->relays || route_may_relay(p->deps.route, &c->origin->remote);
+    bool may_relay = way->relays || c->member != 0 ||
+                     route_may_relay(p->deps.route, &c->origin->remote);
+    int err = 0;
+    struct route_ask ask = {
+        .uri = &way->uri,
+        .may_relay = may_relay,
+        .in_dialog = sip_in_dialog(c->req),
+        .member = c->member,
+        .req = c->req,
+    };
+    if (targets_by_header(p, &ask, c->arena, &c->set, &err) ||
+        targets_by_member(p, &ask, way, c->arena, &c->set, &err))
+        return err;
     /* What the sender may not have relayed goes to one end of this dialog at most. */
     if (way->next_route.len != 0 && (may_relay || !way->has_token)) {
         if (may_relay)
@@ -57,12 +164,7 @@ int targets_find(struct pctx *c)
     /* A token is a way we gave out ourselves: one end of this dialog. */
     if (way->has_token || (!may_relay && proxy_find_registered(p, c->arena, c->req, way)))
         return single_target(c, true);
-    struct route_ask ask = {
-        .uri = &way->uri,
-        .may_relay = may_relay,
-        .in_dialog = sip_in_dialog(c->req),
-        .req = c->req,
-    };
+    ask.is_own = !may_relay && route_has_trunks(p->deps.route) && is_own_device(c);
     return route_lookup(p->deps.route, &ask, c->arena, &c->set);
 }
 

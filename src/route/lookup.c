@@ -1,165 +1,126 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "route/route_int.h"
 
-void route_dest_of_way(const struct dn_way *way, bool no_reopen, struct flow_dest *out)
+/* --- [domain …] ------------------------------------------------------------------------------- */
+
+/* "*.example.net" against a host: the bytes of the suffix, 0 when it is none. */
+static size_t suffix_len(struct slice name, struct slice host)
 {
-    *out = (struct flow_dest){
-        .flow = way->flow,
-        .remote = way->remote,
-        .local = way->local,
-        .alt_port = way->alt_port,
-        .transport = way->transport,
-        .no_reopen = no_reopen,
-    };
+    if (name.len < 3 || name.ptr[0] != '*' || host.len < name.len)
+        return 0;
+    struct slice tail = slice_of(name.ptr + 1, name.len - 1);
+    return slice_ieq(tail, slice_of(host.ptr + host.len - tail.len, tail.len)) ? tail.len : 0;
 }
 
-void route_dest_of_binding(struct route *r, const struct dn_info *info, struct slice dn,
-                           const struct dn_binding *b, struct flow_dest *out)
+/* The section for that host: by its name, else by the longest suffix. */
+static const struct route_domain *domain_of(const struct route_conf *conf, struct slice host)
 {
-    struct sip_uri uri;
-    route_dest_of_way(&b->way, info->type == DN_VOIP_SERVICE, out);
-    if (out->transport == SIP_TLS && sip_uri_parse(b->contact, &uri) == 0)
-        out->tls_peer = flows_tls_peer(r->deps.flows, info->has_tls ? dn : SLICE_NONE, uri.host);
-}
-
-static void refuse(struct route_set *set, unsigned status, const char *reason)
-{
-    set->status = status;
-    set->reason = reason;
-}
-
-/* A binding that came through another proxy is reached by its Path (RFC 3327), not by the
- * connection the REGISTER came on. */
-static void target_of_binding(struct route *r, const struct dn_info *info,
-                              const struct dn_binding *b, struct slice dn, struct route_target *t)
-{
-    *t = (struct route_target){
-        .uri = b->contact,
-        .path = b->path,
-        .dn = dn,
-        .profile = info->has_tls ? dn : SLICE_NONE,
-        .q = b->q,
-        .is_voip_service = info->type == DN_VOIP_SERVICE,
-        .is_device = true,
-        .reg_id = b->reg_id,
-        .instance = b->instance,
-    };
-    if (b->path.len == 0 && (b->way.remote.family != ADDR_NONE || b->way.flow != 0)) {
-        t->has_dest = true;
-        route_dest_of_binding(r, info, dn, b, &t->dest);
+    const struct route_domain *best = NULL;
+    size_t best_len = 0;
+    host = route_without_dot(host);
+    for (unsigned i = 0; i < conf->nothers; i++) {
+        const struct route_domain *d = &conf->others[i];
+        struct slice name = slice_str(d->name);
+        if (slice_ieq(name, host))
+            return d;
+        size_t len = suffix_len(name, host);
+        if (len > best_len) {
+            best_len = len;
+            best = d;
+        }
     }
+    return best;
 }
 
-static void target_of_contact(const struct dn_info *info, struct slice dn, struct route_target *t)
+/* One target with the Request-URI as it is. */
+static int one_target(const struct route_ask *ask, struct slice hop, struct arena *arena,
+                      struct route_set *set)
 {
-    *t = (struct route_target){
-        .uri = info->contact,
-        .dn = dn,
-        .profile = info->has_tls ? dn : SLICE_NONE,
-        .q = 1000,
-        .is_voip_service = info->type == DN_VOIP_SERVICE,
-        .is_device = true,
-    };
-    t->dest.no_reopen = t->is_voip_service;
-}
-
-static bool is_sips(struct slice uri)
-{
-    return slice_istarts(uri, SLICE("sips:"));
-}
-
-/* RFC 5630 5.3: a sips request goes to sips contacts only, and a sip request to a sips contact
- * becomes none itself, but goes by TLS. False: the target, the last one of the set, cannot be had
- * for this request. */
-static bool secure_target(struct route *r, bool request_is_sips, struct arena *arena,
-                          struct route_set *set)
-{
-    struct route_target *t = &set->targets[set->n - 1];
-    t->is_secure = is_sips(t->uri);
-    if (t->is_secure == request_is_sips)
-        return true;
-    if (request_is_sips || r->conf->tls_port == 0) {
-        set->warning = request_is_sips ? 380 : 381;
-        return false;
-    }
-    char *text = arena_bytes(arena, t->uri.len);
-    struct buf b;
-    buf_init(&b, text, text != NULL ? t->uri.len : 0);
-    buf_lit(&b, "sip:");
-    buf_slice(&b, slice_of(t->uri.ptr + 5, t->uri.len - 5));
-    t->uri = buf_get(&b);
-    return true;
-}
-
-/* A device with a fixed contact that registers the same URI is one target (RFC 3261 16.5), and the
- * binding knows its connection. */
-static bool has_registered_contact(const struct dn_info *info)
-{
-    struct sip_uri fixed, bound;
-    if (sip_uri_parse(info->contact, &fixed) != 0)
-        return false;
-    for (unsigned i = 0; i < info->nbindings; i++)
-        if (sip_uri_parse(info->bindings[i].contact, &bound) == 0 && sip_uri_eq(&fixed, &bound))
-            return true;
-    return false;
-}
-
-static int targets_of_dn(struct route *r, const struct dn_info *info, struct slice dn,
-                         bool request_is_sips, struct arena *arena, struct route_set *set)
-{
-    unsigned n = info->nbindings + (info->contact.len != 0 ? 1 : 0);
-    set->targets = arena_alloc(arena, (n + 1) * sizeof(*set->targets));
+    set->targets = arena_zalloc(arena, sizeof(*set->targets));
     if (set->targets == NULL)
         return ERR_NOMEM;
-    if (info->contact.len != 0 && !has_registered_contact(info)) {
-        target_of_contact(info, dn, &set->targets[set->n++]);
-        set->n -= !secure_target(r, request_is_sips, arena, set);
-    }
-    for (unsigned i = 0; i < info->nbindings; i++) {
-        target_of_binding(r, info, &info->bindings[i], dn, &set->targets[set->n++]);
-        set->n -= !secure_target(r, request_is_sips, arena, set);
-    }
-    if (arena->overflow)
-        return ERR_NOMEM;
-    if (set->n == 0)
-        refuse(set, 480, NULL);
-    else
-        set->warning = 0;
+    set->targets[0].uri = ask->uri->text;
+    set->targets[0].hop = hop;
+    set->targets[0].q = 1000;
+    set->n = 1;
     return 0;
 }
 
-static int lookup_dn(struct route *r, const struct sip_uri *uri, bool in_dialog,
-                     struct arena *arena, struct route_set *set)
+/* An application that is configured and yet not there is one that cannot be had. */
+static int to_group(struct route *r, const struct route_ask *ask, uint32_t group,
+                    struct arena *arena, struct route_set *set)
 {
+    int err = group != 0 ? route_choose(r, ask, group, arena, set) : ERR_NOT_FOUND;
+    if (err != ERR_NOT_FOUND)
+        return err;
+    route_refuse(set, 503, NULL);
+    return 0;
+}
+
+static uint32_t find_group(struct route *r, const char *name)
+{
+    return r->deps.groups != NULL ? group_find(r->deps.groups, slice_str(name)) : 0;
+}
+
+static int to_domain(struct route *r, const struct route_ask *ask, struct arena *arena,
+                     struct route_set *set)
+{
+    const struct route_domain *d = NULL;
+    if (r->conf->nothers != 0 && ask->uri->host.len != 0 && ask->uri->maddr.len == 0)
+        d = domain_of(r->conf, ask->uri->host);
+    if (d == NULL)
+        return ERR_NOT_FOUND;
+    if (d->application != NULL)
+        return to_group(r, ask, find_group(r, d->application), arena, set);
+    struct slice hop = arena_dup(arena, slice_str(d->contact));
+    return arena->overflow ? ERR_NOMEM : one_target(ask, hop, arena, set);
+}
+
+/* --- applications ----------------------------------------------------------------------------- */
+
+static int to_member(struct route *r, const struct route_ask *ask, struct arena *arena,
+                     struct route_set *set)
+{
+    uint32_t member = ask->in_dialog ? route_member_of(r, ask->uri) : 0;
+    return member != 0 ? route_in_dialog(r, ask, member, arena, set) : ERR_NOT_FOUND;
+}
+
+static int to_serving(struct route *r, const struct route_ask *ask, struct arena *arena,
+                      struct route_set *set)
+{
+    /* Its id stays as long as its name does. */
+    int err = r->serving != 0 ? route_choose(r, ask, r->serving, arena, set) : ERR_NOT_FOUND;
+    if (err != ERR_NOT_FOUND)
+        return err;
+    r->serving = find_group(r, r->conf->serving);
+    return to_group(r, ask, r->serving, arena, set);
+}
+
+/* --- what is ours ----------------------------------------------------------------------------- */
+
+bool route_is_service(const struct sip_uri *uri)
+{
+    return uri->scheme == SIP_SCHEME_OTHER && slice_istarts(uri->text, SLICE("urn:service:"));
+}
+
+/* Inside a dialog a DN is known by its name also to those whose calls an application serves; what
+ * is none goes to the application, which knows its dialogs. */
+static int to_home(struct route *r, const struct route_ask *ask, struct arena *arena,
+                   struct route_set *set)
+{
+    bool is_served = r->conf->serving != NULL && ask->member == 0;
     set->is_local = true;
-    struct slice dn;
-    int err = route_dn_of(r, uri, arena, &dn);
-    if (err == ERR_NOMEM)
+    if (is_served && !ask->in_dialog)
+        return to_serving(r, ask, arena, set);
+    int err = route_to_dn(r, ask, arena, set);
+    if (err == ERR_NOT_FOUND)
+        err = route_to_trunk(r, ask, arena, set);
+    if (err == ERR_NOT_FOUND && is_served)
+        return to_serving(r, ask, arena, set);
+    if (err != ERR_NOT_FOUND)
         return err;
-    if (err != 0) {
-        refuse(set, 404, NULL);
-        return 0;
-    }
-    struct dn_info info;
-    uint64_t now = r->deps.wall(r->deps.user);
-    err = dn_find(r->deps.dir, dn, now, arena, &info);
-    if (err == ERR_NOMEM)
-        return err;
-    if (err != 0) {
-        refuse(set, 404, NULL);
-        return 0;
-    }
-    if (info.out_of_service && !in_dialog) {
-        refuse(set, 480, "Out Of Service");
-        if (info.oos_until > now)
-            set->retry_after = (uint32_t)((info.oos_until - now + 999) / 1000);
-        return 0;
-    }
-    if (info.nbindings == 0 && info.contact.len == 0) {
-        refuse(set, 480, "Not Registered");
-        return 0;
-    }
-    return targets_of_dn(r, &info, dn, uri->scheme == SIP_SCHEME_SIPS, arena, set);
+    route_refuse(set, 404, NULL);
+    return 0;
 }
 
 int route_lookup(struct route *r, const struct route_ask *ask, struct arena *arena,
@@ -167,18 +128,36 @@ int route_lookup(struct route *r, const struct route_ask *ask, struct arena *are
 {
     const struct sip_uri *uri = ask->uri;
     *set = (struct route_set){0};
+    int err = to_domain(r, ask, arena, set);
+    if (err == ERR_NOT_FOUND)
+        err = to_member(r, ask, arena, set);
+    if (err != ERR_NOT_FOUND)
+        return err;
     /* RFC 3261 16.5: maddr names the one and only target. */
-    if (uri->maddr.len == 0 && route_is_ours(r, uri))
-        return lookup_dn(r, uri, ask->in_dialog, arena, set);
-    if (!ask->may_relay) {
-        refuse(set, 403, "Relaying Denied");
-        return 0;
-    }
-    set->targets = arena_zalloc(arena, sizeof(*set->targets));
-    if (set->targets == NULL)
-        return ERR_NOMEM;
-    set->targets[0].uri = uri->text;
-    set->targets[0].q = 1000;
-    set->n = 1;
+    if (uri->maddr.len == 0 && (route_is_ours(r, uri) || route_is_service(uri)))
+        return to_home(r, ask, arena, set);
+    if (ask->may_relay)
+        return one_target(ask, SLICE_NONE, arena, set);
+    route_refuse(set, 403, "Relaying Denied");
     return 0;
+}
+
+int route_by_hop(struct route *r, const struct route_ask *ask, struct slice hop,
+                 struct arena *arena, struct route_set *set)
+{
+    struct sip_uri uri;
+    struct sip_name_addr na;
+    uint8_t transport;
+    (void)r;
+    *set = (struct route_set){0};
+    hop = slice_trim(hop);
+    /* Without brackets the parameters are those of the URI. */
+    if (slice_chr(hop, '<') >= 0) {
+        if (sip_name_addr_parse(hop, &na) != 0)
+            return ERR_PARSE;
+        hop = na.uri;
+    }
+    if (sip_uri_parse(hop, &uri) != 0 || route_transport(&uri, false, &transport) != 0)
+        return ERR_PARSE;
+    return one_target(ask, hop, arena, set);
 }

@@ -16,24 +16,6 @@ int route_transport(const struct sip_uri *uri, bool is_secure, uint8_t *out)
     return *out == SIP_UDP || *out == SIP_TCP || *out == SIP_TLS ? 0 : ERR_UNSUPPORTED;
 }
 
-static void on_resolved(void *user, int err, const struct addr *addrs, unsigned n)
-{
-    struct route_query *q = user;
-    struct flow_dest dests[NET_ADDRS_MAX];
-    unsigned usable = 0;
-    q->query = 0;
-    for (unsigned i = 0; err == 0 && i < n && usable < NET_ADDRS_MAX; i++) {
-        if (!flows_has(q->route->deps.flows, q->transport, addrs[i].family))
-            continue;
-        dests[usable] = (struct flow_dest){
-            .remote = addrs[i], .transport = q->transport, .tls_peer = q->tls_peer};
-        dests[usable++].remote.port = q->port;
-    }
-    if (err == 0 && usable == 0)
-        err = ERR_NO_ROUTE;
-    q->fn(q->user, err, dests, usable);
-}
-
 int route_resolve(struct route *r, const struct sip_uri *uri, struct route_query *q,
                   route_resolved_fn *fn, void *user)
 {
@@ -43,25 +25,17 @@ int route_resolve(struct route *r, const struct sip_uri *uri, struct route_query
 int route_resolve_hop(struct route *r, const struct sip_uri *uri, const struct route_hop *hop,
                       struct route_query *q, route_resolved_fn *fn, void *user)
 {
+    struct route_wanted w = {
+        .uri = uri,
+        .has_transport = uri->transport_text.len != 0,
+        .must_be_tls = hop->is_secure || uri->scheme == SIP_SCHEME_SIPS,
+        .profile = hop->profile,
+    };
     *q = (struct route_query){.route = r, .fn = fn, .user = user};
-    int err = route_transport(uri, hop->is_secure, &q->transport);
+    int err = route_transport(uri, hop->is_secure, &w.transport);
     if (err != 0) {
         fn(user, err, NULL, 0);
         return 1;
     }
-    /* The name before it is resolved: what DNS says is no proof (RFC 5922 4). */
-    if (q->transport == SIP_TLS)
-        q->tls_peer = flows_tls_peer(r->deps.flows, hop->profile, uri->host);
-    q->port = uri->port != 0 ? uri->port : sip_transport_port(q->transport);
-    struct slice host = uri->maddr.len != 0 ? uri->maddr : uri->host;
-    /* `q` may be gone once the answer has been given inside the call, so nothing is written after
-     * it. */
-    return net_resolve(r->deps.resolver, host, on_resolved, q, &q->query);
-}
-
-void route_resolve_cancel(struct route_query *q)
-{
-    if (q->query != 0)
-        net_resolve_cancel(q->route->deps.resolver, q->query);
-    q->query = 0;
+    return route_locate(&w, q);
 }

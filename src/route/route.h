@@ -71,6 +71,10 @@ void route_set_conf(struct route *r, const struct route_conf *conf);
 /* Is the host and port of this URI (or Via sent-by) ours? A name of sip-domains or of this machine;
  * an address of ours with a port of ours. Our address with another port is somebody else. */
 bool route_is_ours(struct route *r, const struct sip_uri *uri);
+/* Is there a serving-sipserver? */
+bool route_has_serving(const struct route *r);
+/* Is there any trunk with a prefix? */
+bool route_has_trunks(const struct route *r);
 /* The port of TLS, 0: TLS is spoken neither in nor out. */
 uint16_t route_tls_port(const struct route *r);
 
@@ -125,10 +129,12 @@ struct route_ask {
                                   for a group */
 };
 
-/* Targets of a Request-URI (RFC 3261 16.5), in this order: [domain …]; inside a dialog the member
- * of an application that it names; from others than applications, with serving-sipserver: that
- * application; a DN; a trunk by its prefix; relayed by its own URI (RFC 3263). 0 (see
- * set->status), ERR_NOMEM. */
+/* Targets of a Request-URI (RFC 3261 16.5), in this order: [domain …], whoever asks; inside a
+ * dialog the member of an application that it names; for what is ours (also tel: and service URNs),
+ * from others than applications, with serving-sipserver: that application (inside a dialog only
+ * what is no DN and no trunk's); a DN, "user@host" before "user"; the trunks by its prefix, for
+ * senders that are own, applications, or may relay; the rest relayed by its own URI (RFC 3263). 0
+ * (see set->status), ERR_NOMEM. */
 int route_lookup(struct route *r, const struct route_ask *ask, struct arena *arena,
                  struct route_set *set) WARN_UNUSED;
 /* An exact next hop, X-Genesys-Route: one target with the Request-URI as it is. ERR_PARSE: no sip:
@@ -137,6 +143,14 @@ int route_by_hop(struct route *r, const struct route_ask *ask, struct slice hop,
                  struct arena *arena, struct route_set *set) WARN_UNUSED;
 /* Who sends: group_sender by the origin and the topmost Via. */
 uint32_t route_sender(struct route *r, const struct sip_msg *req, const struct addr *from);
+/* Whose host and port is this URI's? A member of an application; 0: nobody's. */
+uint32_t route_member_of(struct route *r, const struct sip_uri *uri);
+/* A request inside a dialog that names this member: by ask->uri as it is to whichever serves it. 0
+ * (see set->status), ERR_NOT_FOUND (the member is gone), ERR_NOMEM. */
+int route_in_dialog(struct route *r, const struct route_ask *ask, uint32_t member,
+                    struct arena *arena, struct route_set *set) WARN_UNUSED;
+/* A service URN, urn:service:sos and its like (RFC 5031): understood as a Request-URI. */
+bool route_is_service(const struct sip_uri *uri);
 void route_dest_of_way(const struct dn_way *way, bool no_reopen, struct flow_dest *out);
 /* The same with what the device has to prove by TLS: the host of its contact, by the rules of the
  * DN. */
@@ -159,12 +173,9 @@ typedef void route_resolved_fn(void *user, int err, const struct flow_dest *dest
 /* The caller's storage; its members are this room's. */
 struct route_query {
     struct route *route;
-    uint64_t query; /* under way in the resolver, 0: none */
     route_resolved_fn *fn;
     void *user;
-    uint32_t tls_peer;
-    uint16_t port;
-    uint8_t transport;
+    struct route_locate *locate; /* under way, NULL: none */
 };
 /* Nothing has come from there, or it cannot be reached: for dns-avoid-time it is tried last. */
 void route_note_failed(struct route *r, const struct flow_dest *dest);
