@@ -1,237 +1,132 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "net/resolver.h"
-
-#include <ares.h>
+/* What is known of names, and who waits for what is not. */
+#include "net/resolver_int.h"
 
 #include "base/alloc.h"
-#include "base/hash.h"
-#include "base/pool.h"
-#include "base/random.h"
-#include "base/table.h"
-#include "net/net_int.h"
 
-#define MAX_NAMES   4096
-#define MAX_WAITERS 65536
-#define HOST_MAX    255 /* RFC 1035 2.3.4 */
-#define TTL_MIN_MS  1000
-#define TTL_MAX_MS  3600000
-#define FAILED_MS   5000
-#define QUERY_MS    2000 /* one server, first try; c-ares doubles it */
-#define QUERY_TRIES 2
+#define MAX_NAMES        4096
+#define MAX_WAITERS      65536
+#define POSITIVE_MAX_S   86400
+#define NEGATIVE_MAX_S   300
+#define NEGATIVE_MIN_S   1
+#define HOSTS_S          5    /* how long an address of the hosts file is known */
+#define PARTIAL_MS       5000 /* one family is known, the other one's servers failed */
+#define AT_ONCE_MS       600000 /* what has expired longer ago is given only when nothing newer comes */
+#define FAILED_FIRST_MS  1000 /* RFC 2308 7.1: at most 5 minutes */
+#define FAILED_MAX_MS    30000
+#define DEFAULT_TIMEOUT  2000 /* ms */
+#define DEFAULT_TRIES    2
+#define DEFAULT_STALE_MS 86400000
+#define SPARED           64 /* of the oldest names, those with records, when room is made */
 
-struct name {
-    struct table_node node;
-    struct list lru; /* the end was asked for last */
-    struct list waiters;
-    struct net_resolver *resolver;
-    bool busy; /* a query is under way */
-    int err;
-    unsigned n;
-    struct addr addrs[NET_ADDRS_MAX];
-    uint64_t until; /* ms */
-    size_t len;
-    char host[HOST_MAX + 1]; /* lower case */
-};
-
-struct waiter {
-    struct list node;
-    uint64_t id;
-    net_resolved_fn *fn;
-    void *user;
-};
-
-/* A socket of c-ares. */
-struct dns_sock {
-    uv_poll_t poll;
-    struct list node;
-    struct net_resolver *resolver;
-    ares_socket_t fd;
-};
-
-struct net_resolver {
-    uv_timer_t timer;
-    struct net_loop *loop;
-    ares_channel channel;
-    struct hash_key key;
-    struct table names;
-    struct list lru;
-    struct list socks;
-    struct pool waiters;
-    bool closing;
-};
-
-static void arm(struct net_resolver *r);
-
-static void on_timer(uv_timer_t *timer)
+static struct dns_view view_of(const struct dns_name *n)
 {
-    struct net_resolver *r = timer->data;
-    ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-    arm(r);
+    return (struct dns_view){n->kind, n->err, {dns_set_hold(n->sets[0]), dns_set_hold(n->sets[1])}};
 }
 
-static void arm(struct net_resolver *r)
+static void view_drop(struct dns_view *v)
 {
-    struct timeval tv;
-    if (ares_timeout(r->channel, NULL, &tv) == NULL) {
-        uv_timer_stop(&r->timer);
-        return;
+    dns_set_drop(v->sets[0]);
+    dns_set_drop(v->sets[1]);
+}
+
+/* Gives what is known, which the callback may make go. Returns 1. */
+static int give_known(struct net_resolver *r, struct dns_name *n, union dns_fn fn, void *user)
+{
+    struct dns_view v = view_of(n);
+    n->hits++;
+    dns_view_give(r, &v, fn, user);
+    view_drop(&v);
+    return 1;
+}
+
+static int give_err(struct net_resolver *r, enum dns_kind kind, int err, union dns_fn fn,
+                    void *user)
+{
+    dns_view_give(r, &(struct dns_view){kind, err, {NULL, NULL}}, fn, user);
+    return 1;
+}
+
+static void give_waiters(struct net_resolver *r, struct list *waiting, const struct dns_view *v)
+{
+    struct list waiters, *node;
+    list_init(&waiters);
+    list_splice(&waiters, waiting);
+    while ((node = list_pop(&waiters)) != NULL) {
+        struct dns_waiter w = *container_of(node, struct dns_waiter, node);
+        pool_free(&r->waiters, w.id);
+        dns_view_give(r, v, w.fn, w.user);
     }
-    uint64_t ms = (uint64_t)tv.tv_sec * 1000 + (uint64_t)tv.tv_usec / 1000 + 1;
-    uv_timer_start(&r->timer, on_timer, ms, 0);
 }
 
-static void on_dns_sock(uv_poll_t *poll, int status, int events)
-{
-    struct dns_sock *s = poll->data;
-    struct net_resolver *r = s->resolver;
-    bool readable = status < 0 || (events & UV_READABLE) != 0;
-    bool writable = status < 0 || (events & UV_WRITABLE) != 0;
-    ares_process_fd(r->channel, readable ? s->fd : ARES_SOCKET_BAD,
-                    writable ? s->fd : ARES_SOCKET_BAD);
-    arm(r);
-}
+/* --- names ------------------------------------------------------------------------------------ */
 
-static void on_sock_closed(uv_handle_t *handle)
+static void forget_sets(struct dns_name *n)
 {
-    mem_free(handle->data);
-}
-
-static struct dns_sock *sock_get(struct net_resolver *r, ares_socket_t fd)
-{
-    LIST_EACH(it, &r->socks)
-    {
-        struct dns_sock *s = container_of(it, struct dns_sock, node);
-        if (s->fd == fd)
-            return s;
+    for (unsigned i = 0; i < 2; i++) {
+        dns_set_drop(n->sets[i]);
+        n->sets[i] = NULL;
     }
-    struct dns_sock *s = mem_zalloc(sizeof(*s));
-    if (s == NULL)
-        return NULL;
-    if (uv_poll_init_socket(&r->loop->uv, &s->poll, fd) != 0) {
-        mem_free(s);
-        return NULL;
-    }
-    s->poll.data = s;
-    s->resolver = r;
-    s->fd = fd;
-    list_init(&s->node);
-    list_push(&r->socks, &s->node);
-    return s;
+    n->is_known = false;
+    n->err = 0;
 }
 
-/* c-ares says what it waits for; neither: it is about to close the socket. */
-static void on_sock_state(void *user, ares_socket_t fd, int readable, int writable)
+static void name_free(struct net_resolver *r, struct dns_name *n)
 {
-    struct net_resolver *r = user;
-    struct dns_sock *s = sock_get(r, fd);
-    if (s == NULL)
-        return; /* the query ends by its timeout */
-    if (readable || writable) {
-        uv_poll_start(&s->poll, (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0),
-                      on_dns_sock);
-        return;
-    }
-    list_remove(&s->node);
-    uv_close((uv_handle_t *)&s->poll, on_sock_closed);
-}
-
-int net_resolver_new(struct net_loop *loop, const struct net_resolver_conf *conf,
-                     struct counters *counters, struct net_resolver **out)
-{
-    struct net_resolver *r = mem_zalloc(sizeof(*r));
-    uint32_t generation;
-    (void)conf;
-    (void)counters;
-    if (r == NULL)
-        return ERR_NOMEM;
-    r->loop = loop;
-    list_init(&r->lru);
-    list_init(&r->socks);
-    random_bytes(&r->key, sizeof(r->key));
-    random_bytes(&generation, sizeof(generation));
-    pool_init(&r->waiters, sizeof(struct waiter), 0, MAX_WAITERS, generation);
-    if (table_init(&r->names, 64) != 0) {
-        mem_free(r);
-        return ERR_NOMEM;
-    }
-    struct ares_options opt = {.timeout = QUERY_MS,
-                               .tries = QUERY_TRIES,
-                               .sock_state_cb = on_sock_state,
-                               .sock_state_cb_data = r};
-    int rc = ares_init_options(&r->channel, &opt,
-                               ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
-    if (rc != ARES_SUCCESS) {
-        table_fini(&r->names);
-        mem_free(r);
-        return rc == ARES_ENOMEM ? ERR_NOMEM : ERR_UNSUPPORTED;
-    }
-    uv_timer_init(&loop->uv, &r->timer);
-    r->timer.data = r;
-    *out = r;
-    return 0;
-}
-
-static void name_free(struct net_resolver *r, struct name *n)
-{
+    forget_sets(n);
     list_remove(&n->lru);
     table_remove(&r->names, &n->node);
     mem_free(n);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
-{
-    mem_free(handle->data);
-}
-
-void net_resolver_free(struct net_resolver **resolver)
-{
-    struct net_resolver *r = *resolver;
-    if (r == NULL)
-        return;
-    *resolver = NULL;
-    r->closing = true;
-    ares_destroy(r->channel); /* every query ends with ARES_EDESTRUCTION */
-    while (!list_is_empty(&r->lru))
-        name_free(r, container_of(r->lru.next, struct name, lru));
-    table_fini(&r->names);
-    pool_fini(&r->waiters);
-    uv_close((uv_handle_t *)&r->timer, on_timer_closed);
-}
-
-static struct name *name_find(struct net_resolver *r, const char *host, size_t len, uint64_t hash)
+static struct dns_name *name_find(struct net_resolver *r, enum dns_kind kind, struct slice name,
+                                  uint64_t hash)
 {
     for (struct table_node *t = table_first(&r->names, hash); t != NULL; t = table_next(t)) {
-        struct name *n = container_of(t, struct name, node);
-        if (n->len == len && memcmp(n->host, host, len) == 0)
+        struct dns_name *n = container_of(t, struct dns_name, node);
+        if (n->kind == kind && slice_eq(slice_of(n->text, n->len), name))
             return n;
     }
     return NULL;
 }
 
-/* Room for one more: the one asked for least recently goes, unless its query is under way. */
+/* Room for one more: what was asked for least recently goes, unless its query is under way; first
+ * what has no records, so that many names that do not exist cannot push out those that do. */
 static bool make_room(struct net_resolver *r)
 {
+    struct dns_name *oldest = NULL;
+    unsigned seen = 0;
     if (r->names.count < MAX_NAMES)
         return true;
     LIST_EACH(it, &r->lru)
     {
-        struct name *n = container_of(it, struct name, lru);
-        if (!n->busy) {
+        struct dns_name *n = container_of(it, struct dns_name, lru);
+        if (n->pending != 0)
+            continue;
+        bool has_records = n->is_known && n->err == 0;
+        if (!has_records || seen++ == SPARED) {
             name_free(r, n);
             return true;
         }
+        if (oldest == NULL)
+            oldest = n;
     }
-    return false;
+    if (oldest == NULL)
+        return false;
+    name_free(r, oldest);
+    return true;
 }
 
-static struct name *name_new(struct net_resolver *r, const char *host, size_t len, uint64_t hash)
+static struct dns_name *name_new(struct net_resolver *r, enum dns_kind kind, struct slice name,
+                                 uint64_t hash)
 {
-    struct name *n = make_room(r) ? mem_zalloc(sizeof(*n)) : NULL;
+    struct dns_name *n = mem_zalloc(sizeof(*n));
     if (n == NULL)
         return NULL;
     n->resolver = r;
-    n->len = len;
-    memcpy(n->host, host, len);
+    n->kind = kind;
+    n->len = name.len;
+    memcpy(n->text, name.ptr, name.len);
     list_init(&n->waiters);
     list_init(&n->lru);
     list_push(&r->lru, &n->lru);
@@ -239,93 +134,167 @@ static struct name *name_new(struct net_resolver *r, const char *host, size_t le
     return n;
 }
 
-static int err_of(int status)
+/* What is asked for just now stays as a name; nothing is known of it. */
+unsigned net_resolver_forget(struct net_resolver *r, struct slice name)
 {
-    switch (status) {
-    case ARES_SUCCESS: return 0;
-    case ARES_ENOMEM: return ERR_NOMEM;
-    case ARES_ETIMEOUT: return -ETIMEDOUT;
-    case ARES_ECONNREFUSED: return -ECONNREFUSED;
-    case ARES_EDESTRUCTION:
-    case ARES_ECANCELLED: return ERR_SHUTDOWN;
-    case ARES_EBADNAME: return ERR_PARSE;
-    default: return ERR_NOT_FOUND;
-    }
-}
-
-/* Fills in the addresses; returns how long they live, ms. */
-static uint64_t take_addrs(struct name *n, const struct ares_addrinfo *info)
-{
-    uint64_t ttl = TTL_MAX_MS;
-    n->n = 0;
-    for (const struct ares_addrinfo_node *a = info->nodes; a != NULL; a = a->ai_next) {
-        struct addr addr;
-        if (n->n == NET_ADDRS_MAX || addr_from_sockaddr(a->ai_addr, &addr) != 0)
+    unsigned forgotten = 0;
+    LIST_EACH_SAFE(it, tmp, &r->lru)
+    {
+        struct dns_name *n = container_of(it, struct dns_name, lru);
+        if (name.len != 0 && !slice_ieq(slice_of(n->text, n->len), name))
             continue;
-        addr.port = 0;
-        n->addrs[n->n++] = addr;
-        uint64_t ms = a->ai_ttl > 0 ? (uint64_t)a->ai_ttl * 1000 : 0;
-        ttl = ms < ttl ? ms : ttl;
+        forgotten += n->is_known || n->failure != 0;
+        if (n->pending != 0)
+            forget_sets(n);
+        else
+            name_free(r, n);
     }
-    for (const struct ares_addrinfo_cname *c = info->cnames; c != NULL; c = c->next) {
-        uint64_t ms = c->ttl > 0 ? (uint64_t)c->ttl * 1000 : 0;
-        ttl = ms < ttl ? ms : ttl;
-    }
-    return ttl > TTL_MIN_MS ? ttl : TTL_MIN_MS;
+    return forgotten;
 }
 
-static void on_answer(void *user, int status, int timeouts, struct ares_addrinfo *info)
+/* --- what a query came to --------------------------------------------------------------------- */
+
+static bool is_stale_usable(const struct net_resolver *r, const struct dns_name *n, uint64_t now)
 {
-    struct name *n = user;
+    return n->is_known && n->err == 0 && r->max_stale_ms != 0 && now < n->until + r->max_stale_ms;
+}
+
+static void keep_records(struct dns_name *n, uint64_t now)
+{
+    uint32_t ttl = POSITIVE_MAX_S;
+    bool is_partial = false;
+    for (unsigned i = 0; i < n->nquestions; i++) {
+        struct dns_result *got = &n->questions[i].got;
+        if (got->err == 0 && got->ttl < ttl)
+            ttl = got->ttl;
+        is_partial = is_partial || (got->err != 0 && got->err != ERR_NOT_FOUND);
+        if (got->err == 0 || got->err == ERR_NOT_FOUND) {
+            dns_set_drop(n->sets[i]);
+            n->sets[i] = got->set;
+            got->set = NULL;
+        } /* else what this family had stays */
+    }
+    n->is_known = true;
+    n->err = 0;
+    n->ttl = ttl;
+    n->until = now + (uint64_t)ttl * 1000;
+    if (is_partial && n->until > now + PARTIAL_MS)
+        n->until = now + PARTIAL_MS;
+}
+
+static void keep_absence(struct dns_name *n, uint64_t now)
+{
+    const struct dns_result *got = &n->questions[0].got;
+    uint32_t ttl = NEGATIVE_MAX_S;
+    for (unsigned i = 0; i < n->nquestions; i++)
+        ttl = n->questions[i].got.ttl < ttl ? n->questions[i].got.ttl : ttl;
+    forget_sets(n);
+    n->is_known = true;
+    n->err = got->err;
+    n->ttl = ttl > NEGATIVE_MIN_S ? ttl : NEGATIVE_MIN_S;
+    n->until = now + (uint64_t)n->ttl * 1000;
+}
+
+static void keep_failure(struct net_resolver *r, struct dns_name *n, int err, uint64_t now)
+{
+    unsigned shift = n->failures < 10 ? n->failures : 10;
+    uint64_t wait = (uint64_t)FAILED_FIRST_MS << shift;
+    n->failure = err;
+    if (err == ERR_NOMEM)
+        wait = 0;
+    else
+        n->failures++;
+    n->retry_at = now + (wait < FAILED_MAX_MS ? wait : FAILED_MAX_MS);
+    if (!is_stale_usable(r, n, now))
+        forget_sets(n);
+}
+
+/* Of two families the one with records counts, then a failure, then "there is none". */
+static int result_of(const struct dns_name *n)
+{
+    int err = n->questions[0].got.err;
+    for (unsigned i = 1; i < n->nquestions; i++) {
+        int other = n->questions[i].got.err;
+        if (other == 0 || (err == ERR_NOT_FOUND && other != ERR_NOT_FOUND))
+            err = other;
+        else if (err != 0 && other == ERR_NOMEM)
+            err = ERR_NOMEM;
+    }
+    return err;
+}
+
+static void drop_results(struct dns_name *n)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        dns_set_drop(n->questions[i].got.set);
+        n->questions[i].got.set = NULL;
+    }
+}
+
+void dns_name_done(struct dns_name *n)
+{
     struct net_resolver *r = n->resolver;
-    uint64_t keep = FAILED_MS;
-    (void)timeouts;
-    n->busy = false;
-    n->n = 0;
-    n->err = err_of(status);
-    if (n->err == 0 && info != NULL)
-        keep = take_addrs(n, info);
-    if (info != NULL)
-        ares_freeaddrinfo(info);
-    if (n->err == 0 && n->n == 0)
-        n->err = ERR_NOT_FOUND;
-    n->until = net_now(r->loop) + (n->err == ERR_NOMEM ? 0 : keep);
-    /* A callback may ask for more, even for this name; it is not freed while it is the newest. */
-    struct name copy = *n;
-    struct list waiters;
-    list_init(&waiters);
-    list_splice(&waiters, &n->waiters);
-    struct list *node;
-    while ((node = list_pop(&waiters)) != NULL) {
-        struct waiter *w = container_of(node, struct waiter, node);
-        net_resolved_fn *fn = w->fn;
-        void *fn_user = w->user;
-        pool_free(&r->waiters, w->id);
-        fn(fn_user, copy.err, copy.addrs, copy.n);
+    uint64_t now = net_now(r->loop);
+    int err = result_of(n);
+    bool is_failure = err != 0 && err != ERR_NOT_FOUND && err != ERR_UNSUPPORTED;
+    if (is_failure) {
+        keep_failure(r, n, err, now);
+    } else {
+        n->failure = 0;
+        n->failures = 0;
+        n->retry_at = 0;
+        n->known_at = now;
+        if (err == 0)
+            keep_records(n, now);
+        else
+            keep_absence(n, now);
     }
+    drop_results(n);
+    struct dns_view v = {n->kind, err, {NULL, NULL}};
+    if (n->is_known)
+        v = view_of(n);
+    if (is_failure && n->is_known && !list_is_empty(&n->waiters))
+        dns_count(r, CTR_DNS_STALE);
+    give_waiters(r, &n->waiters, &v); /* afterwards `n` may be gone */
+    view_drop(&v);
 }
 
-static void start_query(struct net_resolver *r, struct name *n)
+/* --- asking ----------------------------------------------------------------------------------- */
+
+/* Lower case, without the dot at the end unless it is the only one; false: no name that DNS could
+ * know as a host or service. */
+static bool name_norm(struct slice name, char *out, size_t *len)
 {
-    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC};
-    n->busy = true;
-    ares_getaddrinfo(r->channel, n->host, NULL, &hints, on_answer, n);
-    arm(r);
+    size_t label = 0, dots = 0, n = name.len;
+    if (n > 0 && name.ptr[n - 1] == '.')
+        n--;
+    if (n == 0 || n > DNS_HOST_MAX)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        char c = ascii_lower(name.ptr[i]);
+        bool is_fit = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+        if (c == '.' ? label == 0 : !is_fit || label == 63)
+            return false;
+        label = c == '.' ? 0 : label + 1;
+        dots += c == '.';
+        out[i] = c;
+    }
+    if (label == 0)
+        return false;
+    if (dots == 0 && n < name.len)
+        out[n++] = '.'; /* not to be looked for in the domains of `search` */
+    *len = n;
+    return true;
 }
 
-static int answer_now(net_resolved_fn *fn, void *user, int err)
-{
-    fn(user, err, NULL, 0);
-    return 1;
-}
-
-static int wait_for(struct net_resolver *r, struct name *n, net_resolved_fn *fn, void *user,
+static int wait_for(struct net_resolver *r, struct dns_name *n, union dns_fn fn, void *user,
                     uint64_t *query)
 {
     uint64_t id;
-    struct waiter *w = pool_new(&r->waiters, &id);
+    struct dns_waiter *w = pool_new(&r->waiters, &id);
     if (w == NULL)
-        return answer_now(fn, user, ERR_NOMEM);
+        return give_err(r, n->kind, r->waiters.live >= MAX_WAITERS ? ERR_FULL : ERR_NOMEM, fn,
+                        user);
     w->id = id;
     w->fn = fn;
     w->user = user;
@@ -336,96 +305,230 @@ static int wait_for(struct net_resolver *r, struct name *n, net_resolved_fn *fn,
     return 0;
 }
 
+/* The hosts file knows it: like an answer with a short TTL. */
+static bool learn_from_hosts(struct net_resolver *r, struct dns_name *n, uint64_t now)
+{
+    struct addr found[NET_ADDRS_MAX];
+    if (n->kind != DNS_KIND_HOST)
+        return false;
+    unsigned count = dns_hosts_find(r, slice_of(n->text, n->len), found, NET_ADDRS_MAX);
+    if (count == 0)
+        return false;
+    for (unsigned family = 0; family < 2; family++) {
+        struct dns_answer a;
+        struct dns_result *got = &n->questions[family].got;
+        a.n = 0;
+        a.text_len = 0;
+        for (unsigned i = 0; i < count; i++) {
+            if (found[i].family == (family == 0 ? ADDR_IP4 : ADDR_IP6))
+                a.addrs[a.n++] = found[i];
+        }
+        *got = (struct dns_result){.err = ERR_NOT_FOUND, .ttl = HOSTS_S};
+        if (a.n != 0) {
+            got->set = dns_set_new(&a, family == 0 ? DNS_A : DNS_AAAA);
+            got->err = got->set != NULL ? 0 : ERR_NOMEM;
+        }
+    }
+    n->nquestions = 2;
+    if (result_of(n) != 0) {
+        drop_results(n);
+        return false;
+    }
+    n->known_at = now;
+    keep_records(n, now);
+    return true;
+}
+
+/* The name is not fresh: asks, and answers at once what cannot or need not wait. */
+static int refresh(struct net_resolver *r, struct dns_name *n, union dns_fn fn, void *user,
+                   uint64_t *query)
+{
+    uint64_t now = net_now(r->loop);
+    bool has_stale = is_stale_usable(r, n, now);
+    if (n->pending == 0) {
+        if (learn_from_hosts(r, n, now)) {
+            dns_count(r, CTR_DNS_HITS);
+            return give_known(r, n, fn, user);
+        }
+        if (now < n->retry_at || !dns_may_ask(r)) {
+            int err = now < n->retry_at ? n->failure : ERR_DNS_SILENT;
+            if (!has_stale)
+                return give_err(r, n->kind, err, fn, user);
+            dns_count(r, CTR_DNS_STALE);
+            return give_known(r, n, fn, user);
+        }
+        dns_start(r, n);
+    }
+    if (has_stale && n->ttl != 0 && now < n->until + AT_ONCE_MS) {
+        dns_count(r, CTR_DNS_STALE);
+        return give_known(r, n, fn, user);
+    }
+    return wait_for(r, n, fn, user, query);
+}
+
+static int resolve(struct net_resolver *r, enum dns_kind kind, struct slice text, union dns_fn fn,
+                   void *user, uint64_t *query)
+{
+    char lower[DNS_HOST_MAX + 1];
+    size_t len;
+    if (query != NULL)
+        *query = 0;
+    if (r->closing)
+        return give_err(r, kind, ERR_SHUTDOWN, fn, user);
+    if (!name_norm(text, lower, &len))
+        return give_err(r, kind, ERR_PARSE, fn, user);
+    struct slice name = slice_of(lower, len);
+    uint64_t hash = hash_slice(&r->key, name) + kind;
+    struct dns_name *n = name_find(r, kind, name, hash);
+    if (n == NULL && !make_room(r))
+        return give_err(r, kind, ERR_FULL, fn, user);
+    if (n == NULL)
+        n = name_new(r, kind, name, hash);
+    if (n == NULL)
+        return give_err(r, kind, ERR_NOMEM, fn, user);
+    list_remove(&n->lru);
+    list_push(&r->lru, &n->lru);
+    uint64_t now = net_now(r->loop);
+    if (!n->is_known || (now >= n->until && now != n->known_at))
+        return refresh(r, n, fn, user, query);
+    dns_count(r, CTR_DNS_HITS);
+    return give_known(r, n, fn, user);
+}
+
 int net_resolve(struct net_resolver *r, struct slice host, net_resolved_fn *fn, void *user,
                 uint64_t *query)
 {
     struct addr numeric;
-    char lower[HOST_MAX + 1];
-    if (query != NULL)
-        *query = 0;
-    if (r->closing)
-        return answer_now(fn, user, ERR_SHUTDOWN);
-    if (addr_parse_ip(host, 0, &numeric) == 0) {
+    if (addr_parse_ip(host, 0, &numeric) == 0 && !r->closing) {
+        if (query != NULL)
+            *query = 0;
         fn(user, 0, &numeric, 1);
         return 1;
     }
-    if (host.len == 0 || host.len > HOST_MAX || memchr(host.ptr, '\0', host.len) != NULL)
-        return answer_now(fn, user, ERR_PARSE);
-    for (size_t i = 0; i < host.len; i++)
-        lower[i] = ascii_lower(host.ptr[i]);
-    uint64_t hash = hash_bytes(&r->key, lower, host.len);
-    struct name *n = name_find(r, lower, host.len, hash);
-    if (n == NULL)
-        n = name_new(r, lower, host.len, hash);
-    if (n == NULL)
-        return answer_now(fn, user, ERR_NOMEM);
-    list_remove(&n->lru);
-    list_push(&r->lru, &n->lru);
-    if (!n->busy && n->until <= net_now(r->loop))
-        start_query(r, n);
-    if (n->busy)
-        return wait_for(r, n, fn, user, query);
-    struct name copy = *n; /* fn may make it go */
-    fn(user, copy.err, copy.addrs, copy.n);
-    return 1;
+    return resolve(r, DNS_KIND_HOST, host, (union dns_fn){.host = fn}, user, query);
+}
+
+int net_resolve_srv(struct net_resolver *r, struct slice name, net_srv_fn *fn, void *user,
+                    uint64_t *query)
+{
+    return resolve(r, DNS_KIND_SRV, name, (union dns_fn){.srv = fn}, user, query);
+}
+
+int net_resolve_naptr(struct net_resolver *r, struct slice name, net_naptr_fn *fn, void *user,
+                      uint64_t *query)
+{
+    return resolve(r, DNS_KIND_NAPTR, name, (union dns_fn){.naptr = fn}, user, query);
 }
 
 void net_resolve_cancel(struct net_resolver *r, uint64_t query)
 {
-    struct waiter *w = pool_find(&r->waiters, query);
+    struct dns_waiter *w = pool_find(&r->waiters, query);
     if (w == NULL)
         return;
     list_remove(&w->node);
     pool_free(&r->waiters, query);
 }
 
+/* --- the resolver ----------------------------------------------------------------------------- */
+
+/* Whether that calls for other channels. */
+static bool take_conf(struct net_resolver *r, const struct net_resolver_conf *conf)
+{
+    static const struct net_resolver_conf defaults = {
+        .timeout_ms = DEFAULT_TIMEOUT, .tries = DEFAULT_TRIES, .max_stale_ms = DEFAULT_STALE_MS};
+    const struct net_resolver_conf *c = conf != NULL ? conf : &defaults;
+    uint32_t timeout = c->timeout_ms != 0 ? c->timeout_ms : DEFAULT_TIMEOUT;
+    unsigned n = c->nservers < DNS_SERVERS_MAX ? c->nservers : DNS_SERVERS_MAX;
+    bool is_other = n != r->ngiven || timeout != r->timeout_ms;
+    for (unsigned i = 0; i < n; i++) {
+        is_other = is_other || !addr_eq(&r->given[i], &c->servers[i]);
+        r->given[i] = c->servers[i];
+    }
+    r->ngiven = n;
+    r->timeout_ms = timeout;
+    r->tries = c->tries != 0 ? c->tries : DEFAULT_TRIES;
+    r->max_stale_ms = c->max_stale_ms;
+    return is_other;
+}
+
+int net_resolver_new(struct net_loop *loop, const struct net_resolver_conf *conf,
+                     struct counters *counters, struct net_resolver **out)
+{
+    struct net_resolver *r = mem_zalloc(sizeof(*r));
+    uint32_t generation;
+    if (r == NULL)
+        return ERR_NOMEM;
+    r->loop = loop;
+    r->counters = counters;
+    list_init(&r->lru);
+    list_init(&r->retired);
+    list_init(&r->socks);
+    list_init(&r->done);
+    dns_set_files(r, "/etc/resolv.conf", "/etc/hosts");
+    random_bytes(&r->key, sizeof(r->key));
+    rng_init(&r->rng);
+    random_bytes(&generation, sizeof(generation));
+    pool_init(&r->waiters, sizeof(struct dns_waiter), 0, MAX_WAITERS, generation);
+    (void)take_conf(r, conf);
+    int rc = table_init(&r->names, 64);
+    if (rc != 0) {
+        mem_free(r);
+        return rc;
+    }
+    (void)dns_file_changed(&r->resolv_conf, net_now(loop));
+    rc = dns_servers_make(r);
+    if (rc != 0) {
+        table_fini(&r->names);
+        mem_free(r);
+        return rc;
+    }
+    uv_timer_init(&loop->uv, &r->timer);
+    r->timer.data = r;
+    *out = r;
+    return 0;
+}
+
 void net_resolver_set_conf(struct net_resolver *r, const struct net_resolver_conf *conf)
 {
-    (void)r;
-    (void)conf;
+    bool is_other = take_conf(r, conf);
+    bool is_new = r->ngiven == 0 && dns_file_changed(&r->resolv_conf, net_now(r->loop));
+    if ((is_other || is_new) && dns_servers_make(r) != 0)
+        LOG0(LOG_ERROR, "net", "no memory for the DNS servers: those before stay");
+    dns_servers_sweep(r);
+    dns_arm(r);
 }
 
-int net_resolve_srv(struct net_resolver *r, struct slice name, net_srv_fn *fn, void *user,
-                    uint64_t *query)
+static void on_timer_closed(uv_handle_t *handle)
 {
-    (void)r;
-    (void)name;
-    if (query != NULL)
-        *query = 0;
-    fn(user, ERR_NOT_FOUND, NULL, 0);
-    return 1;
+    mem_free(handle->data);
 }
 
-int net_resolve_naptr(struct net_resolver *r, struct slice name, net_naptr_fn *fn, void *user,
-                      uint64_t *query)
+void net_resolver_free(struct net_resolver **resolver)
 {
-    (void)r;
-    (void)name;
-    if (query != NULL)
-        *query = 0;
-    fn(user, ERR_NOT_FOUND, NULL, 0);
-    return 1;
-}
-
-void net_resolver_dump(struct net_resolver *r, void (*line)(void *user, const char *text),
-                       void *user)
-{
-    LIST_EACH(it, &r->lru)
-    {
-        line(user, container_of(it, struct name, lru)->host);
+    struct net_resolver *r = *resolver;
+    struct list *node;
+    if (r == NULL)
+        return;
+    *resolver = NULL;
+    r->closing = true;
+    r->settling = true;
+    dns_servers_free(r);
+    while ((node = list_pop(&r->done)) != NULL)
+        dns_set_drop(container_of(node, struct dns_ask, node)->result.set);
+    while (!list_is_empty(&r->lru)) {
+        struct dns_name *n = container_of(r->lru.next, struct dns_name, lru);
+        give_waiters(r, &n->waiters, &(struct dns_view){n->kind, ERR_SHUTDOWN, {NULL, NULL}});
+        drop_results(n);
+        name_free(r, n);
     }
+    table_fini(&r->names);
+    pool_fini(&r->waiters);
+    mem_free(r->hosts);
+    uv_close((uv_handle_t *)&r->timer, on_timer_closed);
 }
 
-unsigned net_resolver_forget(struct net_resolver *r, struct slice name)
+void dns_set_files(struct net_resolver *r, const char *resolv_conf, const char *hosts)
 {
-    unsigned n = 0;
-    LIST_EACH_SAFE(it, tmp, &r->lru)
-    {
-        struct name *known = container_of(it, struct name, lru);
-        if (known->busy || (name.len != 0 && !slice_ieq(slice_of(known->host, known->len), name)))
-            continue;
-        name_free(r, known);
-        n++;
-    }
-    return n;
+    r->resolv_conf = (struct dns_file){.path = resolv_conf};
+    r->hosts_file = (struct dns_file){.path = hosts};
 }

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the resolver knows, for people; and how they make it forget. */
+#include "base/buf.h"
+#include "net/resolver_int.h"
+
+#define LINE_MAX_LEN 4096
+
+static void put_host(struct buf *b, const struct dns_name *n)
+{
+    char text[ADDR_TEXT_MAX];
+    const char *sep = " ";
+    for (unsigned family = 0; family < 2; family++) {
+        const struct dns_set *s = n->sets[family];
+        for (unsigned i = 0; s != NULL && i < s->n; i++) {
+            buf_str(b, sep);
+            buf_str(b, addr_write_ip(&dns_set_addrs(s)[i], false, text));
+            sep = ", ";
+        }
+    }
+}
+
+static void put_records(struct buf *b, const struct dns_name *n)
+{
+    const struct dns_set *s = n->sets[0];
+    if (n->kind == DNS_KIND_HOST) {
+        put_host(b, n);
+        return;
+    }
+    for (unsigned i = 0; i < s->n; i++) {
+        buf_str(b, i == 0 ? " " : ", ");
+        if (n->kind == DNS_KIND_SRV) {
+            const struct net_srv *v = &dns_set_srvs(s)[i];
+            buf_printf(b, "%u %u %u %.*s", v->priority, v->weight, v->port, SLICE_ARG(v->target));
+        } else {
+            const struct net_naptr *v = &dns_set_naptrs(s)[i];
+            buf_printf(b, "%u %u %.*s %.*s %.*s", v->order, v->preference, SLICE_ARG(v->flags),
+                       SLICE_ARG(v->service), SLICE_ARG(v->replacement));
+        }
+    }
+}
+
+static void put_age(struct buf *b, const struct dns_name *n, uint64_t now)
+{
+    if (n->is_known && now < n->until)
+        buf_printf(b, "; %llu s left", (unsigned long long)(n->until - now + 999) / 1000);
+    else if (n->is_known)
+        buf_printf(b, "; expired %llu s ago", (unsigned long long)(now - n->until) / 1000);
+    if (n->pending != 0)
+        buf_str(b, "; asked now");
+    if (n->failure != 0) {
+        char text[64];
+        buf_printf(b, "; %u failed in a row: %s", n->failures,
+                   err_text(n->failure, text, sizeof(text)));
+    }
+    buf_printf(b, "; %llu hits", (unsigned long long)n->hits);
+}
+
+static void dump_name(const struct dns_name *n, uint64_t now, struct buf *b)
+{
+    static const char *const kinds[] = {
+        [DNS_KIND_HOST] = "host", [DNS_KIND_SRV] = "srv", [DNS_KIND_NAPTR] = "naptr"};
+    buf_printf(b, "%s %.*s:", kinds[n->kind], SLICE_ARG(slice_of(n->text, n->len)));
+    if (!n->is_known)
+        buf_str(b, " not known");
+    else if (n->err == ERR_NOT_FOUND)
+        buf_str(b, " none");
+    else if (n->err != 0)
+        buf_str(b, " not offered");
+    else
+        put_records(b, n);
+    put_age(b, n, now);
+}
+
+static void dump_servers(const struct net_resolver *r, uint64_t now,
+                         void (*line)(void *user, const char *text), void *user)
+{
+    char text[ADDR_TEXT_MAX + 96], addr[ADDR_TEXT_MAX];
+    for (unsigned i = 0; i < r->nservers; i++) {
+        const struct dns_server *s = r->servers[i];
+        struct buf b;
+        buf_init(&b, text, sizeof(text) - 1);
+        buf_printf(&b, "server %s:", addr_write(&s->addr, addr));
+        if (s->fails == 0)
+            buf_str(&b, " in use");
+        else
+            buf_printf(&b, " silent, %u tries in a row", s->fails);
+        if (s->fails != 0 && now < s->avoid_until)
+            buf_printf(&b, ", tried last for %llu ms", (unsigned long long)(s->avoid_until - now));
+        text[b.len] = '\0';
+        line(user, text);
+    }
+}
+
+void net_resolver_dump(struct net_resolver *r, void (*line)(void *user, const char *text),
+                       void *user)
+{
+    char text[LINE_MAX_LEN];
+    uint64_t now = net_now(r->loop);
+    dump_servers(r, now, line, user);
+    LIST_EACH(it, &r->lru)
+    {
+        struct buf b;
+        buf_init(&b, text, sizeof(text) - 1);
+        dump_name(container_of(it, struct dns_name, lru), now, &b);
+        text[b.len] = '\0';
+        line(user, text);
+    }
+}
