@@ -13,8 +13,8 @@ static bool has_second_via(const struct sip_msg *res)
 }
 
 /* Our Via off, a length where the caller's stream needs one; into the arena. */
-static int write_response(struct proxy *p, struct arena *arena, const struct sip_msg *res,
-                          struct slice *out)
+static int write_response(struct proxy *p, const struct hide_up *up, struct arena *arena,
+                          const struct sip_msg *res, struct slice *out)
 {
     if (!has_second_via(res))
         return ERR_PARSE;
@@ -24,6 +24,9 @@ static int write_response(struct proxy *p, struct arena *arena, const struct sip
     sip_edit_init(&e, res);
     sip_edit_pop(&e, SIP_H_VIA, 1);
     overload_edit(p, &e, res, room);
+    int err = hide_response(p, up, arena, res, &e);
+    if (err != 0)
+        return err;
     if (sip_hdr_first(res, SIP_H_CONTENT_LENGTH) == NULL) {
         buf_init(&b, text, sizeof(text));
         buf_printf(&b, "Content-Length: %u\r\n", (unsigned)res->body_len);
@@ -36,9 +39,29 @@ static int write_response(struct proxy *p, struct arena *arena, const struct sip
     if (bytes == NULL)
         return ERR_NOMEM;
     buf_init(&b, bytes, size);
-    int err = sip_edit_write(&e, &b);
+    err = sip_edit_write(&e, &b);
     *out = buf_get(&b);
     return err;
+}
+
+static int write_for_caller(struct pctx *c, const struct sip_msg *res, struct slice *out)
+{
+    struct hide_up up;
+    hide_up_of(c->proxy, c->req, &c->origin->remote, &up);
+    return write_response(c->proxy, &up, c->arena, res, out);
+}
+
+/* With what was hidden from whoever answers; NULL: no memory. */
+static const struct sip_msg *put_back(const struct pctx *c, const struct sip_msg *res)
+{
+    size_t room = hide_vias_size(c->req);
+    char *text = arena_bytes(c->arena, room);
+    struct buf b;
+    if (text == NULL)
+        return NULL;
+    buf_init(&b, text, room);
+    hide_write_vias(c->req, &b);
+    return hide_put_back(c->proxy, buf_get(&b), c->arena, res);
 }
 
 static void send_up(struct pctx *c, unsigned status, struct slice bytes)
@@ -64,7 +87,7 @@ static void forward_response(struct pctx *c, const struct sip_msg *res)
 {
     struct proxy *p = c->proxy;
     struct slice bytes;
-    int err = write_response(p, c->arena, res, &bytes);
+    int err = write_for_caller(c, res, &bytes);
     if (err == 0) {
         send_up(c, res->status, bytes);
     } else if (res->status >= 200 && !c->is_final) {
@@ -334,7 +357,7 @@ static void on_failure_response(struct branch *b, const struct sip_msg *res)
     record_response(c, res);
     if (res->status == 401 || res->status == 407)
         keep_challenges(b, res);
-    int err = write_response(c->proxy, c->arena, res, &candidate.bytes);
+    int err = write_for_caller(c, res, &candidate.bytes);
     if (err != 0)
         candidate = (struct best){.status = err == ERR_PARSE ? 502 : 500, .err = err, .branch = b};
     if (!is_late_timeout(c, res->status))
@@ -354,8 +377,12 @@ static void on_late(const struct linger *l, uint64_t client, const struct sip_ms
     struct txns *txns = l->proxy->deps.txns;
     struct txn_scope *scope = txn_scope_of(txns, l->server);
     struct slice bytes;
-    if (res->status < 200 || res->status > 299 || scope == NULL ||
-        write_response(l->proxy, txn_scope_arena(scope), res, &bytes) != 0)
+    if (res->status < 200 || res->status > 299 || scope == NULL)
+        return;
+    struct arena *arena = txn_scope_arena(scope);
+    if (l->vias != NULL)
+        res = hide_put_back(l->proxy, slice_of(l->vias, l->nvias), arena, res);
+    if (res == NULL || write_response(l->proxy, &l->up, arena, res, &bytes) != 0)
         return;
     record_late(l, client, res);
     counter_inc(l->proxy->deps.counters, CTR_RES_FORWARDED);
@@ -386,6 +413,12 @@ void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
     }
     struct pctx *c = b->ctx;
     overload_note(c->proxy, client, res);
+    if (c->has_hidden && res->status > 100) {
+        const struct sip_msg *whole = put_back(c, res);
+        if (whole == NULL && c->is_invite && res->status < 300)
+            return; /* it comes again, or another one does */
+        res = whole != NULL ? whole : res;
+    }
     if (!b->was_heard || b->is_suspect) {
         b->is_suspect = false;
         branch_note_alive(b);

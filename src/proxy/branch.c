@@ -141,6 +141,7 @@ static int branch_write(struct branch *b, struct flow_dest *dest, struct slice *
         .breadth = b->breadth,
         .record_route = c->proxy->conf->record_route && c->is_dialog_forming,
         .adds_path = c->req->method == SIP_REGISTER && b->target->member != 0,
+        .hides = &c->has_hidden,
     };
     o.record_route = o.record_route || (c->is_dialog_forming && proxy_must_record_route(&o));
     int err = proxy_write_request(c->proxy, c->arena, &o, bytes);

@@ -48,13 +48,30 @@ void proxy_write_via(struct proxy *p, const struct flow_dest *dest, const struct
     buf_lit(out, "\r\n");
 }
 
+static void note_hidden(const struct outgoing *o)
+{
+    if (o->hides != NULL)
+        *o->hides = true;
+}
+
 static void edit_via(struct proxy *p, struct sip_edit *e, const struct outgoing *o,
                      const struct flow_local *local, struct buf *b)
 {
     size_t at = b->len;
+    bool hides = hide_is_on(p, &o->dest->remote) && hide_has_vias(p, o->req);
     proxy_write_via(p, o->dest, local, o->branch_id, o->loop, b);
     overload_offer(p, o, b);
+    if (hides) {
+        b->len -= b->overflow ? 0 : sizeof("\r\n") - 1;
+        hide_write_loops(o->req, b);
+        buf_lit(b, "\r\n");
+    }
     sip_edit_insert(e, SIP_H_VIA, since(b, at));
+    if (hides) {
+        sip_edit_remove(e, SIP_H_VIA);
+        note_hidden(o);
+        return;
+    }
     at = b->len;
     if (sip_write_received(b, o->req))
         sip_edit_replace(e, o->req->via.text, since(b, at));
@@ -92,33 +109,50 @@ bool proxy_must_record_route(const struct outgoing *o)
     return is_sips(o) != (o->origin->transport == SIP_TLS);
 }
 
-/* One Record-Route of ours: for the side that is reached by `dest` from `local`. Where the request
- * goes on as sips, both sides come back by TLS. */
-static void draft_record_route(struct proxy *p, const struct outgoing *o,
-                               const struct flow_dest *dest, const struct flow_local *local,
-                               bool with_token, bool relays, struct buf *b)
+/* A value of ours, up to its parameters: the side that is known by `local`. Where the request goes
+ * on as sips, both sides come back by TLS. */
+static void write_own(struct proxy *p, const struct outgoing *o, struct slice user,
+                      uint8_t transport, const struct flow_local *local, struct buf *b)
 {
-    char text[ROUTE_TOKEN_MAX];
-    struct buf token;
     bool secure = is_sips(o);
     struct flow_local at = *local;
-    if (secure && dest->transport != SIP_TLS)
+    if (secure && transport != SIP_TLS)
         flows_local_of(p->deps.flows, &local->addr, SIP_TLS, &at);
-    buf_init(&token, text, sizeof(text));
-    buf_str(b, secure ? "Record-Route: <sips:" : "Record-Route: <sip:");
-    if (with_token) {
-        route_token_write(p->deps.route, dest, &token);
-        buf_slice(b, buf_get(&token));
+    buf_str(b, secure ? "<sips:" : "<sip:");
+    if (user.len != 0) {
+        buf_slice(b, user);
         buf_char(b, '@');
     }
     flow_put_host(b, &at);
-    if (dest->transport != SIP_UDP && !secure) {
+    if (transport != SIP_UDP && !secure) {
         buf_lit(b, ";transport=");
-        buf_slice(b, sip_transport_param(dest->transport));
+        buf_slice(b, sip_transport_param(transport));
     }
-    buf_lit(b, ";lr;" PROXY_MARK "=");
-    buf_hex(b, proxy_mark(p, o->req, buf_get(&token), relays), PROXY_MARK_LEN);
-    buf_lit(b, ">\r\n");
+    buf_lit(b, ";lr");
+}
+
+/* Which side a Record-Route of ours faces. */
+struct facing {
+    const struct flow_dest *dest;
+    const struct flow_local *local;
+    bool with_token, relays;
+};
+
+/* `list`: values that it stands for too; NULL: none. False: they do not fit. */
+static bool write_record_route(struct proxy *p, const struct outgoing *o, const struct facing *side,
+                               const struct buf *list, struct buf *b)
+{
+    char text[ROUTE_TOKEN_MAX];
+    struct buf token;
+    buf_init(&token, text, sizeof(text));
+    if (side->with_token)
+        route_token_write(p->deps.route, side->dest, &token);
+    write_own(p, o, buf_get(&token), side->dest->transport, side->local, b);
+    buf_lit(b, ";" PROXY_MARK "=");
+    buf_hex(b, proxy_mark(p, o->req, buf_get(&token), side->relays), PROXY_MARK_LEN);
+    bool fits = list == NULL || hide_write_param(p, SIP_H_RECORD_ROUTE, o->req, list, b);
+    buf_char(b, '>');
+    return fits;
 }
 
 /* Does the address in this URI lead where `dest` leads? Else later requests need a token to find
@@ -154,15 +188,64 @@ static bool came_direct(const struct sip_msg *req)
     return !sip_iter_next(&it, &element);
 }
 
+/* What a peer that is not inside must not see below our value: `in`, where it is a value of its
+ * own, and what the request has brought. */
+static void add_hidden(struct proxy *p, const struct outgoing *o, const struct facing *in,
+                       struct buf *list)
+{
+    if (!hide_is_on(p, &o->dest->remote) ||
+        (hide_is_on(p, &o->origin->remote) && !hide_has_values(p, o->req, SIP_H_RECORD_ROUTE)))
+        return;
+    if (in != NULL)
+        (void)!write_record_route(p, o, in, NULL, list);
+    hide_add_values(o->req, SIP_H_RECORD_ROUTE, list);
+}
+
+/* `out` faces the next hop, `in` the sender; NULL: one value serves for both. */
+static void put_record_routes(struct proxy *p, struct sip_edit *e, const struct outgoing *o,
+                              const struct facing *out, const struct facing *in, struct buf *b)
+{
+    char room[PROXY_SEAL_MAX + 1];
+    struct buf list;
+    size_t at = b->len;
+    buf_init(&list, room, sizeof(room));
+    add_hidden(p, o, in, &list);
+    buf_lit(b, "Record-Route: ");
+    bool hides = list.len != 0 || list.overflow;
+    hides = write_record_route(p, o, out, hides ? &list : NULL, b) && hides;
+    buf_lit(b, "\r\n");
+    if (!hides && in != NULL) {
+        buf_lit(b, "Record-Route: ");
+        (void)!write_record_route(p, o, in, NULL, b);
+        buf_lit(b, "\r\n");
+    }
+    sip_edit_insert(e, SIP_H_RECORD_ROUTE, since(b, at));
+    if (!hides)
+        return;
+    sip_edit_remove(e, SIP_H_RECORD_ROUTE);
+    note_hidden(o);
+}
+
+/* Whoever is shown less than the truth can come back only through us. */
+static bool hide_needs_us(const struct proxy *p, const struct outgoing *o)
+{
+    uint8_t m = o->req->method;
+    return hide_is_between(p, &o->origin->remote, &o->dest->remote) && !sip_in_dialog(o->req) &&
+           (m == SIP_INVITE || m == SIP_SUBSCRIBE || m == SIP_REFER || m == SIP_NOTIFY);
+}
+
 /* RFC 3261 16.6 step 4; two values where the sides differ (RFC 5658), and where a side is reached
  * by a flow only: the value that faces a side names its flow, and of the two that a request brings
  * back the last one is the side it goes to. */
 static void edit_record_route(struct proxy *p, struct sip_edit *e, const struct outgoing *o,
                               const struct flow_local *out_local, struct buf *b)
 {
-    if (!o->record_route)
+    if (!o->record_route && !hide_needs_us(p, o)) {
+        /* Where no dialog begins they serve nobody (RFC 3261 12.2). */
+        if (hide_is_on(p, &o->dest->remote) && hide_has_values(p, o->req, SIP_H_RECORD_ROUTE))
+            sip_edit_remove(e, SIP_H_RECORD_ROUTE);
         return;
-    size_t at = b->len;
+    }
     struct flow_dest from;
     struct sip_uri uri;
     flow_response_dest(o->origin, &o->req->via, &from);
@@ -187,20 +270,45 @@ static void edit_record_route(struct proxy *p, struct sip_edit *e, const struct 
     flows_local_of(p->deps.flows, &o->origin->local, o->origin->transport, &in_local);
     bool differ = from.transport != o->dest->transport ||
                   !addr_eq(&in_local.addr, &out_local->addr);
-    if (differ || token_from || token_to)
-        draft_record_route(p, o, o->dest, out_local, token_to, relays, b);
-    draft_record_route(p, o, &from, &in_local, token_from, relays, b);
-    sip_edit_insert(e, SIP_H_RECORD_ROUTE, since(b, at));
+    struct facing out = {o->dest, out_local, token_to, relays};
+    struct facing in = {&from, &in_local, token_from, relays};
+    bool has_two = differ || token_from || token_to;
+    put_record_routes(p, e, o, has_two ? &out : &in, has_two ? &in : NULL, b);
+}
+
+/* Values of Path become one of ours, as those of Record-Route do. */
+static void hide_path(struct proxy *p, struct sip_edit *e, const struct outgoing *o,
+                      const struct flow_local *local, struct buf *b)
+{
+    char room[PROXY_SEAL_MAX + 1];
+    struct buf list;
+    size_t at = b->len;
+    if (o->req->method != SIP_REGISTER || !hide_is_on(p, &o->dest->remote) ||
+        !hide_has_values(p, o->req, SIP_H_PATH))
+        return;
+    buf_init(&list, room, sizeof(room));
+    hide_add_values(o->req, SIP_H_PATH, &list);
+    buf_lit(b, "Path: ");
+    write_own(p, o, SLICE_NONE, o->dest->transport, local, b);
+    if (!hide_write_param(p, SIP_H_PATH, o->req, &list, b)) {
+        b->len = at;
+        return;
+    }
+    buf_lit(b, ">\r\n");
+    sip_edit_insert(e, SIP_H_PATH, since(b, at));
+    sip_edit_remove(e, SIP_H_PATH);
+    note_hidden(o);
 }
 
 static void edit_path(struct proxy *p, struct sip_edit *e, const struct outgoing *o,
                       const struct flow_local *local, struct buf *b)
 {
     size_t at = b->len;
-    if (!o->adds_path)
-        return;
-    proxy_write_path(p, o->origin, o->req, o->dest, local, b);
-    sip_edit_insert(e, SIP_H_PATH, since(b, at));
+    if (o->adds_path) {
+        proxy_write_path(p, o->origin, o->req, o->dest, local, b);
+        sip_edit_insert(e, SIP_H_PATH, since(b, at));
+    }
+    hide_path(p, e, o, local, b);
 }
 
 /* A stream needs the length that a datagram could leave out (RFC 3261 20.14). */
@@ -277,7 +385,17 @@ static void edit_routes(struct sip_edit *e, const struct outgoing *o, struct sli
                         struct buf *b)
 {
     bool strict = o->way->next_route.len != 0 && o->way->next_is_strict;
-    remove_routes(e, o, o->way->popped + strict);
+    struct slice hidden = o->way->hidden, first;
+    if (strict && hidden.len != 0)
+        (void)!sip_list_next(&hidden, &first);
+    remove_routes(e, o, o->way->popped + (strict && o->way->hidden.len == 0));
+    if (hidden.len != 0) {
+        size_t at = b->len;
+        buf_lit(b, "Route: ");
+        buf_slice(b, hidden);
+        buf_lit(b, "\r\n");
+        sip_edit_insert(e, SIP_H_ROUTE, since(b, at));
+    }
     if (strict) {
         size_t at = b->len;
         buf_lit(b, "Route: <");
@@ -348,6 +466,7 @@ int proxy_write_request(struct proxy *p, struct arena *arena, const struct outgo
         return err;
     char room[2 * DRAFT_ROOM], *text = room;
     size_t cap = DRAFT_ROOM + o->way->uri_text.len + sip_received_size(o->req);
+    cap += o->way->hidden.len + (p->conf->hide_topology ? 2 * PROXY_SEAL_TEXT_MAX : 0);
     if (o->target != NULL)
         cap += o->target->path.len + o->target->uri.len;
     if (cap > sizeof(room)) {

@@ -16,9 +16,37 @@ static bool is_our_route(struct proxy *p, const struct sip_uri *uri)
     return uri->scheme != SIP_SCHEME_TEL && route_is_ours(p->deps.route, uri);
 }
 
+/* The values that our own one stood for: those that are ours too are done with, the first one that
+ * is not is the next Route. */
+static int open_hidden(struct proxy *p, const struct sip_msg *req, const struct sip_uri *ours,
+                       struct arena *arena, struct proxy_way *way)
+{
+    struct slice rest, element;
+    struct sip_uri uri;
+    bool is_path;
+    if (!hide_open(p, req, ours, arena, &rest, &is_path))
+        return 0;
+    while (sip_list_next(&rest, &element)) {
+        if (!route_element_uri(element, &uri))
+            return ERR_PARSE;
+        if (is_our_route(p, &uri)) {
+            proxy_learn(p, req, &uri, way);
+            continue;
+        }
+        way->hidden = slice_of(element.ptr, (size_t)(rest.ptr + rest.len - element.ptr));
+        way->next_route = element;
+        way->next_uri = uri;
+        way->next_is_strict = !uri.lr;
+        way->relays = way->relays || is_path;
+        break;
+    }
+    return 0;
+}
+
 /* A strict router in front of us (RFC 2543) has put our Record-Route into the Request-URI and the
  * real one into the last Route. */
-static int undo_strict(struct proxy *p, const struct sip_msg *req, struct proxy_way *way)
+static int undo_strict(struct proxy *p, const struct sip_msg *req, struct arena *arena,
+                       struct proxy_way *way)
 {
     struct sip_iter it;
     struct slice element, last = SLICE_NONE;
@@ -33,10 +61,11 @@ static int undo_strict(struct proxy *p, const struct sip_msg *req, struct proxy_
     if (!route_element_uri(last, &uri))
         return ERR_PARSE;
     proxy_learn(p, req, &way->uri, way);
+    int err = open_hidden(p, req, &way->uri, arena, way);
     way->uri = uri;
     way->uri_text = uri.text;
     way->strict_popped = true;
-    return 0;
+    return err;
 }
 
 /* maddr names us: it, the port and the transport have brought the request here and are done with.
@@ -92,7 +121,8 @@ static unsigned count_routes(const struct sip_msg *req)
 
 /* All of the topmost Routes that are ours: both of a double Record-Route (RFC 5658), and those of
  * each time when the request has spiralled through us. */
-static int pop_routes(struct proxy *p, const struct sip_msg *req, struct proxy_way *way)
+static int pop_routes(struct proxy *p, const struct sip_msg *req, struct arena *arena,
+                      struct proxy_way *way)
 {
     struct sip_iter it;
     struct slice element;
@@ -107,6 +137,9 @@ static int pop_routes(struct proxy *p, const struct sip_msg *req, struct proxy_w
         if (way->popped < PROXY_OUR_ROUTES_MAX && is_our_route(p, &uri)) {
             proxy_learn(p, req, &uri, way);
             way->popped++;
+            int err = open_hidden(p, req, &uri, arena, way);
+            if (err != 0 || way->next_route.len != 0)
+                return err;
             continue;
         }
         way->next_route = element;
@@ -124,11 +157,11 @@ int proxy_prepare(struct proxy *p, const struct sip_msg *req, bool trusts, struc
         (struct proxy_way){.uri = req->ruri, .uri_text = sip_get(req, req->uri), .trusts = trusts};
     int err = 0;
     if (sip_hdr_first(req, SIP_H_ROUTE) != NULL)
-        err = undo_strict(p, req, way);
+        err = undo_strict(p, req, arena, way);
     if (err == 0)
         err = strip_maddr(p, arena, way);
-    if (err == 0 && sip_hdr_first(req, SIP_H_ROUTE) != NULL)
-        err = pop_routes(p, req, way);
+    if (err == 0 && way->next_route.len == 0 && sip_hdr_first(req, SIP_H_ROUTE) != NULL)
+        err = pop_routes(p, req, arena, way);
     return err;
 }
 

@@ -7,7 +7,9 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "proxy/hide.h"
 #include "proxy/proxy.h"
+#include "proxy/seal.h"
 #include "sip/edit.h"
 #include "sip/write.h"
 
@@ -33,7 +35,8 @@ struct proxy {
     struct proxy_deps deps;
     /* Keys of their own: what peers see of one hash says nothing about another. */
     struct hash_key mark_key, loop_key;
-    struct log_limit resent_limit, replay_limit;
+    struct seal seal; /* of what others carry for us */
+    struct log_limit resent_limit, replay_limit, not_hidden;
     struct list byes;    /* pctx.byes */
     struct list members; /* branch.in_members */
 };
@@ -51,6 +54,8 @@ struct proxy_way {
     bool relays;             /* and that whoever began it may have requests relayed */
     bool trusts;             /* the sender may name a flow by our Path */
     bool has_token;
+    struct slice hidden;    /* Routes that one of ours stood for: in front of those that are left;
+                               the first is next_route */
     struct flow_dest token; /* the flow named by the last Route of ours */
 };
 
@@ -73,7 +78,10 @@ struct linger {
     struct proxy *proxy;
     uint64_t server;
     uint64_t call;
-    bool is_stream; /* the caller's transport */
+    bool is_stream;    /* the caller's transport */
+    struct hide_up up; /* where topology is hidden */
+    uint16_t nvias;
+    char *vias; /* of its request, on the heap; NULL: none were taken off */
 };
 _Static_assert(sizeof(struct linger) <= TXN_LINGER_SIZE, "it has to fit into what txn keeps");
 
@@ -151,6 +159,7 @@ struct pctx {
     bool is_recorded;       /* `call` has been asked for */
     bool is_inner;          /* it came from ourselves: the record is that of its first passage */
     bool is_released;       /* ringing, and ended by us: what is answered now is ended too */
+    bool has_hidden; /* hide.h: responses are to be put back together */
     bool is_caller_lost;
     int lost_err; /* inside a dialog: why the other side could not be reached */
 };
@@ -231,6 +240,8 @@ struct outgoing {
     uint32_t breadth; /* 0: none is written */
     bool record_route;
     bool adds_path; /* a REGISTER for an application: RFC 3327 */
+    bool *hides;    /* set where something was taken off that responses have to bring back; NULL:
+                       there will be none */
 };
 /* Our Via: the whole line. */
 void proxy_write_via(struct proxy *p, const struct flow_dest *dest, const struct flow_local *local,

@@ -39,6 +39,7 @@ int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps, stru
     p->deps = *deps;
     p->mark_key = derived_key(deps->lasting_key, "mark");
     p->loop_key = derived_key(deps->key, "loop");
+    seal_init(&p->seal, deps->lasting_key);
     list_init(&p->byes);
     list_init(&p->members);
     *out = p;
@@ -81,6 +82,21 @@ static void on_end(void *ctx)
     const struct linger *l = ctx;
     if (l->kind != CTX_LINGER)
         context_end(ctx);
+    else
+        mem_free(l->vias);
+}
+
+/* Without memory for them a late 2xx is not forwarded. */
+static void keep_vias(const struct pctx *c, struct linger *l)
+{
+    size_t room = hide_vias_size(c->req);
+    struct buf b;
+    l->vias = room <= UINT16_MAX ? mem_alloc(room) : NULL;
+    if (l->vias == NULL)
+        return;
+    buf_init(&b, l->vias, room);
+    hide_write_vias(c->req, &b);
+    l->nvias = (uint16_t)b.len;
 }
 
 /* The context goes; its timers have nothing left to do. */
@@ -88,7 +104,14 @@ void proxy_on_linger(void *ctx, void *small)
 {
     struct pctx *c = ctx;
     struct linger *l = small;
-    *l = (struct linger){CTX_LINGER, c->proxy, c->server, c->call, c->origin->transport != SIP_UDP};
+    *l = (struct linger){.kind = CTX_LINGER,
+                         .proxy = c->proxy,
+                         .server = c->server,
+                         .call = c->call,
+                         .is_stream = c->origin->transport != SIP_UDP};
+    hide_up_of(c->proxy, c->req, &c->origin->remote, &l->up);
+    if (c->has_hidden)
+        keep_vias(c, l);
     context_end(c);
 }
 
