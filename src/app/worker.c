@@ -164,7 +164,13 @@ static void on_sip_mail(struct worker *w, struct mail *mail)
 
 static void on_admin_mail(struct worker *w, struct mail *mail)
 {
-    struct admin_rooms rooms = {flows_time(w->flows), w->flows, w->txns, w->calls, w->proxy};
+    struct admin_rooms rooms = {.now = flows_time(w->flows),
+                                .flows = w->flows,
+                                .txns = w->txns,
+                                .calls = w->calls,
+                                .proxy = w->proxy,
+                                .resolver = w->resolver,
+                                .load = w->load};
     admin_on_mail(mail, &rooms);
 }
 
@@ -309,6 +315,13 @@ static bool is_ours(void *user, const struct sip_uri *uri)
     return route_is_ours(w->route, uri);
 }
 
+/* The record of a call that a member of an application had. */
+static void on_call_gone(void *user, uint32_t member)
+{
+    struct worker *w = user;
+    group_call_end(w->shared->groups, member);
+}
+
 static int make_rooms(struct worker *w)
 {
     struct shared *s = w->shared;
@@ -318,8 +331,10 @@ static int make_rooms(struct worker *w)
         err = net_resolver_new(w->loop, &w->conf->resolver, &w->counters, &w->resolver);
     if (err == 0)
         err = calls_new(&conf->calls, &w->wheel, &s->key, w->index, &w->counters, &w->calls);
-    if (err == 0)
+    if (err == 0) {
         calls_set_ours(w->calls, is_ours, w);
+        calls_set_gone(w->calls, on_call_gone, w);
+    }
     if (err == 0)
         err = load_new(&conf->load, s->load, w->index, &w->counters, &w->load);
     return err;

@@ -1,77 +1,86 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+
 #include "load/load_int.h"
 
-/* Of the share, for each second: by how far the standing lag is from where it is held, and by how
- * much it has changed, both in seconds. At three times the sustainable rate a share that is wrong
- * by a tenth moves the lag by 30 ms in an interval; the loop is stable up to some twenty times. */
-#define GAIN_ERROR  0.4
-#define GAIN_CHANGE 1.2
+/* What is let in changes, in an interval, by that part of itself: for each second by which the
+ * standing lag is too long, and for each by which it has grown. As a part, since the sustainable
+ * rate is what is let in whatever is offered: the loop is the same at twice that rate and at twenty
+ * times. An interval in which a tenth too much came in makes the lag grow by 10 ms, and takes 7 %
+ * of it back. */
+#define GAIN_ERROR  0.6
+#define GAIN_CHANGE 7.0
 #define HOLD        0.2  /* of the limit */
-#define DECAY       0.93 /* of the share in an interval in which nothing had to wait */
+#define DECAY       0.98 /* of the share, when nothing had to wait; faster with each interval */
 #define LEAST       0.005
 #define QUIET_MS    3000 /* nothing refused for so long: it is over */
-#define CATCH_UP    50   /* intervals looked at one by one after a long sleep */
+#define IDLE_MS     1000 /* asleep for so long: nothing is too much now */
+#define TIMES_MAX   10   /* intervals */
+#define BEGIN_LEAST 0.1
+#define BEGIN_MOST  0.9
 
+static double within(double x, double least, double most)
+{
+    return x < least ? least : x > most ? most : x;
+}
+
+/* A long turn, or a long sleep, is one interval that counts for several. */
 static void interval_ends(struct load_control *c, uint32_t limit_ms, uint64_t now)
 {
-    double lag = c->least < 0 ? 0 : c->least;
-    double hold = limit_ms * HOLD;
-    double change = lag - c->last;
-    c->last = lag;
+    double n = (double)(now - c->since) / LOAD_INTERVAL_MS;
+    double times = within(n, 1, TIMES_MAX);
+    double change = c->least - c->last, hold = limit_ms * HOLD, worst = c->worst;
+    uint64_t since = c->since;
+    c->since = now;
+    c->growth = change / (n * LOAD_INTERVAL_MS);
+    c->last = c->least;
     c->most = c->worst;
     c->least = -1;
     c->worst = 0;
     if (!c->is_on)
         return;
-    c->share += GAIN_ERROR * (lag - hold) / 1000 + GAIN_CHANGE * change / 1000;
-    if (lag < hold / 4)
-        c->share *= DECAY;
-    if (c->share > 1)
-        c->share = 1;
+    double less = GAIN_ERROR * (c->last - hold) / 1000 * times + GAIN_CHANGE * change / 1000;
+    c->share = 1 - (1 - c->share) * exp(-less);
+    c->empty = c->last < hold / 4 ? c->empty + times : 0;
+    c->share *= pow(DECAY, c->empty);
+    if ((double)(now - since) - worst > IDLE_MS)
+        c->share = 0;
+    c->share = within(c->share, 0, 1);
     if (c->share < LEAST)
         c->share = 0;
     if (c->share > 0)
         c->ends = now + QUIET_MS;
 }
 
-void load_control_look(struct load_control *c, uint32_t limit_ms, uint64_t now)
+/* A lag that grows by r ms in each ms comes from 1 + r times what can be done. */
+static void begin(struct load_control *c, uint64_t now)
 {
-    if (c->since == 0 || now < c->since)
-        c->since = now;
-    if (now - c->since >= (uint64_t)CATCH_UP * LOAD_INTERVAL_MS) {
-        c->share = 0; /* it slept: there is nothing to do */
-        c->since = now - LOAD_INTERVAL_MS;
-    }
-    while (now - c->since >= LOAD_INTERVAL_MS) {
-        c->since += LOAD_INTERVAL_MS;
-        interval_ends(c, limit_ms, c->since);
-    }
+    double r = within(c->growth, 0, 100);
+    c->is_on = true;
+    c->begun = now;
+    c->ends = now + QUIET_MS;
+    c->share = within(r / (1 + r), BEGIN_LEAST, BEGIN_MOST);
 }
 
 enum load_change load_control_turn(struct load_control *c, double lag_ms, uint32_t limit_ms,
                                    uint64_t now)
 {
     bool was_on = c->is_on;
-    if (limit_ms == 0) {
+    if (limit_ms == 0 || now < c->since || c->since == 0) {
         *c = (struct load_control){.least = -1, .since = now};
         return was_on ? LOAD_ENDS : LOAD_SAME;
     }
-    /* A turn that has taken long began in an interval that is over. */
     if (c->least < 0 || lag_ms < c->least)
         c->least = lag_ms;
     if (lag_ms > c->worst)
         c->worst = lag_ms;
-    load_control_look(c, limit_ms, now);
-    if (!c->is_on && c->last > limit_ms) {
-        c->is_on = true;
-        c->begun = now;
-        c->share = GAIN_CHANGE * c->last / 1000;
-        if (c->share > 0.5)
-            c->share = 0.5;
-        c->ends = now + QUIET_MS;
-    } else if (c->is_on && c->share <= 0 && now >= c->ends) {
+    if (now - c->since < LOAD_INTERVAL_MS)
+        return LOAD_SAME;
+    interval_ends(c, limit_ms, now);
+    if (!was_on && c->last > limit_ms)
+        begin(c, now);
+    else if (was_on && c->share <= 0 && now >= c->ends)
         c->is_on = false;
-    }
     if (was_on == c->is_on)
         return LOAD_SAME;
     return c->is_on ? LOAD_BEGINS : LOAD_ENDS;

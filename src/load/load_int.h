@@ -61,6 +61,8 @@ struct load_control {
     double most;     /* of the last interval, ms, for show */
     double worst;    /* in this interval, ms */
     double last;     /* standing lag of the interval before, ms */
+    double growth;   /* of it, ms for each ms */
+    double empty;    /* intervals in a row in which nothing had to wait */
     double share;    /* 0 to 1: of INVITEs */
     bool is_on;      /* shedding */
     uint64_t ends;   /* while nothing is refused: when shedding ends, ms */
@@ -72,8 +74,6 @@ enum load_change { LOAD_SAME, LOAD_BEGINS, LOAD_ENDS };
 /* What was seen in one turn of the loop; whether shedding has begun or ended with it. */
 enum load_change load_control_turn(struct load_control *c, double lag_ms, uint32_t limit_ms,
                                    uint64_t now);
-/* An interval without any turn: the worker slept, nothing waits. */
-void load_control_look(struct load_control *c, uint32_t limit_ms, uint64_t now);
 /* Per mille that is refused. Others than INVITE only what INVITEs alone cannot make good. */
 unsigned load_control_share(const struct load_control *c, enum load_kind kind);
 /* Refuse this one? Spreads refusals evenly: of N in a row N times the share. */

@@ -188,7 +188,8 @@ static bool is_dns(int err)
 bool proxy_is_transport(int err)
 {
     return err != ERR_TIMEOUT && err != ERR_NOMEM && err != ERR_LIMIT && err != ERR_FULL &&
-           err != ERR_UNSUPPORTED && err != ERR_PARSE && err != ERR_LOOP && err != ERR_OVERLOAD && !is_dns(err);
+           err != ERR_UNSUPPORTED && err != ERR_PARSE && err != ERR_LOOP && err != ERR_OVERLOAD &&
+           !is_dns(err);
 }
 
 /* All of its members are out. */

@@ -163,8 +163,7 @@ bool overload_may_send(struct pctx *c, const struct flow_dest *dest)
     uint64_t now = proxy_now(p);
     if (p->deps.load == NULL || !load_is_asked(p->deps.load, now))
         return true;
-    bool is_application = route_sender(p->deps.route, c->req, &c->origin->remote) != 0;
-    enum load_kind kind = overload_kind(p, c->req, &c->origin->remote, is_application);
+    enum load_kind kind = overload_kind(p, c->req, &c->origin->remote, c->member != 0);
     return load_may_send(p->deps.load, &dest->remote, kind, now);
 }
 

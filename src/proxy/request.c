@@ -42,6 +42,7 @@ int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps, stru
     seal_init(&p->seal, deps->lasting_key);
     list_init(&p->byes);
     list_init(&p->members);
+    txns_set_via(deps->txns, overload_write_via, p);
     *out = p;
     return 0;
 }
