@@ -70,7 +70,7 @@ static bool has_left(const struct pctx *c)
 {
     LIST_EACH(node, &c->branches)
     if (branch_of(node)->is_left &&
-        txn_client_ctx(c->proxy->deps.txns, branch_of(node)->client, &proxy_tu) != NULL)
+        txn_client_is_pending(c->proxy->deps.txns, branch_of(node)->client))
         return true;
     return false;
 }

@@ -391,6 +391,12 @@ void txn_client_limit(struct txns *txns, uint64_t client, uint64_t ms)
         timer_set(txns->wheel, &t->timeout, due);
 }
 
+bool txn_client_is_pending(struct txns *txns, uint64_t client)
+{
+    const struct txn *t = txn_find_client(txns, client);
+    return t != NULL && client_is_active(t);
+}
+
 const struct flow_dest *txn_client_dest(struct txns *txns, uint64_t client)
 {
     struct txn *t = pool_find(&txns->pool, client);

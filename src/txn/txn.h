@@ -195,6 +195,8 @@ void txn_client_leave(struct txns *txns, uint64_t client, struct slice extra);
 /* Timer F fires in `ms` at the latest: whoever sent the request has not begun to wait just now. Not
  * for an INVITE, which has told its sender to wait. */
 void txn_client_limit(struct txns *txns, uint64_t client, uint64_t ms);
+/* Has it no final response yet? */
+bool txn_client_is_pending(struct txns *txns, uint64_t client);
 /* The last response's flow and the destination used, for logs. */
 const struct flow_dest *txn_client_dest(struct txns *txns, uint64_t client);
 /* The context of a client transaction made for `tu`; NULL when it is stale, another user's, or the
