@@ -241,3 +241,29 @@ int group_member_target(struct groups *groups, uint32_t member, struct arena *ar
     pthread_mutex_unlock(&groups->lock);
     return err;
 }
+
+/* --- for the replay --- */
+
+bool group_has_deputy(struct groups *groups, uint32_t member, bool in_dialog)
+{
+    bool has_one = false;
+    unsigned i;
+    pthread_mutex_lock(&groups->lock);
+    struct group *g = groups_find(groups, member);
+    if (group_member(g, member, &i) != NULL && g->conf.role == GROUP_PAIR)
+        has_one = g->pair.n == 2 && i < 2 && g->conf.check_ms != 0 && g->pair.state != GROUP_DOWN &&
+                  (!in_dialog || g->conf.shares_dialogs);
+    pthread_mutex_unlock(&groups->lock);
+    return has_one;
+}
+
+struct slice group_name_of(struct groups *groups, uint32_t group, struct arena *arena)
+{
+    struct slice name = SLICE_NONE;
+    pthread_mutex_lock(&groups->lock);
+    const struct group *g = groups_find(groups, group);
+    if (g != NULL)
+        name = arena_dup(arena, slice_str(g->conf.name));
+    pthread_mutex_unlock(&groups->lock);
+    return name;
+}

@@ -166,11 +166,14 @@ struct group_plan {
 void group_plan(struct groups *groups, uint32_t group, uint64_t now, struct group_plan *out);
 /* A final response to a check: alive, or a status that does not count. True: alive. */
 bool group_note_answer(struct groups *groups, uint32_t member, unsigned status, uint64_t now);
-/* A check could not be brought to the member. (Silence needs no word: the plan knows it.) */
+/* A check could not be brought to the member; or, where `err` is a fault of ours (ERR_NOMEM,
+ * ERR_FULL, ERR_LIMIT, ERR_SHUTDOWN), it was not made at all. Silence needs no word: the plan knows
+ * it. */
 void group_note_failed(struct groups *groups, uint32_t member, int err, uint64_t now);
 /* How the member is reached, in the arena. 0, ERR_NOT_FOUND, ERR_NOMEM. */
 int group_member_target(struct groups *groups, uint32_t member, struct arena *arena,
                         struct group_target *out) WARN_UNUSED;
+bool group_has_member(struct groups *groups, uint32_t member); /* false: a stale id */
 /* Since the process began. */
 struct group_totals {
     uint64_t switched, down, back;

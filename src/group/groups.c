@@ -94,6 +94,15 @@ struct member *group_member(struct group *g, uint32_t id, unsigned *index)
     return NULL;
 }
 
+bool group_has_member(struct groups *groups, uint32_t member)
+{
+    unsigned index;
+    pthread_mutex_lock(&groups->lock);
+    bool has_it = group_member(groups_find(groups, member), member, &index) != NULL;
+    pthread_mutex_unlock(&groups->lock);
+    return has_it;
+}
+
 static struct group *find_name(struct group *list, unsigned n, struct slice name)
 {
     for (unsigned i = 0; i < n; i++)

@@ -122,7 +122,7 @@ static void news_tell(struct groups *gs, const struct news *news)
 
 /* --- one thing that was found out about one member --- */
 
-enum fact { FACT_ANSWER, FACT_FAILED, FACT_REQUEST };
+enum fact { FACT_ANSWER, FACT_FAILED, FACT_UNASKED, FACT_REQUEST };
 
 static void note_pair(struct group *g, enum fact fact, unsigned i, int err, uint64_t now,
                       struct pair_change *c)
@@ -130,6 +130,7 @@ static void note_pair(struct group *g, enum fact fact, unsigned i, int err, uint
     switch (fact) {
     case FACT_ANSWER: pair_answered(&g->pair, i, now, c); break;
     case FACT_FAILED: pair_failed(&g->pair, i, err, now, c); break;
+    case FACT_UNASKED: pair_unasked(&g->pair, i, now); break;
     case FACT_REQUEST: pair_request(&g->pair, i, now, c); break;
     }
 }
@@ -154,6 +155,7 @@ static void note_pulse(struct group *g, enum fact fact, unsigned i, int err, uin
     struct pulse *p = &g->members[i].pulse;
     enum group_state before = p->state;
     switch (fact) {
+    case FACT_UNASKED: pulse_unasked(p, now); break;
     case FACT_REQUEST: return;
     case FACT_ANSWER: pulse_answered(p, now); break;
     case FACT_FAILED: pulse_failed(p, now); break;
@@ -187,7 +189,8 @@ bool group_note_request(struct groups *groups, uint32_t member, uint64_t now)
 
 void group_note_failed(struct groups *groups, uint32_t member, int err, uint64_t now)
 {
-    (void)note(groups, FACT_FAILED, member, err, now);
+    bool is_ours = err == ERR_NOMEM || err == ERR_FULL || err == ERR_LIMIT || err == ERR_SHUTDOWN;
+    (void)note(groups, is_ours ? FACT_UNASKED : FACT_FAILED, member, err, now);
 }
 
 static bool is_failure(struct groups *gs, uint32_t member, unsigned status)

@@ -175,6 +175,15 @@ void pair_failed(struct pair *p, unsigned i, int err, uint64_t now, struct pair_
         p->next = now;
 }
 
+void pair_unasked(struct pair *p, unsigned i, uint64_t now)
+{
+    if (i >= p->n || p->check_ms == 0)
+        return;
+    p->asks[i].is_awaited = false;
+    p->turn = i;
+    p->next = not_before(&p->asks[i], now);
+}
+
 bool pair_trouble(struct pair *p, unsigned i, int err, uint64_t now, struct pair_change *out)
 {
     if (i != p->active || p->state != GROUP_UP)
@@ -321,6 +330,14 @@ void pulse_failed(struct pulse *p, uint64_t now)
     p->state = GROUP_DOWN;
     if (p->next < now || p->next > now + p->force_ms)
         p->next = now + p->force_ms;
+}
+
+void pulse_unasked(struct pulse *p, uint64_t now)
+{
+    if (p->check_ms == 0)
+        return;
+    p->ask.is_awaited = false;
+    p->next = not_before(&p->ask, now);
 }
 
 bool pulse_trouble(struct pulse *p, uint64_t now)

@@ -57,6 +57,8 @@ void pair_answered(struct pair *p, unsigned i, uint64_t now, struct pair_change 
 /* What was asked could not be brought to member i, or was answered by a status that does not count.
  */
 void pair_failed(struct pair *p, unsigned i, int err, uint64_t now, struct pair_change *out);
+/* It could not be asked, for reasons of ours: that says nothing, and is tried again soon. */
+void pair_unasked(struct pair *p, unsigned i, uint64_t now);
 /* A request could not be brought to member i, or its connection has ended. True: the plan is
  * another one now. */
 bool pair_trouble(struct pair *p, unsigned i, int err, uint64_t now, struct pair_change *out);
@@ -81,6 +83,7 @@ void pulse_configure(struct pulse *p, uint32_t check_ms, uint32_t force_ms, uint
 bool pulse_plan(struct pulse *p, uint64_t now, uint64_t *next);
 void pulse_answered(struct pulse *p, uint64_t now);
 void pulse_failed(struct pulse *p, uint64_t now);
+void pulse_unasked(struct pulse *p, uint64_t now);
 bool pulse_trouble(struct pulse *p, uint64_t now);
 /* It is taken to be up. */
 static inline bool pulse_is_up(const struct pulse *p)

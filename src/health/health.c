@@ -367,6 +367,7 @@ void health_stop(struct health *h)
     h->is_stopped = true;
     table_each(&h->items, stop_node, h);
     timer_stop(h->deps.wheel, &h->sweep);
+    apps_stop(h);
 }
 
 int health_new(const struct health_deps *deps, struct health **out)
@@ -394,6 +395,7 @@ void health_free(struct health **health)
         return;
     timer_stop(h->deps.wheel, &h->sweep);
     free_items(&h->items);
+    apps_free(h);
     mem_free(h);
     *health = NULL;
 }

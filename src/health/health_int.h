@@ -28,6 +28,7 @@ struct health {
     unsigned outages;   /* dn_outages at the last sweep */
     struct timer sweep;
     bool is_stopped;
+    struct app *apps; /* member.c: those that this worker checks */
 };
 
 /* A DN with oos-check. Times are of the loop's clock. */
@@ -75,11 +76,15 @@ void check_set_late(struct check *c);
 struct slice check_uri(const struct check *c); /* of the first way, for the log */
 void check_move(struct check *c, struct item *to);
 
+/* --- member.c: the applications --- */
+void apps_free(struct health *h);
+void apps_stop(struct health *h);
+
 /* --- write.c --- */
 struct options {
-    struct slice uri;  /* Request-URI and To */
-    struct slice path; /* value of Route, or empty */
-    struct addr local; /* our address towards it */
+    struct slice uri;        /* Request-URI and To */
+    struct slice path;       /* value of Route, or empty */
+    struct flow_local local; /* our address towards it, and what it is known by */
     uint8_t transport;
     uint64_t client, tag, call;
 };

@@ -7,9 +7,7 @@
 
 static void put_host(struct buf *b, const struct options *o)
 {
-    addr_put_ip(b, &o->local, true);
-    buf_char(b, ':');
-    buf_u64(b, o->local.port);
+    flow_put_host(b, &o->local);
 }
 
 /* RFC 3261 8.1.1.8: a SIPS URI where the request goes to one. */
@@ -41,7 +39,7 @@ static void put_via(struct buf *b, const struct options *o)
 
 int options_write(struct arena *arena, const struct options *o, struct slice *out)
 {
-    size_t room = ROOM + 2 * o->uri.len + o->path.len;
+    size_t room = ROOM + 2 * o->uri.len + o->path.len + 3 * o->local.advertised.len;
     char *text = arena_bytes(arena, room);
     struct buf b;
     buf_init(&b, text, text != NULL ? room : 0);
@@ -62,8 +60,6 @@ int options_write(struct arena *arena, const struct options *o, struct slice *ou
     buf_slice(&b, o->uri);
     buf_lit(&b, ">\r\nCall-ID: ");
     buf_hex(&b, o->call, 16);
-    buf_char(&b, '@');
-    addr_put_ip(&b, &o->local, true);
     buf_lit(&b, "\r\nCSeq: 1 OPTIONS\r\n");
     put_contact(&b, o);
     buf_lit(&b, "Accept: application/sdp\r\nContent-Length: 0\r\n\r\n");
