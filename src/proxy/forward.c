@@ -431,15 +431,6 @@ static void edit_credentials(struct proxy *p, struct sip_edit *e, const struct s
     }
 }
 
-/* It was for us alone: where it counts is decided in targets.c, and nobody further on sees it. */
-static void remove_genesys_route(struct sip_edit *e, const struct sip_msg *req)
-{
-    const struct sip_hdr *h = sip_hdr_first(req, SIP_H_OTHER);
-    for (; h != NULL; h = sip_hdr_after(req, h))
-        if (slice_ieq(slice_of(req->base + h->line, h->name_len), SLICE("X-Genesys-Route")))
-            sip_edit_at(e, h->line, h->line_len, SLICE_NONE);
-}
-
 static int write_edits(struct arena *arena, const struct sip_edit *e, struct slice *out)
 {
     size_t size = sip_edit_size(e);
@@ -491,6 +482,7 @@ int proxy_write_request(struct proxy *p, struct arena *arena, const struct outgo
     edit_breadth(&e, o->breadth, &b);
     edit_content_length(&e, o, &b);
     edit_credentials(p, &e, o->req);
-    remove_genesys_route(&e, o->req);
+    /* It was for us alone: whether it counts is decided in targets.c. */
+    sip_edit_remove(&e, SIP_H_X_GENESYS_ROUTE);
     return b.overflow ? ERR_LIMIT : write_edits(arena, &e, out);
 }
