@@ -19,6 +19,9 @@
 #include "call/call.h"
 #include "dn/dn.h"
 #include "flow/flow.h"
+#include "group/group.h"
+#include "load/load.h"
+#include "net/resolver.h"
 #include "proxy/proxy.h"
 #include "txn/txn.h"
 
@@ -30,6 +33,7 @@ struct admin_deps {
     struct mailbox *mailboxes[ADMIN_WORKERS_MAX];
     const struct counters *counters[ADMIN_WORKERS_MAX];
     struct dn_dir *dir;
+    struct groups *groups;
     uint64_t (*wall)(void *user); /* wall-clock ms; any thread */
     /* The worker where the call with that Call-ID lives; any thread. */
     unsigned (*home)(void *user, struct slice call_id);
@@ -53,6 +57,8 @@ struct admin_rooms {
     struct txns *txns;
     struct calls *calls;
     struct proxy *proxy;
+    struct net_resolver *resolver;
+    struct load *load;
 };
 
 /* A mail of kind MAIL_ADMIN; taken over. Does at most one bounded piece of work. */
@@ -83,7 +89,7 @@ enum admin_status admin_command(struct admin *admin, struct slice command,
 /* The table, for manual pages and fronts: false at the end. */
 struct admin_command_text {
     const char *name; /* one or two words */
-    const char *args; /* "", "NAME", "[NAME]" */
+    const char *args; /* "", "NAME", "[NAME]", "NAME [MEMBER]" */
     const char *help;
 };
 bool admin_command_text(unsigned index, struct admin_command_text *out);

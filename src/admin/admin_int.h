@@ -84,6 +84,30 @@ struct admin_command {
                              const struct admin_sink *sink, char *why);
 };
 
+__attribute__((format(printf, 2, 3))) void admin_say(const struct admin_sink *sink, const char *fmt,
+                                                     ...);
+/* ADMIN_REFUSED, with the text in `why`. */
+__attribute__((format(printf, 2, 3))) enum admin_status admin_refuse(char *why, const char *fmt,
+                                                                     ...);
+/* Lines of all workers; `named`: with a line "worker N" before those of each, where there are
+ * several. Refused only when none of them has answered. */
+enum admin_status admin_gather(struct admin *a, bool named,
+                               bool (*work)(struct admin_job *, const struct admin_rooms *),
+                               struct slice want, const struct admin_sink *sink, char *why);
+
+/* --- neighbours.c --- */
+
+enum admin_status admin_run_applications(struct admin *a, const struct admin_args *args,
+                                         const struct admin_sink *sink, char *why);
+enum admin_status admin_run_switch(struct admin *a, const struct admin_args *args,
+                                   const struct admin_sink *sink, char *why);
+enum admin_status admin_run_resolver(struct admin *a, const struct admin_args *args,
+                                     const struct admin_sink *sink, char *why);
+enum admin_status admin_run_forget(struct admin *a, const struct admin_args *args,
+                                   const struct admin_sink *sink, char *why);
+enum admin_status admin_run_overload(struct admin *a, const struct admin_args *args,
+                                     const struct admin_sink *sink, char *why);
+
 /* The words of a line; false: none, too many, too long, or control characters; why is set. */
 bool admin_parse(struct slice line, struct admin_args *out, char *why);
 /* Does a line of a dump tell of it? One of its words, or the value of one that is name=value, is

@@ -12,8 +12,7 @@
 #define SAY_MAX 512
 #define STEP    256 /* objects that a worker dumps in one turn: some hundred microseconds */
 
-__attribute__((format(printf, 2, 3))) static void say(const struct admin_sink *sink,
-                                                      const char *fmt, ...)
+void admin_say(const struct admin_sink *sink, const char *fmt, ...)
 {
     char text[SAY_MAX];
     va_list ap;
@@ -23,8 +22,7 @@ __attribute__((format(printf, 2, 3))) static void say(const struct admin_sink *s
     sink->line(sink->user, text);
 }
 
-__attribute__((format(printf, 2, 3))) static enum admin_status refuse(char *why, const char *fmt,
-                                                                      ...)
+enum admin_status admin_refuse(char *why, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -57,7 +55,7 @@ static uint64_t pass_on(const struct admin_text *out, const struct admin_sink *s
 
 /* Asks the workers from `first` to `last` for lines. Refused only when none of them has answered.
  */
-static enum admin_status gather(struct admin *a, unsigned first, unsigned last,
+static enum admin_status gather(struct admin *a, unsigned first, unsigned last, bool named,
                                 bool (*work)(struct admin_job *, const struct admin_rooms *),
                                 struct slice want, const struct admin_sink *sink, char *why)
 {
@@ -66,16 +64,26 @@ static enum admin_status gather(struct admin *a, unsigned first, unsigned last,
     uint64_t left_out = 0;
     admin_ask(a, first, last, work, want, asked);
     for (unsigned i = 0; i <= last - first; i++) {
+        if (named && asked[i].why_not == NULL && last != first)
+            admin_say(sink, "worker %u", first + i);
         if (asked[i].why_not == NULL)
             left_out += pass_on(&asked[i].job->out, sink);
         else
-            say(sink, "worker %u %s", first + i, asked[i].why_not);
+            admin_say(sink, "worker %u %s", first + i, asked[i].why_not);
         answered += asked[i].why_not == NULL;
         admin_job_drop(&asked[i]);
     }
     if (left_out != 0)
-        return refuse(why, "%llu lines did not fit into the answer", (unsigned long long)left_out);
-    return answered != 0 ? ADMIN_OK : refuse(why, "no worker has answered");
+        return admin_refuse(why, "%llu lines did not fit into the answer",
+                            (unsigned long long)left_out);
+    return answered != 0 ? ADMIN_OK : admin_refuse(why, "no worker has answered");
+}
+
+enum admin_status admin_gather(struct admin *a, bool named,
+                               bool (*work)(struct admin_job *, const struct admin_rooms *),
+                               struct slice want, const struct admin_sink *sink, char *why)
+{
+    return gather(a, 0, a->deps.nworkers - 1, named, work, want, sink, why);
 }
 
 struct filter {
@@ -135,7 +143,7 @@ static enum admin_status run_help(struct admin *a, const struct admin_args *args
     for (unsigned i = 0; admin_command_text(i, &c); i++) {
         char usage[64];
         snprintf(usage, sizeof(usage), "%s %s", c.name, c.args);
-        say(sink, "%-28s %s", usage, c.help);
+        admin_say(sink, "%-34s %s", usage, c.help);
     }
     return ADMIN_OK;
 }
@@ -147,18 +155,19 @@ static enum admin_status run_status(struct admin *a, const struct admin_args *ar
     uint64_t s = (admin_now_us() - a->started_us) / 1000000;
     (void)args, (void)why;
     dn_count(a->deps.dir, wall_of(a), &suspect, &out);
-    say(sink, "version       %s", HOLDFAST_VERSION);
-    say(sink, "up            %llu d %02llu:%02llu:%02llu", (unsigned long long)s / 86400,
-        (unsigned long long)s / 3600 % 24, (unsigned long long)s / 60 % 60,
-        (unsigned long long)s % 60);
-    say(sink, "workers       %u", a->deps.nworkers);
-    say(sink, "connections   %llu", (unsigned long long)sum_of(a, CTR_FLOWS));
-    say(sink, "transactions  %llu server, %llu client",
-        (unsigned long long)sum_of(a, CTR_TXN_SERVER),
-        (unsigned long long)sum_of(a, CTR_TXN_CLIENT));
-    say(sink, "calls         %llu", (unsigned long long)sum_of(a, CTR_CALLS));
-    say(sink, "bindings      %u", dn_bindings(a->deps.dir));
-    say(sink, "DNs           %u out of service, %u suspect", out, suspect);
+    admin_say(sink, "version       %s", HOLDFAST_VERSION);
+    admin_say(sink, "up            %llu d %02llu:%02llu:%02llu", (unsigned long long)s / 86400,
+              (unsigned long long)s / 3600 % 24, (unsigned long long)s / 60 % 60,
+              (unsigned long long)s % 60);
+    admin_say(sink, "workers       %u", a->deps.nworkers);
+    admin_say(sink, "connections   %llu", (unsigned long long)sum_of(a, CTR_FLOWS));
+    admin_say(sink, "transactions  %llu server, %llu client",
+              (unsigned long long)sum_of(a, CTR_TXN_SERVER),
+              (unsigned long long)sum_of(a, CTR_TXN_CLIENT));
+    admin_say(sink, "calls         %llu", (unsigned long long)sum_of(a, CTR_CALLS));
+    admin_say(sink, "bindings      %u", dn_bindings(a->deps.dir));
+    admin_say(sink, "applications  %u", groups_count(a->deps.groups));
+    admin_say(sink, "DNs           %u out of service, %u suspect", out, suspect);
     return ADMIN_OK;
 }
 
@@ -177,15 +186,15 @@ static enum admin_status run_workers(struct admin *a, const struct admin_args *a
                      (unsigned long long)asked[i].us % 1000);
         else
             snprintf(answer, sizeof(answer), "%s", asked[i].why_not);
-        say(sink,
-            "worker %u: connections=%llu server-transactions=%llu client-transactions=%llu "
-            "calls=%llu received=%llu sent=%llu, %s",
-            i, (unsigned long long)counter_get(c, CTR_FLOWS),
-            (unsigned long long)counter_get(c, CTR_TXN_SERVER),
-            (unsigned long long)counter_get(c, CTR_TXN_CLIENT),
-            (unsigned long long)counter_get(c, CTR_CALLS),
-            (unsigned long long)counter_get(c, CTR_MSG_IN),
-            (unsigned long long)counter_get(c, CTR_MSG_OUT), answer);
+        admin_say(sink,
+                  "worker %u: connections=%llu server-transactions=%llu client-transactions=%llu "
+                  "calls=%llu received=%llu sent=%llu, %s",
+                  i, (unsigned long long)counter_get(c, CTR_FLOWS),
+                  (unsigned long long)counter_get(c, CTR_TXN_SERVER),
+                  (unsigned long long)counter_get(c, CTR_TXN_CLIENT),
+                  (unsigned long long)counter_get(c, CTR_CALLS),
+                  (unsigned long long)counter_get(c, CTR_MSG_IN),
+                  (unsigned long long)counter_get(c, CTR_MSG_OUT), answer);
         admin_job_drop(&asked[i]);
     }
     return ADMIN_OK;
@@ -194,7 +203,7 @@ static enum admin_status run_workers(struct admin *a, const struct admin_args *a
 static enum admin_status run_flows(struct admin *a, const struct admin_args *args,
                                    const struct admin_sink *sink, char *why)
 {
-    return gather(a, 0, a->deps.nworkers - 1, work_flows, word_or_none(args, 0), sink, why);
+    return admin_gather(a, false, work_flows, word_or_none(args, 0), sink, why);
 }
 
 struct dn_filter {
@@ -223,7 +232,7 @@ static enum admin_status run_dns(struct admin *a, const struct admin_args *args,
     struct dn_filter f = {.sink = sink, .want = word_or_none(args, 0)};
     dn_dump(a->deps.dir, wall_of(a), filter_dn, &f);
     if (f.n == 0 && f.want.len != 0)
-        return refuse(why, "no such DN: %.*s", SLICE_ARG(f.want));
+        return admin_refuse(why, "no such DN: %.*s", SLICE_ARG(f.want));
     return ADMIN_OK;
 }
 
@@ -246,11 +255,11 @@ static enum admin_status run_dn_out(struct admin *a, const struct admin_args *ar
 {
     struct slice name = args->word[0];
     if (!has_dn(a, name))
-        return refuse(why, "no such DN: %.*s", SLICE_ARG(name));
+        return admin_refuse(why, "no such DN: %.*s", SLICE_ARG(name));
     bool is_change = dn_set_out_of_service(a->deps.dir, name, ERR_ADMIN, wall_of(a));
     if (is_change)
         LOG(LOG_INFO, "admin", "DN set out of service", LF_SLICE("dn", name));
-    say(sink, "%.*s is out of service%s", SLICE_ARG(name), is_change ? "" : " already");
+    admin_say(sink, "%.*s is out of service%s", SLICE_ARG(name), is_change ? "" : " already");
     return ADMIN_OK;
 }
 
@@ -259,11 +268,11 @@ static enum admin_status run_dn_in(struct admin *a, const struct admin_args *arg
 {
     struct slice name = args->word[0];
     if (!has_dn(a, name))
-        return refuse(why, "no such DN: %.*s", SLICE_ARG(name));
+        return admin_refuse(why, "no such DN: %.*s", SLICE_ARG(name));
     bool is_change = dn_readmit(a->deps.dir, name);
     if (is_change)
         LOG(LOG_INFO, "admin", "DN set in service", LF_SLICE("dn", name));
-    say(sink, "%.*s is in service%s", SLICE_ARG(name), is_change ? "" : " already");
+    admin_say(sink, "%.*s is in service%s", SLICE_ARG(name), is_change ? "" : " already");
     return ADMIN_OK;
 }
 
@@ -271,9 +280,9 @@ static enum admin_status run_calls(struct admin *a, const struct admin_args *arg
                                    const struct admin_sink *sink, char *why)
 {
     if (args->n == 0)
-        return gather(a, 0, a->deps.nworkers - 1, work_calls, SLICE_NONE, sink, why);
+        return admin_gather(a, false, work_calls, SLICE_NONE, sink, why);
     unsigned home = a->deps.home(a->deps.user, args->word[0]);
-    return gather(a, home, home, work_calls, args->word[0], sink, why);
+    return gather(a, home, home, false, work_calls, args->word[0], sink, why);
 }
 
 static enum admin_status run_release(struct admin *a, const struct admin_args *args,
@@ -284,12 +293,12 @@ static enum admin_status run_release(struct admin *a, const struct admin_args *a
     enum admin_status status = ADMIN_OK;
     admin_ask(a, home, home, work_release, args->word[0], &asked);
     if (asked.why_not != NULL)
-        status = refuse(why, "worker %u %s", home, asked.why_not);
+        status = admin_refuse(why, "worker %u %s", home, asked.why_not);
     else if (asked.job->result == 0)
-        status = refuse(why, "no such call");
+        status = admin_refuse(why, "no such call");
     else
-        say(sink, "released: %llu dialog%s", (unsigned long long)asked.job->result,
-            asked.job->result == 1 ? "" : "s");
+        admin_say(sink, "released: %llu dialog%s", (unsigned long long)asked.job->result,
+                  asked.job->result == 1 ? "" : "s");
     admin_job_drop(&asked);
     return status;
 }
@@ -298,7 +307,7 @@ static enum admin_status run_transactions(struct admin *a, const struct admin_ar
                                           const struct admin_sink *sink, char *why)
 {
     (void)args;
-    return gather(a, 0, a->deps.nworkers - 1, work_transactions, SLICE_NONE, sink, why);
+    return admin_gather(a, false, work_transactions, SLICE_NONE, sink, why);
 }
 
 static enum admin_status run_counters(struct admin *a, const struct admin_args *args,
@@ -306,8 +315,8 @@ static enum admin_status run_counters(struct admin *a, const struct admin_args *
 {
     (void)args, (void)why;
     for (unsigned id = 0; id < COUNTER_MAX; id++)
-        say(sink, "%s %llu", counter_name((enum counter)id),
-            (unsigned long long)sum_of(a, (enum counter)id));
+        admin_say(sink, "%s %llu", counter_name((enum counter)id),
+                  (unsigned long long)sum_of(a, (enum counter)id));
     return ADMIN_OK;
 }
 
@@ -326,6 +335,13 @@ static const struct admin_command commands[] = {
     {{"calls", "[CALL-ID]", "dialogs that pass through"}, run_calls},
     {{"calls release", "CALL-ID", "end a call now, for both sides"}, run_release},
     {{"transactions", "", "transactions under way"}, run_transactions},
+    {{"applications", "[NAME]", "SIP Servers: who is active, who is up, the last switchovers"},
+     admin_run_applications},
+    {{"applications switch", "NAME [MEMBER]", "make the other member of a pair the active one"},
+     admin_run_switch},
+    {{"resolver", "[NAME]", "DNS: servers, and the answers that are known"}, admin_run_resolver},
+    {{"resolver forget", "[NAME]", "ask DNS anew for this name, or for all"}, admin_run_forget},
+    {{"overload", "", "how late each worker is, and what is refused"}, admin_run_overload},
     {{"counters", "", "all counters, of all workers together"}, run_counters},
 };
 
@@ -367,12 +383,16 @@ static const struct admin_command *find_command(struct admin_args *args)
     return best;
 }
 
-/* At most one argument in any row; in brackets it may be left out. */
+/* Those in brackets may be left out. */
 static bool has_right_args(const struct admin_command *c, const struct admin_args *args)
 {
-    if (args->n == 0)
-        return c->text.args[0] == '\0' || c->text.args[0] == '[';
-    return args->n == 1 && c->text.args[0] != '\0';
+    struct slice rest = slice_str(c->text.args), word;
+    unsigned least = 0, most = 0;
+    while (slice_next_word(&rest, &word)) {
+        most++;
+        least += word.ptr[0] != '[';
+    }
+    return args->n >= least && args->n <= most;
 }
 
 /* --- out to people --- */
@@ -411,12 +431,12 @@ enum admin_status admin_command(struct admin *a, struct slice command,
     struct slice first = args.word[0];
     const struct admin_command *c = find_command(&args);
     if (c == NULL) {
-        (void)refuse(why, "no such command: %.*s; try help", SLICE_ARG(first));
+        (void)admin_refuse(why, "no such command: %.*s; try help", SLICE_ARG(first));
         return ADMIN_USAGE;
     }
     if (!has_right_args(c, &args)) {
-        (void)refuse(why, "usage: %s%s%s", c->text.name, c->text.args[0] != '\0' ? " " : "",
-                     c->text.args);
+        (void)admin_refuse(why, "usage: %s%s%s", c->text.name, c->text.args[0] != '\0' ? " " : "",
+                           c->text.args);
         return ADMIN_USAGE;
     }
     return c->run(a, &args, &clean, why);

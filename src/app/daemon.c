@@ -213,6 +213,7 @@ static void open_admin(struct daemon *d)
         return;
     struct admin_deps deps = {.nworkers = d->nworkers,
                               .dir = d->shared.dir,
+                              .groups = d->shared.groups,
                               .wall = wall_ms,
                               .home = home_of_call,
                               .user = d};

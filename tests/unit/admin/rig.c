@@ -52,6 +52,29 @@ unsigned proxy_release(struct proxy *p, struct slice call_id, const char *why)
     return 2;
 }
 
+void net_resolver_dump(struct net_resolver *r, void (*line)(void *user, const char *text),
+                       void *user)
+{
+    (void)r;
+    line(user, "server 10.0.0.53:53: in use");
+    line(user, "host sip.example: 10.0.0.7, 300 s left; 4 hits");
+}
+
+unsigned net_resolver_forget(struct net_resolver *r, struct slice name)
+{
+    (void)slice_cstr(name, r->forgotten, sizeof(r->forgotten));
+    r->calls++;
+    return 3;
+}
+
+void load_dump(struct load *load, uint64_t now, void (*line)(void *user, const char *text),
+               void *user)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "lag %u ms at %llu", load->lag, (unsigned long long)now);
+    line(user, text);
+}
+
 /* --- workers --- */
 
 static void wake(void *user)
@@ -68,7 +91,8 @@ static void *run_worker(void *user)
 {
     struct start start = *(struct start *)user;
     struct rig_worker *w = start.worker;
-    struct admin_rooms rooms = {7, &w->flows, (void *)w, (void *)w, &start.rig->proxy};
+    struct admin_rooms rooms = {
+        7, &w->flows, (void *)w, (void *)w, &start.rig->proxy, &w->resolver, &w->load};
     mem_free(user);
     while (!atomic_load(&w->is_stopping)) {
         struct mail *mail;
@@ -118,6 +142,22 @@ static unsigned home(void *user, struct slice call_id)
     return slice_eq(call_id, SLICE(RIG_CALL)) ? 1 : 0;
 }
 
+static void open_groups(struct rig *r, const struct hash_key *key)
+{
+    char names[2][8] = {"main", "media"}, uris[4][32];
+    struct group_member_conf members[4] = {0};
+    for (unsigned i = 0; i < 4; i++) {
+        snprintf(uris[i], sizeof(uris[i]), "sip:10.0.0.%u:5060", i + 1);
+        members[i] = (struct group_member_conf){.uri = uris[i], .weight = 1};
+        assert_int_equal(addr_parse(slice_str(uris[i] + 4), 0, &members[i].addr), 0);
+    }
+    struct group_conf conf[2] = {
+        {.name = names[0], .members = members, .nmembers = 2, .check_ms = 5000, .force_ms = 5000},
+        {.name = names[1], .members = members + 2, .nmembers = 2, .role = GROUP_BALANCED}};
+    assert_int_equal(groups_new(key, &r->groups), 0);
+    assert_int_equal(groups_configure(r->groups, conf, 2, 0), 0);
+}
+
 void rig_open(struct rig *r)
 {
     struct hash_key key = {1, 2};
@@ -137,6 +177,8 @@ void rig_open(struct rig *r)
     assert_int_equal(dn_dir_new(&key, NULL, &r->dir), 0);
     assert_int_equal(dn_dir_configure(r->dir, dns, 2), 0);
     deps.dir = r->dir;
+    open_groups(r, &key);
+    deps.groups = r->groups;
     assert_int_equal(admin_new(&deps, &r->admin), 0);
     snprintf(r->folder, sizeof(r->folder), "/tmp/holdfast-admin-XXXXXX");
     assert_non_null(mkdtemp(r->folder));
@@ -153,6 +195,7 @@ void rig_close(struct rig *r)
         sem_destroy(&r->workers[i].mail);
     }
     dn_dir_free(&r->dir);
+    groups_free(&r->groups);
     rmdir(r->folder);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands without a daemon: threads that take mails as workers do, and rooms that dump what a test
  * has written down. flows_dump_some, calls_dump_some,
- * txns_dump_some and proxy_release are defined here, so that
- * those of the rooms are not linked. */
+ * txns_dump_some, proxy_release, net_resolver_dump, net_resolver_forget and load_dump are defined
+ * here, so that those of the rooms are not linked. */
 #ifndef TESTS_ADMIN_RIG_H
 #define TESTS_ADMIN_RIG_H
 
@@ -24,10 +24,22 @@ struct proxy {
     _Atomic unsigned released;
 };
 
+/* What net_resolver_forget was asked for last. */
+struct net_resolver {
+    char forgotten[64];
+    unsigned calls;
+};
+
+struct load {
+    unsigned lag;
+};
+
 struct rig_worker {
     struct mailbox box;
     struct counters counters;
     struct flows flows;
+    struct net_resolver resolver;
+    struct load load;
     sem_t mail;
     pthread_t thread;
     _Atomic bool is_stopping;
@@ -37,6 +49,7 @@ struct rig {
     struct rig_worker workers[RIG_WORKERS];
     struct proxy proxy;
     struct dn_dir *dir;
+    struct groups *groups; /* main: a pair; media: two that share the calls */
     struct admin *admin;
     bool is_running;
     char folder[64];

@@ -178,6 +178,11 @@ static void test_usage(void **state)
     assert_string_equal(a.why, "usage: dns out-of-service NAME");
     rig_ask(*state, "dns 1001 1002", &a);
     assert_int_equal(a.status, ADMIN_USAGE);
+    rig_ask(*state, "applications switch", &a);
+    assert_int_equal(a.status, ADMIN_USAGE);
+    assert_string_equal(a.why, "usage: applications switch NAME [MEMBER]");
+    rig_ask(*state, "applications switch main 1 2", &a);
+    assert_int_equal(a.status, ADMIN_USAGE);
     rig_ask(*state, "", &a);
     assert_int_equal(a.status, ADMIN_USAGE);
     assert_int_equal(a.lines, 0);
@@ -209,6 +214,7 @@ static void test_status_and_counters(void **state)
     assert_int_equal(a.status, ADMIN_OK);
     assert_non_null(strstr(a.text, "\nconnections   7\n"));
     assert_non_null(strstr(a.text, "\nworkers       2\n"));
+    assert_non_null(strstr(a.text, "\napplications  2\n"));
     assert_non_null(strstr(a.text, "\nDNs           1 out of service, 0 suspect\n"));
     rig_ask(r, "counters", &a);
     assert_int_equal(a.status, ADMIN_OK);
@@ -255,6 +261,53 @@ static void test_dn_in_and_out(void **state)
     assert_int_equal(a.status, ADMIN_REFUSED);
 }
 
+static void test_applications(void **state)
+{
+    struct rig *r = *state;
+    struct answer a;
+    rig_ask(r, "applications", &a);
+    assert_int_equal(a.status, ADMIN_OK);
+    assert_int_equal(a.lines, 6);
+    assert_non_null(strstr(a.text, "application main pair "));
+    assert_non_null(strstr(a.text, "application media round-robin "));
+    rig_ask(r, "applications media", &a);
+    assert_int_equal(a.status, ADMIN_OK);
+    assert_int_equal(a.lines, 3);
+    assert_null(strstr(a.text, "main"));
+    assert_non_null(strstr(a.text, "sip:10.0.0.4:5060"));
+    rig_ask(r, "applications med", &a);
+    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_string_equal(a.why, "no such application: med");
+    assert_int_equal(groups_configure(r->groups, NULL, 0, 0), 0);
+    rig_ask(r, "applications", &a);
+    assert_string_equal(a.text, "there are no applications\n");
+}
+
+static void test_switch(void **state)
+{
+    struct rig *r = *state;
+    struct answer a;
+    rig_ask(r, "applications switch main", &a);
+    assert_int_equal(a.status, ADMIN_OK);
+    assert_non_null(strstr(a.text, " active sip:10.0.0.2:5060"));
+    assert_non_null(strstr(a.text, "switchover "));
+    rig_ask(r, "applications switch main 0", &a);
+    assert_int_equal(a.status, ADMIN_OK);
+    assert_non_null(strstr(a.text, " active sip:10.0.0.1:5060"));
+    rig_ask(r, "applications switch main 2", &a);
+    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_string_equal(a.why, "main has no such member");
+    rig_ask(r, "applications switch main other", &a);
+    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_string_equal(a.why, "no such member: other; 0 is the first one");
+    rig_ask(r, "applications switch nobody", &a);
+    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_string_equal(a.why, "no such application: nobody");
+    rig_ask(r, "applications switch media", &a);
+    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_string_equal(a.why, "media is no pair of two");
+}
+
 /* --- what workers are asked --- */
 
 static void test_flows(void **state)
@@ -289,6 +342,47 @@ static void test_calls_and_transactions(void **state)
     assert_int_equal(a.lines, RIG_WORKERS);
     assert_non_null(strstr(a.text, "worker 1: "));
     assert_non_null(strstr(a.text, "answered in"));
+}
+
+static void test_resolver(void **state)
+{
+    struct rig *r = *state;
+    struct answer a;
+    rig_ask(r, "resolver", &a);
+    assert_int_equal(a.status, ADMIN_OK);
+    assert_int_equal(a.lines, 3 * RIG_WORKERS);
+    assert_memory_equal(a.text, "worker 0\nserver 10.0.0.53:53: in use\nhost sip.example", 51);
+    static const char *const wanted[] = {"10.0.0.7", "SIP.example", "10.0.0.53"};
+    for (unsigned i = 0; i < 3; i++) {
+        char command[64];
+        snprintf(command, sizeof(command), "resolver %s", wanted[i]);
+        rig_ask(r, command, &a);
+        assert_int_equal(a.lines, 2 * RIG_WORKERS);
+    }
+    rig_ask(r, "resolver 10.0.0.5", &a);
+    assert_int_equal(a.lines, RIG_WORKERS); /* one for each worker, and no other */
+    rig_ask(r, "resolver forget", &a);
+    assert_int_equal(a.status, ADMIN_OK);
+    assert_string_equal(a.text, "forgotten: 6 answers, of all workers together\n");
+    assert_string_equal(r->workers[1].resolver.forgotten, "");
+    rig_ask(r, "resolver forget sip.example", &a);
+    assert_string_equal(r->workers[0].resolver.forgotten, "sip.example");
+    assert_string_equal(r->workers[1].resolver.forgotten, "sip.example");
+    assert_int_equal(r->workers[1].resolver.calls, 2);
+    rig_stop_workers(r);
+    rig_ask(r, "resolver forget", &a);
+    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_string_equal(a.why, "no worker has answered");
+}
+
+static void test_overload(void **state)
+{
+    struct rig *r = *state;
+    struct answer a;
+    r->workers[1].load.lag = 30;
+    rig_ask(r, "overload", &a);
+    assert_int_equal(a.status, ADMIN_OK);
+    assert_string_equal(a.text, "worker 0\nlag 0 ms at 7\nworker 1\nlag 30 ms at 7\n");
 }
 
 static void test_release(void **state)
@@ -389,8 +483,12 @@ int main(void)
         TEST(test_status_and_counters),
         TEST(test_dns),
         TEST(test_dn_in_and_out),
+        TEST(test_applications),
+        TEST(test_switch),
         TEST(test_flows),
         TEST(test_calls_and_transactions),
+        TEST(test_resolver),
+        TEST(test_overload),
         TEST(test_release),
         TEST(test_stuck_workers),
         TEST(test_never_answered),
