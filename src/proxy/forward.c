@@ -256,7 +256,7 @@ static void edit_record_route(struct proxy *p, struct sip_edit *e, const struct 
                     (sip_uri_parse(o->target->uri, &uri) < 0 || !proxy_uri_leads_to(&uri, o->dest));
     /* In the dialog of somebody who may not relay, both ends are pinned: nothing else is reached by
      * it. */
-    bool relays = route_may_relay(p->deps.route, &o->origin->remote);
+    bool relays = o->way->trusts;
     /* By its Contact alone a DN with TLS rules of its own would have to prove another name by other
      * rules. */
     bool has_rules = o->dest->transport == SIP_TLS && o->target != NULL &&

@@ -30,8 +30,8 @@ void fake_set_late(struct net_loop *loop, const struct net_late *late);
 
 /* --- machine ---------------------------------------------------------------------------------- */
 
-/* Further addresses of this machine. It has 127.0.0.0/8, ::1, and these two, from which it reaches
- * others. */
+/* Further addresses of this machine. It has 127.0.0.0/8, ::1, and these two. Peers are reached from
+ * the first one in the same network of 24 (IPv6: 64) bits, or else from these. */
 #define FAKE_IP4 "10.0.0.1"
 #define FAKE_IP6 "2001:db8::1"
 void fake_add_local(struct net_loop *loop, const char *ip);

@@ -316,9 +316,20 @@ int net_keepalive_read(const struct net_sockopt *opt, struct net_keepalive *out)
     return 0;
 }
 
+/* An address of ours in the same network of 24 or 64 bits. */
+static bool is_near(const struct addr *a, const struct addr *b)
+{
+    return a->family == b->family && memcmp(a->ip, b->ip, a->family == ADDR_IP6 ? 8 : 3) == 0;
+}
+
 int net_source_for(struct net_loop *loop, const struct addr *remote, struct addr *out)
 {
-    (void)loop;
+    LIST_EACH(node, &loop->locals)
+    {
+        *out = container_of(node, struct fake_rule, node)->addr;
+        if (is_near(out, remote))
+            return 0;
+    }
     if (addr_is_loopback(remote)) {
         *out = *remote;
         out->port = 0;

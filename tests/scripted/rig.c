@@ -81,6 +81,8 @@ void rig_open(struct rig *r, const char *options)
     assert_int_equal(worker_new(r->conf, &r->shared, 0, &r->worker), 0);
     r->loop = worker_loop(r->worker);
     fake_add_local(r->loop, RIG_SECOND);
+    fake_add_local(r->loop, RIG_OUTSIDE);
+    fake_add_local(r->loop, RIG_OUTSIDE6);
     assert_int_equal(worker_listen(r->worker, &failed), 0);
     groups_set_changed(r->shared.groups, on_groups_changed, r);
     fake_run(r->loop);
@@ -175,11 +177,16 @@ static struct slice crlf(const char *text, char *out, size_t cap)
     return slice_of(out, n);
 }
 
-void rig_udp(struct rig *r, const char *from, const char *text)
+void rig_udp_to(struct rig *r, const char *from, const char *to, const char *text)
 {
     static char bytes[SIP_MSG_MAX];
-    assert_true(fake_datagram(r->loop, from, "10.0.0.1:5060", crlf(text, bytes, sizeof(bytes))));
+    assert_true(fake_datagram(r->loop, from, to, crlf(text, bytes, sizeof(bytes))));
     fake_run(r->loop);
+}
+
+void rig_udp(struct rig *r, const char *from, const char *text)
+{
+    rig_udp_to(r, from, "10.0.0.1:5060", text);
 }
 
 void rig_tcp(struct fake_conn *conn, const char *text)

@@ -12,6 +12,9 @@
 
 /* A second address of this machine, for sip-address. */
 #define RIG_SECOND "10.0.0.254"
+/* Another two, in other networks. */
+#define RIG_OUTSIDE  "198.51.100.1"
+#define RIG_OUTSIDE6 "2001:db8:1::1"
 
 struct rig {
     struct shared shared;
@@ -49,6 +52,8 @@ struct got {
 /* Sends `text` (lines separated by \n, which become CRLF; a body needs its own Content-Length) from
  * a peer. */
 void rig_udp(struct rig *r, const char *from, const char *text);
+/* The same to another address of ours. */
+void rig_udp_to(struct rig *r, const char *from, const char *to, const char *text);
 void rig_tcp(struct fake_conn *conn, const char *text);
 /* The next datagram to `to`; must be there and be SIP. */
 void rig_expect(struct rig *r, const char *to, struct got *got);
