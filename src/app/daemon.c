@@ -121,7 +121,7 @@ static int open_directory(struct daemon *d)
     if (err == 0)
         err = auth_new(NONCE_MS, &d->shared.auth);
     if (err == 0)
-        err = groups_new(&d->shared.key, &d->shared.groups);
+        err = groups_new(&d->shared.lasting_key, &d->shared.groups);
     if (err == 0)
         err = groups_configure(d->shared.groups, d->conf->groups, d->conf->ngroups, now_ms());
     if (err == 0)

@@ -132,6 +132,8 @@ static void on_flow_event(void *user, const struct flow_event *ev)
 {
     struct worker *w = user;
     txn_on_flow_event(w->txns, ev);
+    if (w->health != NULL)
+        health_on_flow_event(w->health, ev);
 }
 
 /* A device that has been given up may be there again. */
@@ -201,6 +203,7 @@ static void take_conf(struct worker *w)
     use_proxy_conf(w);
     registrar_set_conf(w->registrar, &conf->registrar);
     health_set_dns(w->health, conf->dns, conf->ndns);
+    health_set_groups(w->health, conf->groups, conf->ngroups);
     load_set_conf(w->load, &conf->load);
     net_resolver_set_conf(w->resolver, &conf->resolver);
     atomic_store(&w->seen_conf, conf);
@@ -213,6 +216,7 @@ static void look_at_groups(struct worker *w)
     if (epoch == w->groups_epoch)
         return;
     w->groups_epoch = epoch;
+    health_on_groups(w->health);
     proxy_on_groups(w->proxy);
 }
 
@@ -361,6 +365,7 @@ static int make_checks(struct worker *w)
     if (err != 0)
         return err;
     health_set_dns(w->health, w->conf->dns, w->conf->ndns);
+    health_set_groups(w->health, w->conf->groups, w->conf->ngroups);
     return 0;
 }
 

@@ -75,7 +75,7 @@ void rig_open(struct rig *r, const char *options)
     assert_int_equal(dn_dir_new(&r->shared.key, NULL, &r->shared.dir), 0);
     assert_int_equal(dn_dir_configure(r->shared.dir, r->conf->dns, r->conf->ndns), 0);
     assert_int_equal(auth_new(300000, &r->shared.auth), 0);
-    assert_int_equal(groups_new(&r->shared.key, &r->shared.groups), 0);
+    assert_int_equal(groups_new(&r->shared.lasting_key, &r->shared.groups), 0);
     assert_int_equal(groups_configure(r->shared.groups, r->conf->groups, r->conf->ngroups, 0), 0);
     assert_int_equal(load_shared_new(&r->shared.key, &r->shared.load), 0);
     assert_int_equal(worker_new(r->conf, &r->shared, 0, &r->worker), 0);
