@@ -11,11 +11,14 @@ static void add_header(struct hash_state *h, const struct sip_msg *req, enum sip
 
 /* RFC 5393 4.2.1: over everything that decides where the request goes, as it was received, and
  * nothing that changes at each hop; not over the method, since CANCEL and the ACK of a failure have
- * the same branch (RFC 3261 16.6 step 8). */
-uint32_t proxy_loop_hash(const struct proxy *p, const struct sip_msg *req)
+ * the same branch (RFC 3261 16.6 step 8). What an application sends back to us goes another way
+ * than what we have sent to it, also when it has changed nothing. */
+uint32_t proxy_loop_hash(const struct pctx *c)
 {
+    const struct sip_msg *req = c->req;
     struct hash_state h;
-    hash_begin(&h, &p->loop_key);
+    hash_begin(&h, &c->proxy->loop_key);
+    hash_add_u64(&h, group_of(c->member));
     hash_add(&h, sip_get(req, req->uri));
     hash_add(&h, sip_get(req, req->call_id));
     hash_add(&h, sip_get(req, req->from_tag));

@@ -172,7 +172,7 @@ struct refusal {
     const char *reason;
     struct slice extra; /* whole header lines, in the arena */
 };
-uint32_t proxy_loop_hash(const struct proxy *p, const struct sip_msg *req);
+uint32_t proxy_loop_hash(const struct pctx *c);
 void proxy_check(struct pctx *c, struct refusal *out);
 /* `id`: Proxy-Require or Require. */
 void proxy_check_tags(struct pctx *c, enum sip_hdr_id id, struct refusal *out);

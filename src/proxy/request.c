@@ -279,7 +279,7 @@ void proxy_on_request(struct proxy *p, const struct sip_msg *req, const struct f
         proxy_refuse(c, &why);
         return;
     }
-    c->loop = proxy_loop_hash(p, c->req);
+    c->loop = proxy_loop_hash(c);
     record_request(c);
     route_request(c);
 }
