@@ -315,6 +315,7 @@ static void reload(struct daemon *d)
         return;
     }
     log_setup(next->log_level, next->log_format);
+    log_applications(next);
     log_certificates(next, wall_ms(NULL));
     for (unsigned i = 0; i < d->nworkers; i++)
         worker_reload(d->workers[i], next);
@@ -488,6 +489,7 @@ int daemon_run(struct conf *conf, struct net_tls_keys *keys)
         say_keepalive(conf);
         open_admin(d);
         log_listeners(conf);
+        log_applications(conf);
         log_certificates(conf, wall_ms(NULL));
         LOG(LOG_INFO, "app", "ready", LF_STR("version", HOLDFAST_VERSION),
             LF_INT("workers", d->nworkers),

@@ -14,9 +14,10 @@
  * line was logged). */
 int daemon_run(struct conf *conf, struct net_tls_keys *keys);
 
-/* Logs what is listened to, and what certificates are shown: a warning for those that have expired
- * or will soon. */
+/* Logs what is listened to, in front of which applications we stand, and what certificates are
+ * shown: a warning for those that have expired or will soon. */
 void log_listeners(const struct conf *conf);
+void log_applications(const struct conf *conf);
 void log_certificates(const struct conf *conf, uint64_t wall_ms);
 
 /* A key that is the same after a restart on this machine with the same first address, so that the

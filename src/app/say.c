@@ -8,16 +8,47 @@
 
 #define SOON_S (14 * 86400) /* a certificate that ends so soon is told with a warning */
 
+static void log_listener(const struct addr *a, const char *transports, const struct flow_side *side)
+{
+    struct log_field f[] = {LF_ADDR("address", a), LF_STR("transports", transports),
+                            LF_SLICE("advertised", side->advertised),
+                            LF_INT("advertised_port", side->advertised_port)};
+    unsigned n = side->advertised.len == 0 ? 2 : side->advertised_port == 0 ? 3 : 4;
+    log_fields(LOG_INFO, "app", "listening", n, f);
+}
+
 void log_listeners(const struct conf *conf)
 {
     for (unsigned i = 0; i < conf->flow.nlisten; i++) {
         struct addr a = conf->flow.listen[i];
+        const struct flow_side *side = &conf->flow.sides[i];
         if (!conf->flow.no_plain)
-            LOG(LOG_INFO, "app", "listening", LF_ADDR("address", &a),
-                LF_STR("transports", "udp,tcp"));
+            log_listener(&a, "udp,tcp", side);
         a.port = conf->flow.tls_port;
         if (a.port != 0)
-            LOG(LOG_INFO, "app", "listening", LF_ADDR("address", &a), LF_STR("transports", "tls"));
+            log_listener(&a, "tls", side);
+    }
+}
+
+static const char *role_text(const struct group_conf *g)
+{
+    if (g->role == GROUP_BALANCED)
+        return "balanced";
+    return g->nmembers == 2 ? "pair" : "single";
+}
+
+void log_applications(const struct conf *conf)
+{
+    for (unsigned i = 0; i < conf->ngroups; i++) {
+        const struct group_conf *g = &conf->groups[i];
+        const char *serving = conf->route.serving != NULL ? conf->route.serving : "";
+        LOG(g->check_ms != 0 ? LOG_INFO : LOG_WARN, "app",
+            g->check_ms != 0 ? "application"
+                             : "application that is not checked: it is always taken to be up",
+            LF_STR("application", g->name), LF_STR("role", role_text(g)),
+            LF_INT("members", g->nmembers), LF_STR("first", g->members[0].uri),
+            LF_INT("check_ms", g->check_ms),
+            LF_STR("serving", strcmp(serving, g->name) == 0 ? "yes" : "no"));
     }
 }
 
@@ -30,8 +61,8 @@ static void write_time(int64_t s, char *out, size_t size)
         out[0] = '\0';
 }
 
-/* `dn` NULL: the daemon's own. */
-static void log_certificate(const char *file, const char *dn, int64_t now)
+/* `name` NULL: the daemon's own. */
+static void log_certificate(const char *file, const char *of, const char *name, int64_t now)
 {
     struct net_certificate c;
     char ends[32];
@@ -47,14 +78,16 @@ static void log_certificate(const char *file, const char *dn, int64_t now)
         text = "our certificate expires soon";
     bool is_bad = now < c.starts || now + SOON_S >= c.ends;
     struct log_field f[] = {LF_STR("subject", c.subject), LF_STR("expires", ends),
-                            LF_STR("file", file), LF_STR("dn", dn != NULL ? dn : "")};
-    log_fields(is_bad ? LOG_WARN : LOG_INFO, "app", text, dn != NULL ? 4 : 3, f);
+                            LF_STR("file", file), LF_STR(of, name != NULL ? name : "")};
+    log_fields(is_bad ? LOG_WARN : LOG_INFO, "app", text, name != NULL ? 4 : 3, f);
 }
 
 void log_certificates(const struct conf *conf, uint64_t wall_ms)
 {
     int64_t now = (int64_t)(wall_ms / 1000);
-    log_certificate(conf->tls.certificate, NULL, now);
+    log_certificate(conf->tls.certificate, "dn", NULL, now);
     for (unsigned i = 0; i < conf->ndns; i++)
-        log_certificate(conf->dns[i].tls.certificate, conf->dns[i].name, now);
+        log_certificate(conf->dns[i].tls.certificate, "dn", conf->dns[i].name, now);
+    for (unsigned i = 0; i < conf->ngroups; i++)
+        log_certificate(conf->group_tls[i].certificate, "application", conf->groups[i].name, now);
 }
