@@ -251,7 +251,7 @@ bool group_has_deputy(struct groups *groups, uint32_t member, bool in_dialog)
     pthread_mutex_lock(&groups->lock);
     struct group *g = groups_find(groups, member);
     if (group_member(g, member, &i) != NULL && g->conf.role == GROUP_PAIR)
-        has_one = g->pair.n == 2 && i < 2 && g->conf.check_ms != 0 && g->pair.state != GROUP_DOWN &&
+        has_one = g->pair.n == 2 && i < 2 && g->conf.check_ms != 0 &&
                   (!in_dialog || g->conf.shares_dialogs);
     pthread_mutex_unlock(&groups->lock);
     return has_one;

@@ -134,8 +134,8 @@ int group_choose_in_dialog(struct groups *groups, uint32_t member, struct arena 
  * and the pair is up. 0: none, this one is still it. No lock while nothing changed since `epoch`.
  */
 uint32_t group_successor(struct groups *groups, uint32_t member);
-/* Is it of a pair of two that is watched by checks and not down, so that the other one may take
- * over soon? `in_dialog`: for a request inside a dialog, of which the other one has to know. */
+/* Is it of a pair of two that is watched by checks, so that the other one may take over soon?
+ * `in_dialog`: for a request inside a dialog, of which the other one has to know. */
 bool group_has_deputy(struct groups *groups, uint32_t member, bool in_dialog);
 /* The group's name, in the arena; empty: no such group, or no memory. */
 struct slice group_name_of(struct groups *groups, uint32_t group, struct arena *arena);

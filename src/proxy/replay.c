@@ -15,6 +15,7 @@
 #define REPLAYS_MAX  8    /* of one request */
 #define RETRIES_MAX  2    /* at a member that is said to be well */
 #define LOOK_MS      1000 /* between looks at what waits */
+#define DOWN_MS      8000 /* with the pair out of service nothing waits longer than that */
 
 /* For least calls: the call is one of that member's. */
 static void count_call(struct branch *b)
@@ -116,16 +117,17 @@ static bool is_served_by(const struct branch *b, uint32_t member)
 
 /* --- waiting for who takes over --- */
 
-/* The pair is well and this member is its active one: what has failed is tried there again, though
- * not for ever. */
+/* Nobody has taken over. Where the pair is well and this member is its active one, what has failed
+ * is tried there again, though not for ever; where the pair is out of service, one of them may
+ * just be about to begin. */
 static void look_again(struct branch *b)
 {
     struct pctx *c = b->ctx;
     struct groups *groups = c->proxy->deps.groups;
     enum group_state state = group_state_of(groups, group_of(b->target->member));
-    bool is_late = proxy_now(c->proxy) - c->since >= txns_timer_f(c->proxy->deps.txns);
-    if (is_late || !proxy_has_room(c) || state == GROUP_DOWN ||
-        (state == GROUP_UP && c->retries == RETRIES_MAX)) {
+    uint64_t waited = proxy_now(c->proxy) - c->since;
+    uint32_t most = state == GROUP_DOWN ? DOWN_MS : txns_timer_f(c->proxy->deps.txns);
+    if (waited >= most || !proxy_has_room(c) || (state == GROUP_UP && c->retries == RETRIES_MAX)) {
         branch_failed(b, b->parked_err);
     } else if (state == GROUP_UP) {
         c->retries++;

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A member of a pair cannot be reached, and nobody has taken over yet: what is under way waits for
+ * whoever does. The pair is watched by checks. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "calls.h"
+
+#define APP_A "10.0.1.1:5060"
+#define APP_B "10.0.1.2:5060"
+#define PAIR                                                                               \
+    "relay-from = 10.0.0.0/24\nregistrar-open-to = 10.0.0.0/24\napplications = main\n"     \
+    "serving-sipserver = main\n[application main]\nprimary = sip:10.0.1.1;transport=tcp\n" \
+    "backup = sip:10.0.1.2;transport=tcp\noos-check = 5\noos-force = 1\n"
+
+/* One member: it answers its checks by itself, and all else is kept for the script. */
+struct member {
+    const char *addr;
+    unsigned check; /* the answer to OPTIONS, 0: none */
+    unsigned call;  /* the answer to anything else, 0: the script's */
+    struct got got;
+    struct fake_conn *by; /* on which `got` came */
+    unsigned n;           /* messages but checks and their ACKs that came, ever */
+};
+
+static struct rig r;
+static struct member a, b;
+static struct got got, ok;
+
+static void look_at(struct member *m, struct fake_conn *conn)
+{
+    static struct got msg;
+    while (fake_is_open(conn) && fake_peek(conn).len != 0) {
+        rig_expect_tcp(conn, &msg);
+        if (!msg.msg.is_request || msg.msg.method == SIP_ACK)
+            continue;
+        bool is_check = msg.msg.method == SIP_OPTIONS;
+        unsigned status = is_check ? m->check : m->call;
+        if (!is_check) {
+            m->n++;
+            m->by = conn;
+            m->got = msg;
+            m->got.msg.base = m->got.text;
+            m->got.msg.hdrs = m->got.hdrs;
+        }
+        if (status != 0)
+            answer_tcp(conn, &msg, status, "");
+    }
+}
+
+static void look(struct member *m)
+{
+    struct fake_conn *conn;
+    for (unsigned i = 0; (conn = fake_opened(r.loop, m->addr, i)) != NULL; i++)
+        look_at(m, conn);
+}
+
+static void pass(uint64_t ms)
+{
+    for (; ms != 0; ms -= ms < 100 ? ms : 100) {
+        look(&a);
+        look(&b);
+        fake_advance(r.loop, ms < 100 ? ms : 100);
+    }
+    look(&a);
+    look(&b);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    rig_open(&r, PAIR);
+    a = (struct member){.addr = APP_A, .check = 200};
+    b = (struct member){.addr = APP_B, .check = 503, .call = 503};
+    pass(1000);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    a.check = b.check = 0;
+    rig_abandon(&r);
+    return 0;
+}
+
+static void dies(struct member *m)
+{
+    struct fake_conn *conn;
+    fake_set_peer(r.loop, m->addr, FAKE_REFUSE);
+    for (unsigned i = 0; (conn = fake_opened(r.loop, m->addr, i)) != NULL; i++)
+        if (fake_is_open(conn))
+            fake_reset(conn);
+}
+
+static void takes_over(struct member *m)
+{
+    m->check = 200;
+    m->call = 0;
+}
+
+/* The next response but 100; 0: none. */
+static unsigned caller_gets(void)
+{
+    struct fake_datagram d;
+    struct sip_fault fault;
+    while (fake_take_datagram(r.loop, CALLER, &d)) {
+        assert_true(d.bytes.len < sizeof(got.text));
+        memcpy(got.text, d.bytes.ptr, d.bytes.len);
+        got.text[d.bytes.len] = '\0';
+        assert_int_equal(sip_msg_parse(&got.msg, got.text, d.bytes.len, false, got.hdrs,
+                                       SIP_HDRS_MAX, &sip_limits_default, &fault),
+                         0);
+        if (got.msg.is_request || got.msg.status != 100)
+            return got.msg.is_request ? 1 : got.msg.status;
+    }
+    return 0;
+}
+
+static void answers(struct member *m, unsigned status)
+{
+    assert_non_null(m->by);
+    answer_tcp(m->by, &m->got, status, "Contact: <sip:b@10.0.1.1;transport=tcp>\n");
+}
+
+/* --- outside a dialog ------------------------------------------------------------------------- */
+
+/* A has just died, and B says that it is in reserve. */
+static void invite_waits_for_who_takes_over(void **state)
+{
+    (void)state;
+    dies(&a);
+    say_udp(&r, CALLER, &(struct say){0});
+    pass(1500);
+    assert_int_equal(caller_gets(), 0);
+    takes_over(&b);
+    pass(3000);
+    assert_true(b.n != 0);
+    assert_int_equal(b.got.msg.method, SIP_INVITE);
+    answers(&b, 200);
+    assert_int_equal(caller_gets(), 200);
+    pass(10000);
+    assert_int_equal(caller_gets(), 0);
+}
+
+/* And so does what had rung when A died. */
+static void ringing_call_is_replayed(void **state)
+{
+    (void)state;
+    say_udp(&r, CALLER, &(struct say){0});
+    pass(100);
+    assert_int_equal(a.n, 1);
+    answers(&a, 180);
+    assert_int_equal(caller_gets(), 180);
+    dies(&a);
+    pass(1500);
+    assert_int_equal(caller_gets(), 0);
+    takes_over(&b);
+    pass(3000);
+    assert_int_equal(b.got.msg.method, SIP_INVITE);
+    answers(&b, 180);
+    answers(&b, 200);
+    assert_int_equal(caller_gets(), 180);
+    assert_int_equal(caller_gets(), 200);
+    assert_int_equal(rig_calls(&r), 1);
+}
+
+static void caller_cancels_what_waits(void **state)
+{
+    (void)state;
+    dies(&a);
+    say_udp(&r, CALLER, &(struct say){0});
+    pass(1500);
+    cancel_udp(&r, CALLER, &(struct say){0});
+    assert_int_equal(caller_gets(), 200);
+    assert_int_equal(caller_gets(), 487);
+    ack_udp(&r, CALLER, &(struct say){0});
+    unsigned n = b.n;
+    takes_over(&b);
+    pass(40000);
+    assert_int_equal(b.n, n);
+    assert_int_equal(rig_calls(&r), 0);
+}
+
+/* Nobody takes over: the call is refused as those that come then are. */
+static void both_are_dead(void **state)
+{
+    (void)state;
+    dies(&a);
+    dies(&b);
+    say_udp(&r, CALLER, &(struct say){0});
+    pass(10000);
+    assert_int_equal(caller_gets(), 503);
+    assert_non_null(strstr(got.text, "\r\nRetry-After: "));
+    ack_udp(&r, CALLER, &(struct say){0});
+    uint64_t before = rig_counter(&r, CTR_APP_REFUSED);
+    say_udp(&r, CALLER, &(struct say){.call_id = "c2", .branch = "a2"});
+    assert_int_equal(caller_gets(), 503);
+    assert_non_null(strstr(got.text, "\r\nRetry-After: "));
+    assert_int_equal(rig_counter(&r, CTR_APP_REFUSED), before + 1);
+}
+
+/* A was away for a moment only. */
+static void member_comes_back(void **state)
+{
+    (void)state;
+    dies(&a);
+    say_udp(&r, CALLER, &(struct say){0});
+    pass(200);
+    fake_set_peer(r.loop, APP_A, FAKE_ACCEPT);
+    pass(5000);
+    assert_int_equal(a.n, 1);
+    answers(&a, 200);
+    assert_int_equal(caller_gets(), 200);
+}
+
+/* --- inside a dialog -------------------------------------------------------------------------- */
+
+static struct say in_dialog(const char *method)
+{
+    static char routes[1024];
+    snprintf(routes, sizeof(routes), "%s", route_set(&ok, true));
+    return (struct say){.method = method,
+                        .uri = "sip:b@10.0.1.1;transport=tcp",
+                        .branch = method,
+                        .to = "<sip:1001@10.0.0.1>;tag=t",
+                        .cseq = 2,
+                        .extra = routes};
+}
+
+static void establish(void)
+{
+    say_udp(&r, CALLER, &(struct say){0});
+    pass(100);
+    answers(&a, 200);
+    assert_int_equal(caller_gets(), 200);
+    ok = got;
+    ok.msg.base = ok.text;
+    ok.msg.hdrs = ok.hdrs;
+    struct say w = in_dialog("ACK");
+    w.cseq = 1;
+    say_udp(&r, CALLER, &w);
+    pass(1000);
+}
+
+static void request_waits(const char *method)
+{
+    establish();
+    dies(&a);
+    struct say w = in_dialog(method);
+    say_udp(&r, CALLER, &w);
+    pass(1500);
+    assert_int_equal(caller_gets(), 0);
+    assert_int_equal(rig_calls(&r), 1); /* the call is not ended */
+    takes_over(&b);
+    pass(3000);
+    assert_true(slice_eq(sip_get(&b.got.msg, b.got.msg.method_text), slice_str(method)));
+    answers(&b, 200);
+    assert_int_equal(caller_gets(), 200);
+}
+
+static void bye_waits(void **state)
+{
+    (void)state;
+    request_waits("BYE");
+    assert_int_equal(rig_calls(&r), 0);
+}
+
+static void reinvite_waits(void **state)
+{
+    (void)state;
+    request_waits("INVITE");
+    assert_int_equal(rig_calls(&r), 1);
+}
+
+static void info_waits(void **state)
+{
+    (void)state;
+    request_waits("INFO");
+    assert_int_equal(rig_calls(&r), 1);
+}
+
+/* In vain: the caller is told in time, and the call is released. */
+static void request_waits_in_vain(void **state)
+{
+    (void)state;
+    establish();
+    dies(&a);
+    struct say w = in_dialog("INFO");
+    say_udp(&r, CALLER, &w);
+    dies(&b);
+    pass(12000);
+    assert_int_equal(caller_gets(), 408);
+    assert_int_equal(caller_gets(), 1); /* BYE */
+    assert_int_equal(got.msg.method, SIP_BYE);
+    assert_int_equal(rig_calls(&r), 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(invite_waits_for_who_takes_over),
+        T(ringing_call_is_replayed),
+        T(caller_cancels_what_waits),
+        T(both_are_dead),
+        T(member_comes_back),
+        T(bye_waits),
+        T(reinvite_waits),
+        T(info_waits),
+        T(request_waits_in_vain),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
