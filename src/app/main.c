@@ -11,20 +11,19 @@ enum { EXIT_USAGE = 2, EXIT_CONF = 2 };
 
 static void print_help(void)
 {
-    puts(
-        "Usage: holdfast [-c FILE] [--check]\n"
-        "SIP proxy that loses no call to a dead connection.\n"
-        "\n"
-        "  -c, --config FILE   configuration (default: the embedded one: registrar on, UDP and\n"
-        "                      TCP port 5060 on all addresses, registrations from loopback only)\n"
-        "      --check         read the configuration, say what is wrong with it, and end\n"
-        "      --options       all options with their defaults and meaning\n"
-        "      --version       version\n"
-        "  -h, --help          this text\n"
-        "\n"
-        "It runs in the foreground and logs to stderr. SIGHUP reads the configuration anew,\n"
-        "SIGUSR1 logs counters, DNs and applications, SIGTERM lets transactions end and stops. Exit status:\n"
-        "0 ended as asked, 1 could not start, 2 wrong usage or configuration.");
+    puts("Usage: holdfast [-c FILE] [--check]\n"
+         "SIP proxy that loses no call to a dead connection.\n"
+         "\n"
+         "  -c, --config FILE   configuration (default: the embedded one: registrar on, UDP and\n"
+         "                      TCP port 5060 on all addresses, registrations from loopback only)\n"
+         "      --check         read the configuration, say what is wrong with it, and end\n"
+         "      --options       all options with their defaults and meaning\n"
+         "      --version       version\n"
+         "  -h, --help          this text\n"
+         "\n"
+         "It runs in the foreground and logs to stderr. SIGHUP reads the configuration anew,\n"
+         "SIGUSR1 logs counters, DNs and applications, SIGTERM lets transactions end and stops.\n"
+         "Exit status: 0 ended as asked, 1 could not start, 2 wrong usage or configuration.");
 }
 
 enum { OPT_CHECK = 256, OPT_OPTIONS, OPT_VERSION, OPT_MARKDOWN, OPT_MAN };
