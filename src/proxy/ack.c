@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "proxy/proxy_int.h"
+#include "proxy/targets.h"
 
 /* An ACK of a 2xx on its way: a scope of its own, since its next hop may have to be resolved. */
 struct ack {
@@ -80,47 +80,64 @@ static void on_resolved(void *user, int err, const struct flow_dest *dests, unsi
     txn_scope_unhold(a->scope);
 }
 
-static void ack_to_dn(struct ack *a, bool may_relay)
+/* Nothing answers an ACK: the first target has to do. */
+static void ack_to(struct ack *a, const struct route_set *set)
 {
-    struct route_set set;
-    struct arena *arena = txn_scope_arena(a->scope);
-    struct route_ask ask = {
-        .uri = &a->way.uri, .may_relay = may_relay, .in_dialog = true, .req = a->msg};
-    if (route_lookup(a->proxy->deps.route, &ask, arena, &set) != 0 || set.status != 0 || set.n == 0)
+    struct sip_uri uri;
+    if (set->status != 0 || set->n == 0)
         return;
-    struct route_target *t = &set.targets[0];
+    struct route_target *t = &set->targets[0];
     if (t->has_dest) {
         ack_send(a, t, &t->dest);
         return;
     }
-    struct sip_uri uri;
-    if (proxy_target_uri(&a->way, t, &uri) < 0)
+    if (t->hop.len != 0 ? sip_uri_parse(t->hop, &uri) < 0 : proxy_target_uri(&a->way, t, &uri) < 0)
         return;
-    a->no_reopen = t->is_voip_service;
+    a->no_reopen = a->no_reopen || t->is_voip_service;
     a->way.uri_text = t->uri;
-    a->way.uri = uri;
+    if (t->hop.len == 0)
+        a->way.uri = uri;
     txn_scope_hold(a->scope);
-    struct route_hop hop = {t->profile, t->is_secure};
+    struct route_hop hop = {t->profile, t->is_secure || proxy_is_sips(t->uri)};
     route_resolve_hop(a->proxy->deps.route, &uri, &hop, &a->query, on_resolved, a);
 }
 
+static void ack_to_route(struct ack *a)
+{
+    txn_scope_hold(a->scope);
+    struct route_hop hop = {SLICE_NONE, a->way.uri.scheme == SIP_SCHEME_SIPS};
+    route_resolve_hop(a->proxy->deps.route, &a->way.next_uri, &hop, &a->query, on_resolved, a);
+}
+
+/* As targets_find. */
 static void ack_route(struct ack *a)
 {
     struct proxy *p = a->proxy;
-    bool may_relay = a->way.relays || route_may_relay(p->deps.route, &a->origin.remote);
-    if (a->way.next_route.len != 0 && (may_relay || !a->way.has_token)) {
-        if (!may_relay)
-            return;
-        txn_scope_hold(a->scope);
-        struct route_hop hop = {SLICE_NONE, a->way.uri.scheme == SIP_SCHEME_SIPS};
-        route_resolve_hop(p->deps.route, &a->way.next_uri, &hop, &a->query, on_resolved, a);
+    struct arena *arena = txn_scope_arena(a->scope);
+    uint32_t member = route_sender(p->deps.route, a->msg, &a->origin.remote);
+    struct route_set set;
+    int err = 0;
+    struct route_ask ask = {
+        .uri = &a->way.uri,
+        .may_relay = a->way.relays || member != 0 ||
+                     route_may_relay(p->deps.route, &a->origin.remote),
+        .in_dialog = true,
+        .member = member,
+        .req = a->msg,
+    };
+    if (targets_by_header(p, &ask, arena, &set, &err) ||
+        targets_by_member(p, &ask, &a->way, arena, &set, &err)) {
+        if (err == 0)
+            ack_to(a, &set);
+    } else if (a->way.next_route.len != 0 && (ask.may_relay || !a->way.has_token)) {
+        if (ask.may_relay)
+            ack_to_route(a);
     } else if (a->way.has_token ||
-               (!may_relay &&
-                proxy_find_registered(p, txn_scope_arena(a->scope), a->msg, &a->way))) {
-        proxy_refresh_token(p, txn_scope_arena(a->scope), a->msg, &a->way);
+               (!ask.may_relay && proxy_find_registered(p, arena, a->msg, &a->way))) {
+        proxy_refresh_token(p, arena, a->msg, &a->way);
         ack_send(a, NULL, &a->way.token);
-    } else {
-        ack_to_dn(a, may_relay);
+    } else if (route_lookup(p->deps.route, &ask, arena, &set) == 0) {
+        ack_to(a, &set);
     }
 }
 
