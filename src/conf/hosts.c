@@ -170,16 +170,17 @@ static bool is_our_address(const struct conf *c, const struct addr *a)
     return false;
 }
 
-static bool is_our_name(const struct conf *c, struct slice host, uint16_t port)
+/* An alias with a port may stand for one that is not ours: that of a NAT. */
+static bool is_our_name(const struct conf *c, struct slice host, uint16_t port, bool is_our_port)
 {
-    for (unsigned i = 0; i < c->route.nown_names; i++)
+    for (unsigned i = 0; i < c->route.nown_names && is_our_port; i++)
         if (slice_ieq(host, c->route.own_names[i]))
             return true;
     for (unsigned i = 0; i < c->route.naliases; i++) {
         struct slice alias;
         uint16_t alias_port;
         if (conf_host_parse(c->route.aliases[i], &alias, &alias_port) && slice_ieq(host, alias) &&
-            (alias_port == 0 || alias_port == port))
+            (alias_port == 0 ? is_our_port : alias_port == port))
             return true;
     }
     return false;
@@ -195,8 +196,8 @@ bool conf_is_loop(const struct conf *c, const char *text)
     uint16_t ours = is_tls ? c->flow.tls_port : c->route.sip_port;
     uint16_t port = uri.port != 0 ? uri.port : is_tls ? 5061 : 5060;
     struct slice host = uri.maddr.len != 0 ? uri.maddr : uri.host;
-    if (ours == 0 || port != ours)
-        return false;
-    bool is_address = addr_parse_ip(host, port, &a) == 0;
-    return (is_address && is_our_address(c, &a)) || is_our_name(c, host, port);
+    bool is_our_port = ours != 0 && port == ours;
+    if (is_our_port && addr_parse_ip(host, port, &a) == 0 && is_our_address(c, &a))
+        return true;
+    return is_our_name(c, host, port, is_our_port);
 }

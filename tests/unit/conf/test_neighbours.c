@@ -342,6 +342,9 @@ static const struct {
     {"[sipproxy]\nsip-advertised-address = 192.0.2.1\n[dn t]\ntype = trunk\n"
      "contact = sip:192.0.2.1\n",
      ":3: [dn t]: contact = sip:192.0.2.1: is this proxy itself"},
+    {"[sipproxy]\nsip-advertised-address = 192.0.2.1:5070\n[dn t]\ntype = trunk\n"
+     "contact = sip:192.0.2.1:5070\n",
+     ":3: [dn t]: contact = sip:192.0.2.1:5070: is this proxy itself"},
     {"[sipproxy]\nsip-address = 10.0.0.1\nsip-port-tls = 5061\ntls-certificate = /c\n[dn t]\n"
      "type = trunk-group\ncontact = sip:10.0.0.9\ncontact-backup = sips:10.0.0.1\n",
      ":5: [dn t]: contact-backup = sips:10.0.0.1: is this proxy itself"},
