@@ -39,6 +39,9 @@ static void interval_ends(struct load_control *c, uint32_t limit_ms, uint64_t no
     c->worst = 0;
     if (!c->is_on)
         return;
+    /* Nothing is worked off faster than it would take to do it: a lag that falls by more has been
+     * somebody else's, of the machine, or was dropped. */
+    change = within(change, -LOAD_INTERVAL_MS * times, 2 * LOAD_INTERVAL_MS * times);
     double less = GAIN_ERROR * (c->last - hold) / 1000 * times + GAIN_CHANGE * change / 1000;
     c->share = 1 - (1 - c->share) * exp(-less);
     c->empty = c->last < hold / 4 ? c->empty + times : 0;

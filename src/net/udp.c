@@ -12,9 +12,9 @@
 /* recvmmsg calls for one readiness event, so that one busy socket does not starve the others. */
 #define MAX_RECV_CALLS 8
 /* Asked for; the kernel gives at most net.core.rmem_max and wmem_max to those who may not
- * administer the network. What waits may not be dropped while it is late but a little: 4 MiB are
- * some 6,000 datagrams of a few hundred bytes, 100 ms at 60,000 a second. */
-#define RECV_BUFFER (4 << 20)
+ * administer the network. What waits may not be dropped while it is late but a little: 16 MiB are
+ * some 25,000 datagrams of a few hundred bytes, 200 ms at 120,000 a second. */
+#define RECV_BUFFER (16 << 20)
 #define SEND_BUFFER (1 << 20)
 
 static void local_of(const struct net_udp *udp, struct msghdr *msg, struct addr *local)
