@@ -263,6 +263,25 @@ void peer_reset(int fd)
     close(fd);
 }
 
+void sockets_with_tos(int type, int tos, unsigned *with, unsigned *without)
+{
+    *with = *without = 0;
+    for (int fd = 0; fd < 1024; fd++) {
+        int domain = 0, its_type = 0, value = -1;
+        socklen_t len = sizeof(int);
+        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0 ||
+            getsockopt(fd, SOL_SOCKET, SO_TYPE, &its_type, &len) != 0 || its_type != type ||
+            (domain != AF_INET && domain != AF_INET6))
+            continue;
+        bool six = domain == AF_INET6;
+        len = sizeof(value);
+        assert_int_equal(getsockopt(fd, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_TCLASS : IP_TOS,
+                                    &value, &len),
+                         0);
+        *(value == tos ? with : without) += 1;
+    }
+}
+
 size_t sip_options(char *out, size_t cap, const char *transport, const char *sent_by, unsigned n,
                    const char *via_more)
 {

@@ -88,6 +88,10 @@ void peer_send_to(int fd, const struct addr *to, const void *bytes, size_t len);
 int peer_read(int fd, struct buf *text);
 void peer_reset(int fd); /* close with RST */
 
+/* How many sockets of this process, of that type (SOCK_DGRAM, SOCK_STREAM) and of any family, have
+ * that TOS byte (IPv6: traffic class), and how many have not. */
+void sockets_with_tos(int type, int tos, unsigned *with, unsigned *without);
+
 /* "OPTIONS" request text for the transport, with branch `n`. */
 size_t sip_options(char *out, size_t cap, const char *transport, const char *sent_by, unsigned n,
                    const char *via_more);

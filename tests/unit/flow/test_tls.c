@@ -89,10 +89,16 @@ static uint16_t free_port(void)
     return at.port;
 }
 
+static struct flow_side side;
+static uint16_t tos = 256;
+
 static void begin(bool verify_client)
 {
     rig_conf(&r);
     r.conf.sockopt.keep_alive = true;
+    r.conf.sockopt.tos = tos;
+    if (side.naccess != 0)
+        r.conf.sides = &side;
     assert_int_equal(net_tls_keys_new(&keys), 0);
     assert_int_equal(flow_tls_new(&tls), 0);
     configure(verify_client);
@@ -162,6 +168,41 @@ static void test_request_and_answer(void **state)
     assert_true(r.msgs[1].origin.flow == dest.flow);
     assert_true(is_listed(" tls=TLSv1."));
     assert_true(is_listed(" name=phone.example"));
+    end();
+}
+
+/* On both ends of the connection, and on the listeners. */
+static void test_tos(void **state)
+{
+    unsigned with, without;
+    (void)state;
+    tos = 0xb8;
+    begin(false);
+    tos = 256;
+    assert_int_equal(send_request("phone.example"), 0);
+    want = 1;
+    rig_until(&r, got_messages);
+    sockets_with_tos(SOCK_STREAM, 0xb8, &with, &without);
+    assert_int_equal(with, 4);
+    assert_int_equal(without, 0);
+    end();
+}
+
+/* Whoever is not in the list costs no handshake. */
+static void test_access(void **state)
+{
+    struct addr_net net;
+    (void)state;
+    assert_int_equal(addr_net_parse(SLICE("10.0.0.0/8"), &net), 0);
+    side = (struct flow_side){.access = &net, .naccess = 1};
+    begin(false);
+    side.naccess = 0;
+    assert_int_equal(send_request("phone.example"), 0);
+    rig_until(&r, got_event);
+    assert_int_equal(r.events[0].kind, FLOW_FAILED);
+    assert_int_equal(rig_counter(&r, CTR_ACCESS_REFUSED), 1);
+    assert_int_equal(rig_counter(&r, CTR_FLOW_ACCEPTED), 0);
+    assert_int_equal(rig_counter(&r, CTR_TLS_HANDSHAKES), 0);
     end();
 }
 
@@ -350,6 +391,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_request_and_answer),
+        cmocka_unit_test(test_tos),
+        cmocka_unit_test(test_access),
         cmocka_unit_test(test_the_address_may_be_proved),
         cmocka_unit_test(test_wrong_name),
         cmocka_unit_test(test_reopened_and_resumed),
