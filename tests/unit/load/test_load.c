@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "load/load.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+
+static const struct hash_key key = {3, 4};
+static struct load_conf conf;
+static struct load_shared *shared;
+static struct load *load;
+static struct counters counters;
+static struct addr peer;
+static uint64_t now;
+
+static int make(void **state)
+{
+    (void)state;
+    memset(&counters, 0, sizeof(counters));
+    conf = (struct load_conf){.retry_min_s = 2, .retry_max_s = 10, .lag_ms = 100};
+    conf.is_control = true;
+    now = 100000;
+    assert_int_equal(addr_parse(SLICE("192.0.2.1:5060"), 5060, &peer), 0);
+    assert_int_equal(load_shared_new(&key, &shared), 0);
+    return load_new(&conf, shared, 0, &counters, &load);
+}
+
+static int drop(void **state)
+{
+    (void)state;
+    load_free(&load);
+    load_shared_free(&shared);
+    return load == NULL && shared == NULL ? 0 : -1;
+}
+
+static enum load_cause admit(enum load_kind kind)
+{
+    struct load_verdict v;
+    load_admit(load, kind, &peer, false, now, &v);
+    if (v.cause == LOAD_ADMITTED)
+        assert_int_equal(v.retry_after, 0);
+    else
+        assert_in_range(v.retry_after, conf.retry_min_s, conf.retry_max_s);
+    return v.cause;
+}
+
+static unsigned admitted(enum load_kind kind, unsigned n)
+{
+    unsigned in = 0;
+    for (unsigned i = 0; i < n; i++)
+        in += admit(kind) == LOAD_ADMITTED;
+    return in;
+}
+
+/* The worker is so late for so long. */
+static void lag(uint32_t late_ms, unsigned for_ms)
+{
+    for (uint64_t until = now + for_ms; now < until; now += 10)
+        load_on_turn(load, late_ms, 0, now);
+}
+
+static void test_without_limits(void **state)
+{
+    (void)state;
+    assert_false(load_is_limiting(load));
+    assert_int_equal(admitted(LOAD_INVITE, 10000), 10000);
+    assert_int_equal(load_loss(load, now), 0);
+}
+
+/* overload-ctrl-dialog-rate is for initial INVITEs alone. */
+static void test_dialog_rate(void **state)
+{
+    (void)state;
+    conf.dialog_rate = 50;
+    assert_true(load_is_limiting(load));
+    assert_int_equal(admitted(LOAD_INVITE, 200), 50);
+    assert_int_equal(admit(LOAD_INVITE), LOAD_RATE);
+    assert_int_equal(admitted(LOAD_OTHER, 200), 200);
+    assert_int_equal(admitted(LOAD_PASS, 200), 200);
+    assert_int_equal(counter_get(&counters, CTR_SHED_RATE), 151);
+    now += 1000;
+    assert_int_equal(admitted(LOAD_INVITE, 200), 50);
+}
+
+/* Of all workers together. */
+static void test_dialog_rate_is_shared(void **state)
+{
+    struct counters others = {0};
+    struct load *other;
+    struct load_verdict v;
+    (void)state;
+    conf.dialog_rate = 50;
+    assert_int_equal(load_new(&conf, shared, 1, &others, &other), 0);
+    assert_int_equal(admitted(LOAD_INVITE, 200), 50);
+    load_admit(other, LOAD_INVITE, &peer, false, now, &v);
+    assert_int_equal(v.cause, LOAD_RATE);
+    load_free(&other);
+}
+
+static void test_source_rate(void **state)
+{
+    struct load_verdict v;
+    (void)state;
+    conf.source_rate = 10;
+    assert_int_equal(admitted(LOAD_OTHER, 50), 10);
+    assert_int_equal(admit(LOAD_INVITE), LOAD_SOURCE);
+    assert_int_equal(admitted(LOAD_PASS, 50), 50);
+    load_admit(load, LOAD_INVITE, &peer, true, now, &v); /* an application */
+    assert_int_equal(v.cause, LOAD_ADMITTED);
+    peer.ip[3]++;
+    assert_int_equal(admit(LOAD_INVITE), LOAD_ADMITTED);
+    assert_int_equal(counter_get(&counters, CTR_SHED_SOURCE), 41);
+}
+
+/* What one source sends in vain does not use up the rate of all. */
+static void test_a_flood_from_one_source(void **state)
+{
+    (void)state;
+    conf.dialog_rate = 100;
+    conf.source_rate = 10;
+    assert_int_equal(admitted(LOAD_INVITE, 1000), 10);
+    for (unsigned i = 0; i < 9; i++) {
+        peer.ip[3]++;
+        assert_int_equal(admitted(LOAD_INVITE, 10), 10);
+    }
+    peer.ip[3]++;
+    assert_int_equal(admit(LOAD_INVITE), LOAD_RATE);
+}
+
+static void test_retry_after_is_spread(void **state)
+{
+    unsigned seen[16] = {0};
+    (void)state;
+    conf.source_rate = 1;
+    (void)admit(LOAD_INVITE);
+    for (unsigned i = 0; i < 900; i++) {
+        struct load_verdict v;
+        load_admit(load, LOAD_INVITE, &peer, false, now, &v);
+        assert_in_range(v.retry_after, 2, 10);
+        seen[v.retry_after]++;
+    }
+    for (unsigned s = 2; s <= 10; s++)
+        assert_in_range(seen[s], 50, 150); /* 100 each */
+    conf.retry_min_s = conf.retry_max_s = 7;
+    assert_int_equal(admit(LOAD_INVITE), LOAD_SOURCE);
+    assert_int_equal(load_retry_after(load), 7);
+}
+
+static void test_lag(void **state)
+{
+    (void)state;
+    lag(90, 2000);
+    assert_int_equal(admitted(LOAD_INVITE, 100), 100);
+    lag(200, 2000);
+    assert_true(load_is_limiting(load));
+    assert_true(load_loss(load, now) > 30);
+    assert_int_equal(counter_get(&counters, CTR_LAG_MS), 200);
+    assert_int_equal(counter_get(&counters, CTR_LOSS), load_loss(load, now));
+    unsigned n = admitted(LOAD_INVITE, 1000);
+    assert_in_range(n, 990 - load_loss(load, now) * 10, 1020 - load_loss(load, now) * 10);
+    assert_int_equal(counter_get(&counters, CTR_SHED_LAG), 1000 - n);
+    assert_int_equal(admitted(LOAD_PASS, 1000), 1000);
+    lag(0, 10000);
+    assert_int_equal(load_loss(load, now), 0);
+    assert_int_equal(admitted(LOAD_INVITE, 1000), 1000);
+    assert_int_equal(counter_get(&counters, CTR_LOSS), 0);
+}
+
+static void test_lag_turned_off(void **state)
+{
+    (void)state;
+    lag(500, 2000);
+    assert_true(load_loss(load, now) != 0);
+    conf.lag_ms = 0;
+    lag(500, 1000);
+    assert_int_equal(load_loss(load, now), 0);
+    assert_false(load_is_limiting(load));
+}
+
+/* A receive buffer that fills is as bad, however short the wait. */
+static void test_full_buffer(void **state)
+{
+    (void)state;
+    for (uint64_t until = now + 2000; now < until; now += 10) {
+        load_on_buffer(load, 20, 0);
+        load_on_turn(load, 5, 0, now);
+    }
+    assert_int_equal(load_loss(load, now), 0);
+    for (uint64_t until = now + 2000; now < until; now += 10) {
+        load_on_buffer(load, 80, 3);
+        load_on_turn(load, 5, 0, now);
+    }
+    assert_true(load_loss(load, now) > 30);
+    lag(1, 10000);
+    assert_int_equal(load_loss(load, now), 0);
+}
+
+/* What is left in the mailbox waits for another turn. */
+static void test_mails(void **state)
+{
+    (void)state;
+    for (uint64_t until = now + 2000; now < until; now += 60)
+        load_on_turn(load, 60, 4096, now);
+    assert_true(load_loss(load, now) != 0);
+}
+
+static char lines[16][256];
+static unsigned nlines;
+
+static void line(void *user, const char *text)
+{
+    (void)user;
+    assert_true(nlines < 16);
+    snprintf(lines[nlines++], sizeof(lines[0]), "%s", text);
+}
+
+static void test_dump(void **state)
+{
+    (void)state;
+    conf.source_rate = 1;
+    (void)admitted(LOAD_INVITE, 5);
+    lag(200, 2000);
+    load_note_oc(load, &peer, &(struct load_oc){20, 500, 1}, now);
+    nlines = 0;
+    load_dump(load, now, line, NULL);
+    assert_int_equal(nlines, 3);
+    assert_non_null(strstr(lines[0], "lag 200 ms"));
+    assert_non_null(strstr(lines[0], "limit 100 ms"));
+    assert_non_null(strstr(lines[1], "by source 4,"));
+    assert_non_null(strstr(lines[2], "192.0.2.1:5060 asks for 20 % less"));
+}
+
+static void test_no_memory(void **state)
+{
+    struct load *more = NULL;
+    struct load_shared *less = NULL;
+    (void)state;
+    mem_fail_at(1);
+    int err = load_new(&conf, shared, 1, &counters, &more);
+    bool failed = mem_failed();
+    mem_fail_at(0);
+    assert_int_equal(err, failed ? ERR_NOMEM : 0);
+    load_free(&more);
+    mem_fail_at(1);
+    err = load_shared_new(&key, &less);
+    failed = mem_failed();
+    mem_fail_at(0);
+    assert_int_equal(err, failed ? ERR_NOMEM : 0);
+    load_shared_free(&less);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_without_limits),
+        TEST(test_dialog_rate),
+        TEST(test_dialog_rate_is_shared),
+        TEST(test_source_rate),
+        TEST(test_a_flood_from_one_source),
+        TEST(test_retry_after_is_spread),
+        TEST(test_lag),
+        TEST(test_lag_turned_off),
+        TEST(test_full_buffer),
+        TEST(test_mails),
+        TEST(test_dump),
+        TEST(test_no_memory),
+    };
+    log_setup(LOG_ERROR, LOG_TEXT);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
