@@ -54,6 +54,8 @@ static void lose(struct pair *p, int err, uint64_t since)
 static void begin_search(struct pair *p, uint64_t now, struct pair_change *out)
 {
     set_state(p, GROUP_SEARCH, out);
+    out->from = out->to = p->active;
+    out->err = p->err;
     p->turn = other(p, p->active);
     p->next = not_before(&p->asks[p->turn], now);
 }
