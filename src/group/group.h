@@ -79,8 +79,9 @@ void groups_free(struct groups **groups);
  * and history where the members stay. 0 or ERR_NOMEM (nothing changed). */
 int groups_configure(struct groups *groups, const struct group_conf *conf, unsigned n,
                      uint64_t now) WARN_UNUSED;
-/* Called after each change of an active member or of a group's state, and when trouble has made a
- * check due at once, by the thread that made it: it may only wake others. */
+/* Called after each change of an active member, of a group's state or of that of a member of a
+ * balanced group, and when trouble has made a check due at once, by the thread that made it: it may
+ * only wake others. */
 void groups_set_changed(struct groups *groups, void (*fn)(void *user), void *user);
 /* Grows by each such change: cheap, no lock. */
 uint64_t groups_epoch(const struct groups *groups);

@@ -64,7 +64,7 @@ static void news_take(struct groups *gs, struct group *g, struct news *news, uin
     }
     if (is_any)
         view_write(&gs->view, gs->list, gs->n);
-    if (is_any || news->is_due)
+    if (is_any || news->is_due || news->is_member)
         atomic_fetch_add_explicit(&gs->epoch, 1, memory_order_acq_rel);
 }
 
@@ -116,7 +116,8 @@ static void news_tell(struct groups *gs, const struct news *news)
     if (c->is_switched)
         tell_switched(news);
     tell_state(news);
-    if ((c->is_switched || c->is_state || news->is_due) && gs->changed != NULL)
+    bool is_any = c->is_switched || c->is_state;
+    if ((is_any || news->is_due || news->is_member) && gs->changed != NULL)
         gs->changed(gs->user);
 }
 

@@ -33,6 +33,40 @@ static void begin_to_bye(void **state)
     rig_fini(&r);
 }
 
+static void note_gone(void *user, uint32_t member)
+{
+    uint32_t *gone = user;
+    *gone = *gone * 10 + member;
+}
+
+/* Whoever has the call is told its end once, whatever the end is. */
+static void member_is_told_the_end(void **state)
+{
+    (void)state;
+    struct rig r;
+    uint32_t gone = 0;
+    rig_init(&r, &usual);
+    uint64_t call = rig_begin(&r, "one", "");
+    assert_true(call_set_member(r.calls, call, 1)); /* nobody listens yet */
+    calls_set_gone(r.calls, note_gone, &gone);
+    assert_true(call_set_member(r.calls, call, 2)); /* it has gone on to another one */
+    assert_int_equal(gone, 1);
+    call_on_final(r.calls, call, 486, r.now);
+    assert_int_equal(gone, 12);
+    assert_false(call_set_member(r.calls, call, 3));
+    assert_false(call_set_member(r.calls, 0, 3));
+    assert_int_equal(gone, 12);
+    call = rig_begin(&r, "two", "");
+    assert_true(call_set_member(r.calls, call, 4));
+    call_remove(r.calls, call);
+    assert_int_equal(gone, 124);
+    (void)rig_begin(&r, "three", ""); /* nobody's */
+    call = rig_begin(&r, "four", "");
+    assert_true(call_set_member(r.calls, call, 5));
+    rig_fini(&r);
+    assert_int_equal(gone, 1245);
+}
+
 static void only_invites_outside_dialogs(void **state)
 {
     (void)state;
@@ -383,6 +417,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(begin_to_bye),
+        cmocka_unit_test(member_is_told_the_end),
         cmocka_unit_test(only_invites_outside_dialogs),
         cmocka_unit_test(find_by_both_tags),
         cmocka_unit_test(every_final_failure_ends_it),
