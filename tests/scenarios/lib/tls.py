@@ -61,7 +61,8 @@ class Authority:
 def proxy_identity(authority, name="proxy", **more):
     """What the proxy shows: its domain and all its addresses."""
     return authority.issue(name, f"URI:sip:{DOMAIN}", f"DNS:{DOMAIN}", f"IP:{netns.PROXY}",
-                           f"IP:{netns.PROXY_NEAR_CALLER}", **more)
+                           f"IP:{netns.PROXY_NEAR_CALLER}", f"IP:{netns.PROXY6}",
+                           f"IP:{netns.PROXY6_NEAR_CALLER}", **more)
 
 
 def device_identity(authority, address, name=None, **more):
