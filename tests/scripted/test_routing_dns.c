@@ -153,100 +153,16 @@ static void expect(const char *uri, bool is_secure, int err, const char *dests)
     "SRV _sips._tcp.a.example 1 0 5072 h1.example\n"             \
     "A h1.example 10.0.0.2\nA h2.example 10.0.0.3\nA a.example 10.0.0.9"
 
-static const struct row {
+struct row {
     const char *zone, *uri;
     unsigned how; /* TLS, NOTLS */
     int err;
     const char *dests;
-} rows[] = {
-    /* 4.1, 4.2: numbers are used as they are */
-    {"", "sip:10.0.0.2", 0, 0, "udp 10.0.0.2:5060"},
-    {"", "sip:10.0.0.2:5070;transport=tcp", 0, 0, "tcp 10.0.0.2:5070"},
-    {"", "sip:[2001:db8::2]", 0, 0, "udp [2001:db8::2]:5060"},
-    {"", "sips:10.0.0.2", 0, 0, "tls 10.0.0.2:5061"},
-    {"", "sips:10.0.0.2", NOTLS, ERR_NO_ROUTE, ""},
-    {"", "sip:10.0.0.2;transport=sctp", 0, ERR_UNSUPPORTED, ""},
-    {"", "sips:a.example;transport=udp", 0, ERR_UNSUPPORTED, ""},
-    {ALL, "sip:a.example;maddr=10.0.0.4", 0, 0, "udp 10.0.0.4:5060"},
-    /* with a port: addresses alone */
-    {ALL, "sip:a.example:5080", 0, 0, "udp 10.0.0.9:5080"},
-    {ALL, "sip:a.example:5080;transport=tcp", 0, 0, "tcp 10.0.0.9:5080"},
-    {ALL, "sips:a.example:5080", 0, 0, "tls 10.0.0.9:5080"},
-    {ALL, "sip:a.example:5080", TLS, 0, "tls 10.0.0.9:5080"},
-    {ALL, "sip:b.example;maddr=a.example:5080", 0, ERR_NOT_FOUND, ""},
-    /* NAPTR: by order, what we can do, the replacement's zone may be another one */
-    {ALL, "sip:a.example", 0, 0, "tls 10.0.0.2:5072, tcp 10.0.0.3:5071, udp 10.0.0.2:5070"},
-    {ALL, "sip:A.Example.", 0, 0, "tls 10.0.0.2:5072, tcp 10.0.0.3:5071, udp 10.0.0.2:5070"},
-    {ALL, "sip:a.example", NOTLS, 0, "tcp 10.0.0.3:5071, udp 10.0.0.2:5070"},
-    {ALL, "sips:a.example", 0, 0, "tls 10.0.0.2:5072"},
-    {ALL, "sip:a.example", TLS, 0, "tls 10.0.0.2:5072"},
-    {"NAPTR a.example 1 1 u SIP+D2U _sip._udp.a.example\nSRV _sip._udp.a.example 1 0 5070 h.example\n"
-     "A h.example 10.0.0.2",
-     "sip:a.example", 0, 0, "udp 10.0.0.2:5070"}, /* no terminal rule for SRV: as if none */
-    {"NAPTR a.example 1 1 s SIP+D2T _sip._tcp.a.example\nA a.example 10.0.0.9", "sip:a.example", 0,
-     0, "tcp 10.0.0.9:5060"}, /* the transport is known, 4.2 */
-    /* a transport in the URI: its SRV and no NAPTR */
-    {ALL, "sip:a.example;transport=udp", 0, 0, "udp 10.0.0.2:5070"},
-    {ALL, "sip:a.example;transport=tls", 0, 0, "tls 10.0.0.2:5072"},
-    {ALL, "sip:a.example;transport=tcp", 0, 0, "tcp 10.0.0.9:5060"},
-    {ALL, "sips:a.example;transport=tcp", 0, 0, "tls 10.0.0.2:5072"},
-    {"SRV _sips._tls.a.example 1 0 5072 h.example\nA h.example 10.0.0.2", "sips:a.example", 0, 0,
-     "tls 10.0.0.2:5072"},
-    /* no NAPTR: each transport that we have */
-    {"SRV _sip._tcp.a.example 1 0 5070 h.example\nA h.example 10.0.0.2", "sip:a.example", 0, 0,
-     "tcp 10.0.0.2:5070"},
-    {"SRV _sip._tcp.a.example 1 0 5070 h.example\nSRV _sip._udp.a.example 1 0 5080 h.example\n"
-     "SRV _sips._tcp.a.example 1 0 5090 h.example\nA h.example 10.0.0.2",
-     "sip:a.example", 0, 0, "udp 10.0.0.2:5080, tcp 10.0.0.2:5070"},
-    {"SRV _sips._tcp.a.example 1 0 5090 h.example\nA h.example 10.0.0.2", "sip:a.example", 0, 0,
-     "tls 10.0.0.2:5090"},
-    {"SRV _sip._udp.a.example 1 0 5080 h.example\nA h.example 10.0.0.2\nA a.example 10.0.0.9",
-     "sips:a.example", 0, 0, "tls 10.0.0.9:5061"},
-    /* no SRV: addresses, with the default of the transport */
-    {"A a.example 10.0.0.9", "sip:a.example", 0, 0, "udp 10.0.0.9:5060"},
-    {"A a.example 10.0.0.9", "sip:a.example;transport=tls", 0, 0, "tls 10.0.0.9:5061"},
-    {"", "sip:a.example", 0, ERR_NOT_FOUND, ""},
-    /* priorities; all addresses of each target, both families (RFC 7984) */
-    {"SRV _sip._udp.a.example 2 0 5070 h2.example, 1 0 5060 h1.example\n"
-     "A h1.example 2001:db8::2, 10.0.0.2\nA h2.example 10.0.0.3, 2001:db8::3",
-     "sip:a.example;transport=udp", 0, 0,
-     "udp [2001:db8::2]:5060, udp 10.0.0.2:5060, udp 10.0.0.3:5070, udp [2001:db8::3]:5070"},
-    /* a target without an address is skipped; the host's own address is none of them */
-    {"SRV _sip._udp.a.example 1 0 5070 gone.example, 2 0 5070 h.example\nA h.example 10.0.0.2\n"
-     "A a.example 10.0.0.9",
-     "sip:a.example", 0, 0, "udp 10.0.0.2:5070"},
-    {"SRV _sip._udp.a.example 1 0 5070 gone.example\nA a.example 10.0.0.9", "sip:a.example", 0,
-     ERR_NOT_FOUND, ""},
-    /* "." says that it is not offered (RFC 2782) */
-    {"SRV _sip._udp.a.example 0 0 0 .\nA a.example 10.0.0.9", "sip:a.example;transport=udp", 0,
-     ERR_UNSUPPORTED, ""},
-    {"SRV _sip._udp.a.example 0 0 0 .\nSRV _sip._tcp.a.example 1 0 5060 h.example\n"
-     "A h.example 10.0.0.2",
-     "sip:a.example", 0, 0, "tcp 10.0.0.2:5060"},
-    /* servers that fail: what is known is used, else that is the reason */
-    {"FAIL a.example\nFAIL _sip._udp.a.example\nSRV _sip._tcp.a.example 1 0 5060 h.example\n"
-     "A h.example 10.0.0.2",
-     "sip:a.example", 0, 0, "tcp 10.0.0.2:5060"},
-    {"FAIL a.example", "sip:a.example", 0, ERR_DNS_SILENT, ""},
-    {"FAIL _sip._udp.a.example\nA a.example 10.0.0.9", "sip:a.example;transport=udp", 0, 0,
-     "udp 10.0.0.9:5060"},
-    /* ourselves: left out, and nothing else left is a loop */
-    {"SRV _sip._udp.a.example 1 0 5060 us.example, 2 0 5060 h.example\nA us.example 10.0.0.1\n"
-     "A h.example 10.0.0.2",
-     "sip:a.example", 0, 0, "udp 10.0.0.2:5060"},
-    {"SRV _sip._udp.a.example 1 0 5060 us.example\nA us.example 10.0.0.1, 2001:db8::1",
-     "sip:a.example", 0, ERR_LOOP, ""},
-    {"A a.example 10.0.0.1", "sip:a.example", 0, ERR_LOOP, ""},
-    {"A a.example 10.0.0.1", "sips:a.example", 0, ERR_LOOP, ""},
-    {"A a.example 10.0.0.1", "sip:a.example:5070", 0, 0, "udp 10.0.0.1:5070"}, /* somebody else */
-    {"", "sip:10.0.0.1", 0, 0, "udp 10.0.0.1:5060"},                           /* on purpose */
-    {"A proxy.example.com 10.0.0.1", "sip:proxy.example.com", 0, 0, "udp 10.0.0.1:5060"},
 };
 
-static void every_row(void **state)
+static void check(const struct row *rows, size_t n)
 {
-    (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < n; i++) {
         /* Once with answers that come at once, once with each of them waited for. */
         for (uint32_t delay = 0; delay < 2; delay++) {
             begin((rows[i].how & NOTLS) == 0);
@@ -255,6 +171,169 @@ static void every_row(void **state)
             end(NULL);
         }
     }
+}
+
+/* 4.1, 4.2: numbers are used as they are. */
+static void literal_addresses(void **state)
+{
+    static const struct row rows[] = {
+        {"", "sip:10.0.0.2", 0, 0, "udp 10.0.0.2:5060"},
+        {"", "sip:10.0.0.2:5070;transport=tcp", 0, 0, "tcp 10.0.0.2:5070"},
+        {"", "sip:[2001:db8::2]", 0, 0, "udp [2001:db8::2]:5060"},
+        {"", "sips:10.0.0.2", 0, 0, "tls 10.0.0.2:5061"},
+        {"", "sips:10.0.0.2", NOTLS, ERR_NO_ROUTE, ""},
+        {"", "sip:10.0.0.2;transport=sctp", 0, ERR_UNSUPPORTED, ""},
+        {"", "sips:a.example;transport=udp", 0, ERR_UNSUPPORTED, ""},
+        {ALL, "sip:a.example;maddr=10.0.0.4", 0, 0, "udp 10.0.0.4:5060"},
+    };
+    (void)state;
+    check(rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+/* With a port: addresses alone. */
+static void port_in_the_uri(void **state)
+{
+    static const struct row rows[] = {
+        {ALL, "sip:a.example:5080", 0, 0, "udp 10.0.0.9:5080"},
+        {ALL, "sip:a.example:5080;transport=tcp", 0, 0, "tcp 10.0.0.9:5080"},
+        {ALL, "sips:a.example:5080", 0, 0, "tls 10.0.0.9:5080"},
+        {ALL, "sip:a.example:5080", TLS, 0, "tls 10.0.0.9:5080"},
+        {ALL, "sip:b.example;maddr=a.example:5080", 0, ERR_NOT_FOUND, ""},
+    };
+    (void)state;
+    check(rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+/* NAPTR: by order, what we can do, the replacement's zone may be another one. */
+static void naptr_selects(void **state)
+{
+    static const struct row rows[] = {
+        {ALL, "sip:a.example", 0, 0, "tls 10.0.0.2:5072, tcp 10.0.0.3:5071, udp 10.0.0.2:5070"},
+        {ALL, "sip:A.Example.", 0, 0, "tls 10.0.0.2:5072, tcp 10.0.0.3:5071, udp 10.0.0.2:5070"},
+        {ALL, "sip:a.example", NOTLS, 0, "tcp 10.0.0.3:5071, udp 10.0.0.2:5070"},
+        {ALL, "sips:a.example", 0, 0, "tls 10.0.0.2:5072"},
+        {ALL, "sip:a.example", TLS, 0, "tls 10.0.0.2:5072"},
+        {"NAPTR a.example 1 1 u SIP+D2U _sip._udp.a.example\nSRV _sip._udp.a.example 1 0 5070 h.example\n"
+         "A h.example 10.0.0.2",
+         "sip:a.example", 0, 0, "udp 10.0.0.2:5070"}, /* no terminal rule for SRV: as if none */
+        {"NAPTR a.example 1 1 s SIP+D2T _sip._tcp.a.example\nA a.example 10.0.0.9", "sip:a.example",
+         0, 0, "tcp 10.0.0.9:5060"}, /* the transport is known, 4.2 */
+    };
+    (void)state;
+    check(rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+/* A transport in the URI: its SRV and no NAPTR. */
+static void transport_in_the_uri(void **state)
+{
+    static const struct row rows[] = {
+        {ALL, "sip:a.example;transport=udp", 0, 0, "udp 10.0.0.2:5070"},
+        {ALL, "sip:a.example;transport=tls", 0, 0, "tls 10.0.0.2:5072"},
+        {ALL, "sip:a.example;transport=tcp", 0, 0, "tcp 10.0.0.9:5060"},
+        {ALL, "sips:a.example;transport=tcp", 0, 0, "tls 10.0.0.2:5072"},
+        {"SRV _sips._tls.a.example 1 0 5072 h.example\nA h.example 10.0.0.2", "sips:a.example", 0,
+         0, "tls 10.0.0.2:5072"},
+    };
+    (void)state;
+    check(rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+/* No NAPTR: each transport that we have. */
+static void srv_of_each_transport(void **state)
+{
+    static const struct row rows[] = {
+        {"SRV _sip._tcp.a.example 1 0 5070 h.example\nA h.example 10.0.0.2", "sip:a.example", 0, 0,
+         "tcp 10.0.0.2:5070"},
+        {"SRV _sip._tcp.a.example 1 0 5070 h.example\nSRV _sip._udp.a.example 1 0 5080 h.example\n"
+         "SRV _sips._tcp.a.example 1 0 5090 h.example\nA h.example 10.0.0.2",
+         "sip:a.example", 0, 0, "udp 10.0.0.2:5080, tcp 10.0.0.2:5070"},
+        {"SRV _sips._tcp.a.example 1 0 5090 h.example\nA h.example 10.0.0.2", "sip:a.example", 0, 0,
+         "tls 10.0.0.2:5090"},
+        {"SRV _sip._udp.a.example 1 0 5080 h.example\nA h.example 10.0.0.2\nA a.example 10.0.0.9",
+         "sips:a.example", 0, 0, "tls 10.0.0.9:5061"},
+    };
+    (void)state;
+    check(rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+/* No SRV: addresses, with the default of the transport. */
+static void addresses_without_srv(void **state)
+{
+    static const struct row rows[] = {
+        {"A a.example 10.0.0.9", "sip:a.example", 0, 0, "udp 10.0.0.9:5060"},
+        {"A a.example 10.0.0.9", "sip:a.example;transport=tls", 0, 0, "tls 10.0.0.9:5061"},
+        {"", "sip:a.example", 0, ERR_NOT_FOUND, ""},
+    };
+    (void)state;
+    check(rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+/* Priorities; all addresses of each target, both families (RFC 7984). */
+static void order_and_both_families(void **state)
+{
+    static const struct row rows[] = {
+        {"SRV _sip._udp.a.example 2 0 5070 h2.example, 1 0 5060 h1.example\n"
+         "A h1.example 2001:db8::2, 10.0.0.2\nA h2.example 10.0.0.3, 2001:db8::3",
+         "sip:a.example;transport=udp", 0, 0,
+         "udp [2001:db8::2]:5060, udp 10.0.0.2:5060, udp 10.0.0.3:5070, udp [2001:db8::3]:5070"},
+        /* a target without an address is skipped; the host's own address is none of them */
+        {"SRV _sip._udp.a.example 1 0 5070 gone.example, 2 0 5070 h.example\nA h.example 10.0.0.2\n"
+         "A a.example 10.0.0.9",
+         "sip:a.example", 0, 0, "udp 10.0.0.2:5070"},
+        {"SRV _sip._udp.a.example 1 0 5070 gone.example\nA a.example 10.0.0.9", "sip:a.example", 0,
+         ERR_NOT_FOUND, ""},
+    };
+    (void)state;
+    check(rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+/* "." says that it is not offered (RFC 2782). */
+static void service_not_offered(void **state)
+{
+    static const struct row rows[] = {
+        {"SRV _sip._udp.a.example 0 0 0 .\nA a.example 10.0.0.9", "sip:a.example;transport=udp", 0,
+         ERR_UNSUPPORTED, ""},
+        {"SRV _sip._udp.a.example 0 0 0 .\nSRV _sip._tcp.a.example 1 0 5060 h.example\n"
+         "A h.example 10.0.0.2",
+         "sip:a.example", 0, 0, "tcp 10.0.0.2:5060"},
+    };
+    (void)state;
+    check(rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+/* Servers that fail: what is known is used, else that is the reason. */
+static void servers_that_fail(void **state)
+{
+    static const struct row rows[] = {
+        {"FAIL a.example\nFAIL _sip._udp.a.example\nSRV _sip._tcp.a.example 1 0 5060 h.example\n"
+         "A h.example 10.0.0.2",
+         "sip:a.example", 0, 0, "tcp 10.0.0.2:5060"},
+        {"FAIL a.example", "sip:a.example", 0, ERR_DNS_SILENT, ""},
+        {"FAIL _sip._udp.a.example\nA a.example 10.0.0.9", "sip:a.example;transport=udp", 0, 0,
+         "udp 10.0.0.9:5060"},
+    };
+    (void)state;
+    check(rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+/* Ourselves: left out, and nothing else left is a loop. */
+static void ourselves_are_left_out(void **state)
+{
+    static const struct row rows[] = {
+        {"SRV _sip._udp.a.example 1 0 5060 us.example, 2 0 5060 h.example\nA us.example 10.0.0.1\n"
+         "A h.example 10.0.0.2",
+         "sip:a.example", 0, 0, "udp 10.0.0.2:5060"},
+        {"SRV _sip._udp.a.example 1 0 5060 us.example\nA us.example 10.0.0.1, 2001:db8::1",
+         "sip:a.example", 0, ERR_LOOP, ""},
+        {"A a.example 10.0.0.1", "sip:a.example", 0, ERR_LOOP, ""},
+        {"A a.example 10.0.0.1", "sips:a.example", 0, ERR_LOOP, ""},
+        {"A a.example 10.0.0.1", "sip:a.example:5070", 0, 0,
+         "udp 10.0.0.1:5070"},                           /* somebody else */
+        {"", "sip:10.0.0.1", 0, 0, "udp 10.0.0.1:5060"}, /* on purpose */
+        {"A proxy.example.com 10.0.0.1", "sip:proxy.example.com", 0, 0, "udp 10.0.0.1:5060"},
+    };
+    (void)state;
+    check(rows, sizeof(rows) / sizeof(rows[0]));
 }
 
 /* --- more ------------------------------------------------------------------------------------- */
@@ -402,7 +481,16 @@ static void without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_row),
+        cmocka_unit_test(literal_addresses),
+        cmocka_unit_test(port_in_the_uri),
+        cmocka_unit_test(naptr_selects),
+        cmocka_unit_test(transport_in_the_uri),
+        cmocka_unit_test(srv_of_each_transport),
+        cmocka_unit_test(addresses_without_srv),
+        cmocka_unit_test(order_and_both_families),
+        cmocka_unit_test(service_not_offered),
+        cmocka_unit_test(servers_that_fail),
+        cmocka_unit_test(ourselves_are_left_out),
         cmocka_unit_test_teardown(at_once_or_later, end),
         cmocka_unit_test_teardown(cancelled_at_each_question, end),
         cmocka_unit_test_teardown(resolver_that_ends, end),
