@@ -134,11 +134,16 @@ bool proxy_admit(struct proxy *p, const struct sip_msg *req, const struct flow_o
 
 /* --- RFC 7339: with neighbours that speak it --- */
 
-/* To devices it is not offered: they have nothing to hold back. */
+/* Devices have nothing to hold back; members of applications, trunks and proxies have. */
+static bool is_neighbour(const struct route_target *t)
+{
+    return t->member != 0 || t->is_trunk || (!t->is_device && !t->has_dest);
+}
+
 void overload_offer(const struct proxy *p, const struct outgoing *o, struct buf *line)
 {
     if (p->deps.load == NULL || !load_is_control(p->deps.load) || o->target == NULL ||
-        o->target->is_device || o->target->has_dest || line->overflow || line->len < 2)
+        !is_neighbour(o->target) || line->overflow || line->len < 2)
         return;
     line->len -= 2;
     buf_lit(line, SIP_OC_OFFER "\r\n");

@@ -99,6 +99,7 @@ struct route_target {
     bool is_unreachable; /* the proxy's: no way leads there */
     bool is_device; /* registered binding or DN with a contact: its failure says the DN is out of
                        service */
+    bool is_trunk;  /* a neighbour, with calls of many: no device (RFC 7339) */
     uint32_t
         reg_id; /* RFC 5626: targets of one instance are alternatives, tried one after the other */
     struct slice instance;

@@ -114,6 +114,7 @@ static int carry(struct route *r, const struct route_ask *ask, struct arena *are
 {
     struct route_target *t = &set->targets[set->n - 1];
     t->alt = ALT;
+    t->is_trunk = true;
     t->q = 1000;
     t->instance = SLICE_NONE; /* they are alternatives already */
     t->reg_id = 0;

@@ -570,6 +570,35 @@ static void next_hop_ends_it(void **state)
     finish();
 }
 
+static void offered_to(const char *uri, const char *to, bool is_offered)
+{
+    struct fake_datagram d;
+    struct say what = call(NULL, uri, NULL);
+    say_udp(&r, CALLER, &what);
+    rig_expect_method(&r, to, "INVITE", &sent);
+    if (is_offered)
+        via_has(&sent, OFFER);
+    else
+        via_has_not(&sent, ";oc");
+    while (fake_take_datagram(r.loop, NULL, &d)) {
+    }
+}
+
+/* Applications, trunks and other proxies; no devices. */
+static void who_gets_an_offer(void **state)
+{
+    (void)state;
+    open(OPEN "serving-sipserver = main\n" MAIN);
+    offered_to("sip:1001@10.0.0.1", "10.0.0.6:5060", true);
+    finish();
+    open(OPEN "[dn exchange]\ntype = trunk\nprefix = 0\ncontact = sip:10.0.0.7\n"
+              "[dn 1001]\ncontact = sip:1001@10.0.0.3:5060\n");
+    offered_to("sip:0123@10.0.0.1", TRUNK, true);
+    offered_to("sip:1001@10.0.0.1", PHONE, false);
+    offered_to("sip:x@10.0.0.8", "10.0.0.8:5060", true);
+    finish();
+}
+
 static void no_offer(void **state)
 {
     (void)state;
@@ -584,14 +613,23 @@ static void no_offer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rate_of_calls),           cmocka_unit_test(refusal_without_state),
-        cmocka_unit_test(retry_after_is_spread),   cmocka_unit_test(reload),
-        cmocka_unit_test(emergency_calls),         cmocka_unit_test(no_emergency_numbers),
-        cmocka_unit_test(resource_priority),       cmocka_unit_test(rate_of_a_source),
-        cmocka_unit_test(registrations),           cmocka_unit_test(lagging_worker),
-        cmocka_unit_test(lag_turned_off),          cmocka_unit_test(neighbour_is_told),
-        cmocka_unit_test(neighbours_are_not_told), cmocka_unit_test(next_hop_asks_for_less),
-        cmocka_unit_test(next_hop_ends_it),        cmocka_unit_test(no_offer),
+        cmocka_unit_test(rate_of_calls),
+        cmocka_unit_test(refusal_without_state),
+        cmocka_unit_test(retry_after_is_spread),
+        cmocka_unit_test(reload),
+        cmocka_unit_test(emergency_calls),
+        cmocka_unit_test(no_emergency_numbers),
+        cmocka_unit_test(resource_priority),
+        cmocka_unit_test(rate_of_a_source),
+        cmocka_unit_test(registrations),
+        cmocka_unit_test(lagging_worker),
+        cmocka_unit_test(lag_turned_off),
+        cmocka_unit_test(neighbour_is_told),
+        cmocka_unit_test(neighbours_are_not_told),
+        cmocka_unit_test(next_hop_asks_for_less),
+        cmocka_unit_test(next_hop_ends_it),
+        cmocka_unit_test(who_gets_an_offer),
+        cmocka_unit_test(no_offer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
