@@ -192,6 +192,15 @@ static uint32_t keep_time(const struct conf *c)
     return ms > TXN_KEEP_MS ? ms : TXN_KEEP_MS;
 }
 
+static void finish_resolver(struct reader *r)
+{
+    conf_at(r, SECTION_SIPPROXY, 0, "dns-servers");
+    if (r->conf->resolver.nservers > NET_DNS_SERVERS_MAX)
+        conf_error(r, "dns-servers: %u of them; allowed: at most %d", r->conf->resolver.nservers,
+                   NET_DNS_SERVERS_MAX);
+    r->line = 0;
+}
+
 void conf_finish(struct reader *r)
 {
     struct conf *c = r->conf;
@@ -202,6 +211,7 @@ void conf_finish(struct reader *r)
     finish_timers(&c->txn);
     finish_registrar(r);
     finish_tls(r);
+    finish_resolver(r);
     conf_finish_neighbours(r);
     finish_dns(r);
     c->txn.recover = c->flow.sockopt.keep_alive;

@@ -17,6 +17,7 @@
 struct net_resolver;
 
 #define NET_ADDRS_MAX 8
+#define NET_DNS_SERVERS_MAX 8
 
 /* `n` addresses with port 0 in the order to be tried (n = 0 with err < 0). */
 typedef void net_resolved_fn(void *user, int err, const struct addr *addrs, unsigned n);

@@ -21,7 +21,7 @@
 #include "net/dns.h"
 #include "net/net_int.h"
 
-#define DNS_SERVERS_MAX 8
+#define DNS_SERVERS_MAX NET_DNS_SERVERS_MAX
 #define DNS_HOST_MAX    253 /* characters of a name: 255 bytes on the wire (RFC 1035 2.3.4) */
 
 /* Which of a name's records an entry of the cache is about. */

@@ -423,6 +423,8 @@ static const struct {
     {"[sipproxy]\noverload-lag = 11\n", ":2: overload-lag = 11: not allowed"},
     {"[sipproxy]\noverload-ctrl-dialog-rate = 1000001\n", ":2: overload-ctrl-dialog-rate"},
     {"[sipproxy]\ndns-servers = ns.example\n", ":2: dns-servers = ns.example: not allowed"},
+    {"[sipproxy]\ndns-servers = 1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4 1.1.1.5 1.1.1.6 1.1.1.7 1.1.1.8 1.1.1.9\n",
+     ":2: dns-servers: 9 of them; allowed: at most 8"},
     {"[sipproxy]\ndns-timeout = 50ms\n", ":2: dns-timeout = 50ms: not allowed"},
     {"[sipproxy]\ndns-tries = 0\n", ":2: dns-tries = 0: not allowed; allowed: 1 to 10"},
 };
