@@ -111,9 +111,7 @@ bool branch_try_after(struct branch *b, unsigned status)
         return true;
     if (status != 503 && status != 504 && status != 408)
         return false;
-    /* The member in reserve says that it is none other: it may be about to take over. */
-    return go_to(b, alternative(c, b->target)) ||
-           (status == 503 && c->member_err != 0 && replay_park(b, ERR_UNREACHABLE));
+    return go_to(b, alternative(c, b->target)) || (status == 503 && replay_park_reserve(b));
 }
 
 void branch_note_useless(struct branch *b, int err)

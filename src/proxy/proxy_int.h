@@ -159,7 +159,7 @@ struct pctx {
     bool is_recorded;       /* `call` has been asked for */
     bool is_inner;          /* it came from ourselves: the record is that of its first passage */
     bool is_released;       /* ringing, and ended by us: what is answered now is ended too */
-    bool has_hidden; /* hide.h: responses are to be put back together */
+    bool has_hidden;        /* hide.h: responses are to be put back together */
     bool is_caller_lost;
     int lost_err; /* inside a dialog: why the other side could not be reached */
 };
@@ -299,6 +299,8 @@ void branch_note_useless(struct branch *b, int err);
 void replay_watch(struct branch *b);
 /* It cannot be brought to its member. True: another one may take over, which is waited for. */
 bool replay_park(struct branch *b, int err);
+/* The same where a member says 503 that may just be in reserve, and about to take over. */
+bool replay_park_reserve(struct branch *b);
 
 /* --- path.c: RFC 3327 --- */
 /* Our Path for a REGISTER that goes to an application: whole lines. */

@@ -162,6 +162,17 @@ bool replay_park(struct branch *b, int err)
     return true;
 }
 
+bool replay_park_reserve(struct branch *b)
+{
+    const struct pctx *c = b->ctx;
+    struct groups *groups = c->proxy->deps.groups;
+    uint32_t member = b->target->member;
+    if (member == 0 || groups == NULL ||
+        (c->member_err == 0 && group_state_of(groups, group_of(member)) == GROUP_UP))
+        return false;
+    return replay_park(b, ERR_UNREACHABLE);
+}
+
 /* --- the walk --- */
 
 /* Is it a balanced group, of which nobody takes over, and that member is out? */

@@ -283,6 +283,26 @@ static void info_waits(void **state)
     assert_int_equal(rig_calls(&r), 1);
 }
 
+/* It comes while it is not known who is active, and meets the one in reserve. */
+static void request_meets_the_reserve(void **state)
+{
+    (void)state;
+    establish();
+    dies(&a);
+    pass(200);
+    struct say w = in_dialog("INFO");
+    say_udp(&r, CALLER, &w);
+    pass(300);
+    unsigned status = caller_gets();
+    if (status == 503) /* out of service already: as for any other request */
+        return;
+    assert_int_equal(status, 0);
+    takes_over(&b);
+    pass(3000);
+    answers(&b, 200);
+    assert_int_equal(caller_gets(), 200);
+}
+
 /* In vain: the caller is told in time, and the call is released. */
 static void request_waits_in_vain(void **state)
 {
@@ -312,6 +332,7 @@ int main(void)
         T(bye_waits),
         T(reinvite_waits),
         T(info_waits),
+        T(request_meets_the_reserve),
         T(request_waits_in_vain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
