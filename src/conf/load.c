@@ -243,9 +243,10 @@ int conf_load(const char *file, FILE *err, struct conf **out)
     c->file = file != NULL ? conf_str(&r, slice_str(file)) : NULL;
     r.line = 0;
     conf_finish(&r);
-    if (r.errors != 0 || r.no_memory || c->arena.overflow || status == -2) {
+    bool is_short = r.no_memory || c->arena.overflow || status == -2;
+    if (r.errors != 0 || is_short) {
         conf_free(&c);
-        return r.errors != 0 ? ERR_PARSE : ERR_NOMEM;
+        return is_short ? ERR_NOMEM : ERR_PARSE;
     }
     *out = c;
     return 0;

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/alloc.h"
 #include "conf/conf.h"
 
 struct loaded {
@@ -515,6 +516,47 @@ static void test_reload_of_sides(void **state)
     done(&b);
 }
 
+static const char whole[] =
+    "[sipproxy]\nsip-address = 10.0.0.1, 10.0.0.2\naliases = a.example\nserving-sipserver = main\n"
+    "applications = main, media\nsip-advertised-address = b.example\ndns-servers = 10.0.0.53\n"
+    "emergency-numbers = 112\n"
+    "[application main]\nprimary = sip:10.0.0.5\nbackup = sip:10.0.0.6\naccess = 10.1.0.0/16\n"
+    "tls-verify-server = false\n"
+    "[application media]\nrole = balanced\nmembers = sip:10.0.0.7\n  sip:10.0.0.8\nweights = 1 2\n"
+    "oos-check-failure = 404\n"
+    "[listener 10.0.0.2]\nadvertised-address = c.example:5070\naccess = 10.0.0.0/8\n"
+    "[domain d.example]\napplication = media\n[domain *.e.example]\ncontact = sip:10.0.0.9\n"
+    "[dn t]\ntype = trunk\ncontact = sip:10.0.0.10\ncontact-backup = sip:10.0.0.11\nprefix = 0\n";
+
+/* Without memory a file is not read, and nothing of it is taken for a mistake. */
+static void test_allocation_failures(void **state)
+{
+    (void)state;
+    mem_fail_at(1);
+    void *probe = mem_alloc(1);
+    mem_fail_at(0);
+    if (probe != NULL) {
+        mem_free(probe);
+        skip();
+    }
+    struct loaded now = load_well(whole);
+    for (uint64_t n = 1; n < 10000; n++) {
+        mem_fail_at(n);
+        struct loaded next = load(whole);
+        if (next.status == 0 && conf_keep_running(now.conf, next.conf) != 0)
+            next.status = ERR_NOMEM;
+        bool failed = mem_failed();
+        mem_fail_at(0);
+        assert_int_equal(next.status, failed ? ERR_NOMEM : 0);
+        done(&next);
+        if (!failed) {
+            done(&now);
+            return;
+        }
+    }
+    fail_msg("never without a failure");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -532,6 +574,7 @@ int main(void)
         cmocka_unit_test(test_too_many_members),
         cmocka_unit_test(test_no_loop),
         cmocka_unit_test(test_reload_of_sides),
+        cmocka_unit_test(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
