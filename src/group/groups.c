@@ -123,6 +123,8 @@ uint32_t group_find(struct groups *groups, struct slice name)
 uint32_t group_member_named(struct groups *groups, struct slice host, uint16_t port)
 {
     uint32_t id = 0;
+    if (!atomic_load_explicit(&groups->view.is_used, memory_order_acquire))
+        return 0;
     if (host.len > 2 && host.ptr[0] == '[')
         host = slice_of(host.ptr + 1, host.len - 2);
     pthread_mutex_lock(&groups->lock);

@@ -58,13 +58,16 @@ static uint32_t member_of_token(struct groups *groups, const struct flow_dest *t
 bool targets_by_member(struct proxy *p, const struct route_ask *ask, const struct proxy_way *way,
                        struct arena *arena, struct route_set *set, int *err)
 {
-    uint32_t member = 0;
     struct groups *groups = p->deps.groups;
     if (groups == NULL || !ask->in_dialog)
         return false;
-    if (way->next_route.len != 0 && ask->may_relay)
+    /* As targets_find: a token comes first where nothing may be relayed. */
+    bool by_route = way->next_route.len != 0 && ask->may_relay;
+    bool by_token = !by_route && way->has_token;
+    uint32_t member = 0;
+    if (by_route)
         member = route_member_of(p->deps.route, &way->next_uri);
-    else if (way->next_route.len == 0 && way->has_token)
+    else if (by_token)
         member = member_of_token(groups, &way->token);
     if (member == 0)
         return false;
@@ -73,8 +76,7 @@ bool targets_by_member(struct proxy *p, const struct route_ask *ask, const struc
     if (*err == ERR_NOT_FOUND)
         return false;
     /* Still it: by the connection that the dialog has. */
-    if (*err == 0 && set->n != 0 && set->targets[0].member == member && way->has_token &&
-        way->next_route.len == 0) {
+    if (by_token && *err == 0 && set->n != 0 && set->targets[0].member == member) {
         set->targets[0].hop = SLICE_NONE;
         set->targets[0].has_dest = true;
         set->targets[0].dest = way->token;

@@ -20,6 +20,8 @@
     "serving-sipserver = main\n[application main]\nprimary = sip:10.0.1.1\n" \
     "backup = sip:10.0.1.2\noos-check = 0\n"
 
+#define CONTACT "Contact: <sip:app@10.0.1.1:5060>\n"
+
 static struct rig r;
 static struct got got, inv, ok;
 
@@ -142,14 +144,12 @@ static void bad_values(void **state)
 
 /* --- a dialog --------------------------------------------------------------------------------- */
 
-/* From the device to the application; `contact` of the application. */
-static void established(const char *contact)
+/* From the device to the application, which answers with those lines. */
+static void established(const char *lines)
 {
-    char line[128];
     say_udp(&r, CALLER, &(struct say){.method = "INVITE"});
     rig_expect_method(&r, APP_A, "INVITE", &inv);
-    (void)snprintf(line, sizeof(line), "Contact: %s\n", contact);
-    answer_udp(&r, APP_A, &inv, 200, line);
+    answer_udp(&r, APP_A, &inv, 200, lines);
     rig_expect_status(&r, CALLER, 200, &ok);
 }
 
@@ -177,7 +177,7 @@ static void ends_by(const char *at, const char *branch)
 static void dialog_stays_with_the_active_member(void **state)
 {
     (void)state;
-    established("<sip:app@10.0.1.1:5060>");
+    established(CONTACT);
     struct say ack = inside("ACK", "sip:app@10.0.1.1:5060");
     ack.branch = "k";
     ack.cseq = 1;
@@ -191,7 +191,7 @@ static void dialog_stays_with_the_active_member(void **state)
 static void dialog_moves_to_the_active_member(void **state)
 {
     (void)state;
-    established("<sip:app@10.0.1.1:5060>");
+    established(CONTACT);
     switch_over();
     struct say ack = inside("ACK", "sip:app@10.0.1.1:5060");
     ack.branch = "k";
@@ -207,9 +207,35 @@ static void pair_that_shares_no_dialogs(void **state)
 {
     (void)state;
     rig_reload(&r, PAIR "shared-dialogs = false\n");
-    established("<sip:app@10.0.1.1:5060>");
+    established(CONTACT);
     switch_over();
     ends_by(APP_A, "e");
+}
+
+/* It has record-routed, and is a proxy: the Route stays, the way is that of the active member. */
+static void application_record_routes(void **state)
+{
+    (void)state;
+    char lines[2048];
+    say_udp(&r, CALLER, &(struct say){.method = "INVITE"});
+    rig_expect_method(&r, APP_A, "INVITE", &inv);
+    const char *text = rig_response(&inv, 200, "t", "Contact: <sip:bob@10.0.0.9:5060>\n");
+    const char *at = strstr(text, "Record-Route:");
+    assert_non_null(at);
+    (void)snprintf(lines, sizeof(lines), "%.*sRecord-Route: <sip:10.0.1.1;lr>\n%s",
+                   (int)(at - text), text, at);
+    rig_udp(&r, APP_A, lines);
+    rig_expect_status(&r, CALLER, 200, &ok);
+    switch_over();
+    struct say w = inside("BYE", "sip:bob@10.0.0.9:5060");
+    w.branch = "e";
+    say_udp(&r, CALLER, &w);
+    rig_expect_method(&r, APP_B, "BYE", &got);
+    assert_string_equal(rig_uri(&got), "sip:bob@10.0.0.9:5060");
+    assert_string_equal(rig_value(&got, SIP_H_ROUTE, 0), "<sip:10.0.1.1;lr>");
+    rig_expect_none(&r, NULL);
+    answer_udp(&r, APP_B, &got, 200, "");
+    rig_expect_status(&r, CALLER, 200, &got);
 }
 
 /* The application has record-routed: the next Route names it, and the Request-URI somebody else. */
@@ -293,6 +319,7 @@ int main(void)
         TEST(dialog_stays_with_the_active_member),
         TEST(dialog_moves_to_the_active_member),
         TEST(pair_that_shares_no_dialogs),
+        TEST(application_record_routes),
         TEST(route_names_the_member),
         TEST(header_inside_a_dialog),
         TEST(applications_may_relay),
