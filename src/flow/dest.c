@@ -66,6 +66,12 @@ void flow_peer_ok(struct flows *fs, const struct addr *addr, uint32_t tls_peer)
     flow_backoff_ok(flow_counts_backoff(fs->counts), addr, tls_peer);
 }
 
+void flows_try_anew(struct flows *flows, const struct flow_dest *dest)
+{
+    if (dest->transport != SIP_UDP)
+        flow_peer_ok(flows, &dest->remote, dest->transport == SIP_TLS ? dest->tls_peer : 0);
+}
+
 void flow_peers_forgive(struct flows *fs)
 {
     flow_backoff_forgive(flow_counts_backoff(fs->counts));

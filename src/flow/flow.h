@@ -200,6 +200,10 @@ void flows_answered(struct flows *flows, uint64_t flow);
  * the flow is closed: DEAD with ERR_STALE_WEDGED. */
 void flows_unanswered(struct flows *flows, uint64_t flow);
 
+/* The next opening to dest->remote is tried whatever became of the last one: for checks, which have
+ * a pace of their own. */
+void flows_try_anew(struct flows *flows, const struct flow_dest *dest);
+
 /* Whose device it is, for log and lists (any worker's flow); copied, at most FLOW_DN_MAX bytes. */
 #define FLOW_DN_MAX 63
 void flows_set_dn(struct flows *flows, uint64_t flow, struct slice dn);

@@ -55,8 +55,6 @@ static void news_take(struct groups *gs, struct group *g, struct news *news, uin
     g->totals.switched += c->is_switched;
     if (c->is_down)
         g->down_since = now;
-    if (c->is_back && c->ms == 0 && g->down_since != 0)
-        c->ms = now - g->down_since;
     if (c->is_switched) {
         remember(g, c, now);
         news->is_flapping = c->cause == PAIR_REQUEST &&
@@ -326,7 +324,8 @@ void group_judge(struct group *g, uint64_t now, struct pair_change *out)
     out->is_state = true;
     out->is_down = state == GROUP_DOWN;
     out->is_back = g->state == GROUP_DOWN;
-    if (out->is_back && g->down_since != 0)
+    /* Workers take the time each for itself. */
+    if (out->is_back && g->down_since != 0 && now > g->down_since)
         out->ms = now - g->down_since;
     g->state = state;
 }

@@ -31,6 +31,7 @@ static void ask(struct pair_ask *a, uint64_t now)
         a->since = now;
     a->was_asked = a->is_awaited = true;
     a->asked = now;
+    a->again = 0;
 }
 
 /* The first time from `now` on at which it may be asked again. */
@@ -56,15 +57,24 @@ static void begin_search(struct pair *p, uint64_t now, struct pair_change *out)
     set_state(p, GROUP_SEARCH, out);
     out->from = out->to = p->active;
     out->err = p->err;
+    p->begun = now;
     p->turn = other(p, p->active);
     p->next = not_before(&p->asks[p->turn], now);
 }
 
-static void look_whether_down(struct pair *p, struct pair_change *out)
+/* When it is over without a result; UINT64_MAX: somebody may still answer. */
+static uint64_t end_of_search(const struct pair *p)
 {
     unsigned all = (1u << p->n) - 1;
-    if (!is_searching(p) || p->state == GROUP_DOWN || (p->silent & all) != all)
+    bool is_open = is_searching(p) && p->state != GROUP_DOWN && (p->silent & all) == all;
+    return is_open ? p->begun + p->force_ms : UINT64_MAX;
+}
+
+static void look_whether_down(struct pair *p, uint64_t now, struct pair_change *out)
+{
+    if (now < end_of_search(p))
         return;
+    p->asks[0].again = p->asks[1].again = 0;
     set_state(p, GROUP_DOWN, out);
     out->is_down = true;
     out->from = out->to = p->active;
@@ -72,12 +82,10 @@ static void look_whether_down(struct pair *p, struct pair_change *out)
 }
 
 /* In a search: member i does not answer. */
-static void note_silent(struct pair *p, unsigned i, int err, uint64_t since,
-                        struct pair_change *out)
+static void note_silent(struct pair *p, unsigned i, int err, uint64_t since)
 {
     lose(p, err, since);
     p->silent |= 1u << i;
-    look_whether_down(p, out);
 }
 
 static void found(struct pair *p, unsigned i, enum pair_cause cause, uint64_t now,
@@ -95,6 +103,7 @@ static void found(struct pair *p, unsigned i, enum pair_cause cause, uint64_t no
     p->is_lost = false;
     p->silent = 0;
     p->asks[0].is_awaited = p->asks[1].is_awaited = false;
+    p->asks[0].again = p->asks[1].again = 0;
     p->next = p->check_ms != 0 ? now + p->check_ms : UINT64_MAX;
 }
 
@@ -109,7 +118,7 @@ static void look_at_silence(struct pair *p, uint64_t now, struct pair_change *ou
             continue;
         a->is_awaited = false;
         if (is_searching(p)) {
-            note_silent(p, i, ERR_TIMEOUT, a->since, out);
+            note_silent(p, i, ERR_TIMEOUT, a->since);
         } else if (i == p->active) {
             lose(p, ERR_TIMEOUT, a->since);
             begin_search(p, now, out);
@@ -117,31 +126,51 @@ static void look_at_silence(struct pair *p, uint64_t now, struct pair_change *ou
     }
 }
 
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 static uint64_t next_look(const struct pair *p)
 {
-    uint64_t next = p->next, most = is_searching(p) ? p->force_ms : p->check_ms;
-    for (unsigned i = 0; i < p->n; i++)
-        if (p->asks[i].is_awaited && p->asks[i].since + most < next)
-            next = p->asks[i].since + most;
+    uint64_t next = sooner(p->next, end_of_search(p));
+    uint32_t most = is_searching(p) ? p->force_ms : p->check_ms;
+    for (unsigned i = 0; i < p->n; i++) {
+        if (p->asks[i].is_awaited)
+            next = sooner(next, p->asks[i].since + most);
+        if (p->asks[i].again != 0)
+            next = sooner(next, p->asks[i].again);
+    }
     return next;
 }
 
-int pair_plan(struct pair *p, uint64_t now, uint64_t *next, struct pair_change *out)
+/* Whose turn it is; or who has failed at once a moment ago. */
+static int who_is_due(struct pair *p, uint64_t now)
 {
-    int who = -1;
-    *next = UINT64_MAX;
-    if (p->check_ms == 0)
-        return who;
-    look_at_silence(p, now, out);
     unsigned i = is_searching(p) ? p->turn : p->active;
     if (now >= p->next)
         p->next = not_before(&p->asks[i], now);
     if (now >= p->next) {
-        who = (int)i;
-        ask(&p->asks[i], now);
         p->turn = other(p, i);
         p->next = now + (is_searching(p) ? p->force_ms : p->check_ms);
+        return (int)i;
     }
+    for (i = 0; i < p->n; i++)
+        if (p->asks[i].again != 0 && now >= p->asks[i].again)
+            return (int)i;
+    return -1;
+}
+
+int pair_plan(struct pair *p, uint64_t now, uint64_t *next, struct pair_change *out)
+{
+    *next = UINT64_MAX;
+    if (p->check_ms == 0)
+        return -1;
+    look_at_silence(p, now, out);
+    look_whether_down(p, now, out);
+    int who = who_is_due(p, now);
+    if (who >= 0)
+        ask(&p->asks[who], now);
     *next = next_look(p);
     return who;
 }
@@ -160,21 +189,21 @@ void pair_answered(struct pair *p, unsigned i, uint64_t now, struct pair_change 
 
 void pair_failed(struct pair *p, unsigned i, int err, uint64_t now, struct pair_change *out)
 {
-    if (i >= p->n || p->check_ms == 0)
+    if (i >= p->n || p->check_ms == 0 || (!is_searching(p) && i != p->active))
         return;
     p->asks[i].is_awaited = false;
     if (!is_searching(p)) {
-        if (i != p->active)
-            return;
         lose(p, err, now);
         begin_search(p, now, out);
-        note_silent(p, i, err, now, out);
-        return;
+    } else if (p->turn != i) {
+        const struct pair_ask *a = &p->asks[p->turn];
+        if (!a->was_asked || a->asked + p->force_ms <= now)
+            p->next = now;
     }
-    note_silent(p, i, err, now, out);
-    const struct pair_ask *a = &p->asks[p->turn];
-    if (p->turn != i && (!a->was_asked || a->asked + p->force_ms <= now))
-        p->next = now;
+    note_silent(p, i, err, now);
+    if (p->state != GROUP_DOWN)
+        p->asks[i].again = not_before(&p->asks[i], now);
+    look_whether_down(p, now, out);
 }
 
 void pair_unasked(struct pair *p, unsigned i, uint64_t now)
@@ -230,6 +259,7 @@ void pair_init(struct pair *p, unsigned n, uint32_t check_ms, uint32_t force_ms,
 {
     *p = (struct pair){.n = n, .check_ms = check_ms, .force_ms = force_ms};
     p->state = check_ms != 0 ? GROUP_UNKNOWN : GROUP_UP;
+    p->begun = now;
     p->next = check_ms != 0 ? now : UINT64_MAX;
 }
 

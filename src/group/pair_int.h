@@ -18,6 +18,7 @@ struct pair_ask {
     bool was_asked;  /* ever: `asked` says when */
     bool is_awaited; /* neither answered nor failed: silent since `since`, the first one of them */
     uint64_t asked, since;
+    uint64_t again; /* in a search: it has failed at once, and is asked again then; 0: not */
 };
 
 struct pair {
@@ -27,6 +28,7 @@ struct pair {
     unsigned active; /* or presumed to be */
     unsigned turn;   /* who is asked next while it is not known who is active */
     unsigned silent; /* bit i: member i has been found silent in this search */
+    uint64_t begun;  /* the search */
     uint64_t next;   /* when the next one is asked; UINT64_MAX: no checks */
     bool is_lost;    /* nobody has answered since `lost`; `err` says what was seen first */
     uint64_t lost;

@@ -93,6 +93,8 @@ static void ask_send(struct ask *a)
         return;
     }
     counter_inc(a->h->deps.counters, CTR_CHECKS);
+    if (a->is_urgent)
+        flows_try_anew(a->h->deps.flows, &dest);
     txn_client_send(txns, a->client, SIP_OPTIONS, &dest, 0, bytes);
 }
 

@@ -33,13 +33,14 @@ struct ask {
     uint64_t client;
     struct flow_dest *dests; /* NULL: to be found out */
     unsigned ndests, dest;
+    bool is_urgent; /* also to where nobody could be reached a moment ago */
     bool is_resolving, is_done, no_reopen;
     struct route_query query;
 };
 
 /* A scope whose context is `size` bytes, zeroed. 0, ERR_NOMEM. */
 int ask_scope_new(struct health *h, size_t size, void **ctx, struct txn_scope **scope) WARN_UNUSED;
-/* All fields up to no_reopen are set, the others zero. The scope is held by the caller meanwhile.
+/* What the user does not set is zero. The scope is held by the caller meanwhile.
  */
 void ask_begin(struct ask *a);
 /* Ends it without a word. */

@@ -74,6 +74,15 @@ static void drop(struct probe *p, bool is_timeout)
         ask_drop(&c->ask);
 }
 
+/* What the other members of a pair would still say does not matter any more. */
+static void drop_replaced(struct app *app)
+{
+    for (unsigned i = 0; i < GROUP_MEMBERS_MAX; i++)
+        if (app->probes[i].check != NULL &&
+            group_successor(app->h->deps.groups, app->probes[i].member) != 0)
+            drop(&app->probes[i], false);
+}
+
 static void on_answered(struct ask *a, unsigned status, const struct flow_origin *origin)
 {
     struct probe *p = take_out(a->ctx);
@@ -83,6 +92,7 @@ static void on_answered(struct ask *a, unsigned status, const struct flow_origin
     p->flow = origin->flow;
     if (!group_note_answer(h->deps.groups, p->member, status, health_now(h)))
         counter_inc(h->deps.counters, CTR_CHECKS_FAILED);
+    drop_replaced(p->app);
     run(p->app);
 }
 
@@ -131,6 +141,7 @@ static int begin(struct probe *p)
     c->ask = (struct ask){.h = h,
                           .scope = scope,
                           .user = &member_user,
+                          .is_urgent = true,
                           .ctx = c,
                           .uri = target.uri,
                           .profile = target.profile};

@@ -287,6 +287,8 @@ static void test_pair(void **state)
     assert_int_equal(choose(gs, "x").n, 2); /* searched: both are tried */
     (void)planned(gs, "main", T0 + CHECK);
     fail_member(gs, 0, T0 + CHECK);
+    assert_int_equal(choose(gs, "x").n, 2); /* whoever is in reserve may need a moment */
+    (void)planned(gs, "main", T0 + CHECK + FORCE);
     c = choose(gs, "x");
     assert_int_equal(c.status, 503);
     assert_int_equal(c.retry_after, FORCE / 1000);

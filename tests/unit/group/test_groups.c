@@ -174,6 +174,8 @@ static void test_reload_in_search(void **state)
     assert_int_equal(group_member_state(gs, two), GROUP_UNKNOWN);
     assert_int_equal(planned(gs, "main", T0 + CHECK), two);
     group_note_failed(gs, two, -ECONNREFUSED, T0 + CHECK);
+    assert_int_equal(group_state_of(gs, group_of(one)), GROUP_SEARCH);
+    (void)planned(gs, "main", T0 + CHECK + FORCE);
     assert_int_equal(group_state_of(gs, group_of(one)), GROUP_DOWN);
     groups_free(&gs);
 }

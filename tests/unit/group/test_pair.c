@@ -243,6 +243,8 @@ static void test_refused(void **state)
     expect_switch(&w, 1, PAIR_CHECK, -ECONNREFUSED, 2);
 }
 
+/* Both refuse: whoever is in reserve may need a moment to take over, so both are asked again soon,
+ * and the search lasts for oos-force. */
 static void test_both_refused(void **state)
 {
     (void)state;
@@ -252,18 +254,84 @@ static void test_both_refused(void **state)
     failing(&w, 0, -ECONNREFUSED);
     expect_ask(&w, 0, 1);
     failing(&w, 1, -EHOSTUNREACH);
+    expect(&w, GROUP_SEARCH, 0);
+    for (unsigned i = 0; i < FORCE / PAIR_AGAIN_MS - 1; i++) {
+        expect_ask(&w, PAIR_AGAIN_MS, 0);
+        failing(&w, 0, -ECONNREFUSED);
+        expect_ask(&w, 0, 1);
+        failing(&w, 1, -ECONNREFUSED);
+        expect(&w, GROUP_SEARCH, 0);
+    }
+    w.now += PAIR_AGAIN_MS;
+    (void)plan(&w);
     expect(&w, GROUP_DOWN, 0);
     assert_true(w.change.is_down);
     assert_int_equal(w.change.err, -ECONNREFUSED);
-    /* No storm: one each oos-force, and the other one when that is refused too. */
-    expect_ask(&w, FORCE, 0);
+}
+
+/* Out of service: one each oos-force, and the other one when that is refused too. */
+static void test_down_no_storm(void **state)
+{
+    (void)state;
+    struct world w;
+    up(&w);
+    failing(&w, 0, -ECONNREFUSED);
+    unsigned asks = 0;
+    for (uint64_t end = w.now + 20 * FORCE; w.now < end;) {
+        int who = plan(&w);
+        if (who >= 0)
+            failing(&w, (unsigned)who, -ECONNREFUSED);
+        else
+            w.now = w.next;
+        asks += who >= 0;
+    }
+    expect(&w, GROUP_DOWN, 0);
+    assert_in_range(asks, 20, 2 * 20 + 2 * FORCE / PAIR_AGAIN_MS);
+    while (plan(&w) < 0)
+        w.now = w.next;
+    answer(&w, 1);
+    expect(&w, GROUP_UP, 1);
+    assert_true(w.change.is_back);
+}
+
+/* The reserve says 503 until it has seen that it is the active one. */
+static void test_slow_takeover(void **state)
+{
+    (void)state;
+    struct world w;
+    up(&w);
+    w.now += 3000;
+    failing(&w, 0, ERR_CLOSED);
+    expect_ask(&w, 0, 1);
+    failing(&w, 1, ERR_BAD_STATUS);
+    expect_ask(&w, 0, 0); /* it was asked for the last time long ago */
+    failing(&w, 0, -ECONNREFUSED);
+    expect_ask(&w, PAIR_AGAIN_MS, 0);
     failing(&w, 0, -ECONNREFUSED);
     expect_ask(&w, 0, 1);
-    failing(&w, 1, -ECONNREFUSED);
-    expect_ask(&w, FORCE, 0);
-    answer(&w, 0);
-    expect(&w, GROUP_UP, 0);
-    assert_true(w.change.is_back);
+    answer(&w, 1);
+    expect(&w, GROUP_UP, 1);
+    expect_switch(&w, 1, PAIR_CHECK, ERR_CLOSED, PAIR_AGAIN_MS);
+}
+
+/* The old one is frozen, the new one says 503 at first: it is asked again soon, the other one each
+ * oos-force. */
+static void test_frozen_and_slow(void **state)
+{
+    (void)state;
+    struct world w;
+    up(&w);
+    expect_ask(&w, CHECK, 0);
+    expect_ask(&w, CHECK, 1);
+    failing(&w, 1, ERR_BAD_STATUS);
+    expect_ask(&w, 0, 0);
+    for (unsigned i = 0; i < FORCE / PAIR_AGAIN_MS - 1; i++) {
+        expect_ask(&w, PAIR_AGAIN_MS, 1);
+        failing(&w, 1, ERR_BAD_STATUS);
+    }
+    w.now += 10;
+    answer(&w, 1);
+    expect(&w, GROUP_UP, 1);
 }
 
 /* A status that does not count: the member says itself that it is not the active one. */
@@ -467,6 +535,8 @@ static void test_configure(void **state)
     failing(&w, 0, -ECONNREFUSED);
     expect_ask(&w, 0, 1);
     failing(&w, 1, -ECONNREFUSED);
+    w.now += FORCE;
+    (void)plan(&w);
     expect(&w, GROUP_DOWN, 0);
     /* No checks any more: taken to be up. */
     w.change = (struct pair_change){0};
@@ -555,7 +625,7 @@ static void check_plan(struct world *w)
         struct pair before = w->pair;
         int who = plan(w);
         check_change(w, &before);
-        assert_true(n < 3);
+        assert_true(n < 4);
         if (who < 0)
             break;
         const struct pair_ask *was = &before.asks[who];
@@ -684,6 +754,9 @@ int main(void)
         cmocka_unit_test(test_down_the_same_is_back),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_both_refused),
+        cmocka_unit_test(test_down_no_storm),
+        cmocka_unit_test(test_slow_takeover),
+        cmocka_unit_test(test_frozen_and_slow),
         cmocka_unit_test(test_bad_status),
         cmocka_unit_test(test_reserve_fails),
         cmocka_unit_test(test_trouble),
