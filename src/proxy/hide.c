@@ -179,7 +179,8 @@ static void note_not_hidden(struct proxy *p, const struct sip_msg *m)
     uint32_t left_out;
     counter_inc(p->deps.counters, CTR_NOT_HIDDEN);
     if (log_limit_ok(&p->not_hidden, proxy_now(p), 1, NOT_HIDDEN_MS, &left_out))
-        LOG(LOG_WARN, "proxy", "hide-topology: too many values for one of ours, they are shown",
+        LOG(LOG_WARN, "proxy",
+            "hide-topology: inside values cannot stand in one of ours, they are shown",
             LF_SLICE("call_id", sip_get(m, m->call_id)), LF_INT("left_out", left_out));
 }
 
@@ -199,31 +200,37 @@ bool hide_write_param(struct proxy *p, enum sip_hdr_id id, const struct sip_msg 
     return false;
 }
 
-static bool open_as(const struct proxy *p, enum seal_purpose purpose, struct slice bound,
-                    const struct sip_uri *uri, struct arena *arena, struct slice *list)
+/* 1; 0: it stands for nothing else; ERR_NOMEM. */
+static int open_as(const struct proxy *p, enum seal_purpose purpose, struct slice bound,
+                   const struct sip_uri *uri, struct arena *arena, struct slice *list)
 {
     struct slice sealed;
     struct buf b;
-    if (!sip_param_find(uri->params, SLICE(HIDE_PARAM), &sealed))
-        return false;
+    if (!sip_param_find(uri->params, SLICE(HIDE_PARAM), &sealed) ||
+        sealed.len > PROXY_SEAL_TEXT_MAX)
+        return 0;
     char *text = arena_bytes(arena, sealed.len + 1);
     if (text == NULL)
-        return false;
+        return ERR_NOMEM;
     buf_init(&b, text, sealed.len);
     if (!seal_read(&p->seal, purpose, bound, sealed, &b))
-        return false;
+        return 0;
     *list = buf_get(&b);
-    return true;
+    return 1;
 }
 
-bool hide_open(const struct proxy *p, const struct sip_msg *req, const struct sip_uri *uri,
-               struct arena *arena, struct slice *list, bool *is_path)
+int hide_open(const struct proxy *p, const struct sip_msg *req, const struct sip_uri *uri,
+              struct arena *arena, struct slice *list, bool *is_path)
 {
+    int rc = 0;
     *is_path = false;
-    if (sip_in_dialog(req) && open_as(p, SEAL_ROUTES, sip_get(req, req->call_id), uri, arena, list))
-        return true;
-    *is_path = open_as(p, SEAL_PATH, SLICE(""), uri, arena, list);
-    return *is_path;
+    if (sip_in_dialog(req))
+        rc = open_as(p, SEAL_ROUTES, sip_get(req, req->call_id), uri, arena, list);
+    if (rc != 0)
+        return rc;
+    rc = open_as(p, SEAL_PATH, SLICE(""), uri, arena, list);
+    *is_path = rc == 1;
+    return rc;
 }
 
 /* --- responses: what was hidden is put back --- */
@@ -272,10 +279,12 @@ static bool put_back_values(const struct proxy *p, enum sip_hdr_id id, struct ar
     struct slice element = last_value(res, id), list, text;
     struct sip_uri uri;
     bool is_path = id == SIP_H_PATH;
-    if (element.len == 0 || !value_uri(element, &uri) ||
-        !open_as(p, is_path ? SEAL_PATH : SEAL_ROUTES,
-                 is_path ? SLICE("") : sip_get(res, res->call_id), &uri, arena, &list))
+    if (element.len == 0 || !value_uri(element, &uri))
         return true;
+    int rc = open_as(p, is_path ? SEAL_PATH : SEAL_ROUTES,
+                     is_path ? SLICE("") : sip_get(res, res->call_id), &uri, arena, &list);
+    if (rc <= 0)
+        return rc == 0;
     text = is_path ? list : opened(element, &uri, list, arena);
     sip_edit_replace(e, element, text);
     return text.len != 0;
@@ -353,8 +362,10 @@ static bool write_sealed(struct proxy *p, const struct sip_msg *res, const struc
     struct buf list;
     struct sip_uri uri;
     struct slice own = values[n];
-    if (!is_own_value(p, own, &uri))
+    if (!is_own_value(p, own, &uri)) {
+        note_not_hidden(p, res); /* a peer that does not keep their order (RFC 3261 12.1.1) */
         return false;
+    }
     buf_init(&list, text, sizeof(text));
     for (unsigned i = n; i-- > 0;)
         add_value(values[i], &list);

@@ -15,6 +15,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/err.h"
 #include "flow/flow.h"
 #include "sip/edit.h"
 #include "sip/msg.h"
@@ -45,10 +46,10 @@ void hide_add_values(const struct sip_msg *m, enum sip_hdr_id id, struct buf *ou
  * written. */
 bool hide_write_param(struct proxy *p, enum sip_hdr_id id, const struct sip_msg *m,
                       const struct buf *list, struct buf *out);
-/* What this Route of ours stands for, into the arena. `is_path`: it was a Path of ours. False: for
- * nothing but itself. */
-bool hide_open(const struct proxy *p, const struct sip_msg *req, const struct sip_uri *uri,
-               struct arena *arena, struct slice *list, bool *is_path);
+/* What this Route of ours stands for, into the arena. `is_path`: it was a Path of ours. 1; 0: for
+ * nothing but itself; ERR_NOMEM. */
+int hide_open(const struct proxy *p, const struct sip_msg *req, const struct sip_uri *uri,
+              struct arena *arena, struct slice *list, bool *is_path) WARN_UNUSED;
 
 /* --- responses --- */
 /* The Via lines of the request as its sender has to get them back. `out` has hide_vias_size bytes.

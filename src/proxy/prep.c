@@ -24,8 +24,9 @@ static int open_hidden(struct proxy *p, const struct sip_msg *req, const struct 
     struct slice rest, element;
     struct sip_uri uri;
     bool is_path;
-    if (!hide_open(p, req, ours, arena, &rest, &is_path))
-        return 0;
+    int rc = hide_open(p, req, ours, arena, &rest, &is_path);
+    if (rc <= 0)
+        return rc;
     while (sip_list_next(&rest, &element)) {
         if (!route_element_uri(element, &uri))
             return ERR_PARSE;
