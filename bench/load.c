@@ -39,6 +39,7 @@ static const char usage[] =
     "  --ring MS             time from 180 to 200 (default 0: back to back)\n"
     "  --hold MS             time from ACK to BYE (default 0: back to back)\n"
     "  --trying              the callee sends 100 first\n"
+    "  --oc                  callers keep to what the proxy asks for (RFC 7339)\n"
     "  --timeout S           a transaction is given up after this (default 10, at most 60)\n"
     "  --linger MS           wait for late messages at the end (default 300)\n"
     "  --wait                print READY when connected and registered, start at a line on stdin\n"
@@ -65,6 +66,7 @@ enum opt_id {
     OPT_RING,
     OPT_HOLD,
     OPT_TRYING,
+    OPT_OC,
     OPT_TIMEOUT,
     OPT_LINGER,
     OPT_WAIT,
@@ -90,6 +92,7 @@ static const struct option long_options[] = {
     {"ring", required_argument, NULL, OPT_RING},
     {"hold", required_argument, NULL, OPT_HOLD},
     {"trying", no_argument, NULL, OPT_TRYING},
+    {"oc", no_argument, NULL, OPT_OC},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"linger", required_argument, NULL, OPT_LINGER},
     {"wait", no_argument, NULL, OPT_WAIT},
@@ -170,6 +173,7 @@ static bool set_option(struct load_options *o, int id, const char *arg)
     case OPT_UAS: o->uas = true; return true;
     case OPT_DIRECT: o->direct = true; return true;
     case OPT_TRYING: o->trying = true; return true;
+    case OPT_OC: o->oc = true; return true;
     case OPT_WAIT: o->wait = true; return true;
     case OPT_JSON: o->json = true; return true;
     case OPT_DOMAIN: o->domain = arg; return true;

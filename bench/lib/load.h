@@ -26,6 +26,7 @@ struct load_options {
     bool tcp;
     bool direct; /* no proxy between: no Record-Route is expected */
     bool trying; /* the callee answers 100 first */
+    bool oc;     /* callers keep to what the proxy asks for (RFC 7339) */
     bool json;
     bool wait; /* say READY, and start at a line on standard input */
     struct sockaddr_in proxy;
@@ -77,6 +78,7 @@ struct uac_counts {
     uint64_t no_record_route; /* ended because the proxy did not stay in the dialog */
     uint64_t bad_route;       /* ended because the first Route leads elsewhere or is strict */
     uint64_t send_failed;     /* ended because the connection was gone */
+    uint64_t held_back;       /* never sent, since the proxy has asked for less (RFC 7339) */
     uint64_t got_100;
     uint64_t late_100;            /* after 180 or 200 */
     uint64_t reordered;           /* 180 after 200 */
@@ -99,6 +101,9 @@ struct uac {
     struct hist to_200;
     struct hist bye_200;
     uint64_t late_max; /* ns behind the plan */
+    uint64_t oc_until; /* ns: how long the proxy's wish holds */
+    unsigned oc_loss;  /* percent of new calls */
+    unsigned oc_credit;
 };
 
 /* --- callees ---------------------------------------------------------------------------------- */

@@ -67,6 +67,7 @@ static void print_uac(bool json, const struct uac *u)
         {"no_record_route", n->no_record_route},
         {"bad_route", n->bad_route},
         {"send_failed", n->send_failed},
+        {"held_back", n->held_back},
         {"unfinished", n->started - n->ended},
         {"invite_retransmitted", n->invite_retransmits},
         {"bye_retransmitted", n->bye_retransmits},

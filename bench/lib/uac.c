@@ -99,7 +99,7 @@ static void put_via(const struct load *l, struct out *o, uint64_t number, const 
     out_text(o, "x");
     out_uint(o, number);
     out_text(o, suffix);
-    out_text(o, ";rport\r\n");
+    out_text(o, l->opt.oc ? ";rport;oc;oc-algo=\"loss\"\r\n" : ";rport\r\n");
 }
 
 static void put_common(const struct load *l, struct out *o, uint64_t number)
@@ -219,6 +219,30 @@ static void arm(struct load *l, struct uac_call *c, bool retransmits)
     wheel_set(&l->wheel, &c->timer, due);
 }
 
+/* What the proxy asks for, in the Via that we wrote. */
+static void learn_oc(struct load *l, const struct sipmsg *m)
+{
+    uint64_t loss, validity;
+
+    if (!l->opt.oc || !text_uint(sip_param(m->via[0], ";oc="), 100, &loss) ||
+        !text_uint(sip_param(m->via[0], ";oc-validity="), 60000, &validity))
+        return;
+    l->uac.oc_loss = (unsigned)loss;
+    l->uac.oc_until = l->now + validity * 1000000U;
+}
+
+/* Is this call one of those that the proxy does not want? */
+static bool is_held_back(struct load *l)
+{
+    if (l->now >= l->uac.oc_until)
+        return false;
+    l->uac.oc_credit += l->uac.oc_loss;
+    if (l->uac.oc_credit < 100)
+        return false;
+    l->uac.oc_credit -= 100;
+    return true;
+}
+
 void uac_start(struct load *l, uint64_t number, uint64_t planned)
 {
     struct uac_call *c = &l->uac.calls[number];
@@ -231,7 +255,9 @@ void uac_start(struct load *l, uint64_t number, uint64_t planned)
     l->uac.n.started++;
     if (l->now - planned > l->uac.late_max)
         l->uac.late_max = l->now - planned;
-    if (!send_invite(l, number))
+    if (is_held_back(l))
+        end_call(l, c, &l->uac.n.held_back);
+    else if (!send_invite(l, number))
         end_call(l, c, &l->uac.n.send_failed);
     else
         arm(l, c, true);
@@ -445,6 +471,7 @@ void uac_message(struct load *l, const struct sipmsg *m)
         l->uac.n.stray++;
         return;
     }
+    learn_oc(l, m);
     if (m->method == SIP_INVITE)
         invite_response(l, number, m);
     else if (m->method == SIP_BYE)
