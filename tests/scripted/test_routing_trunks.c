@@ -4,7 +4,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -184,7 +183,7 @@ static void out_of_service_at_once(void **state)
     assert_true(dn_set_out_of_service(r.shared.dir, SLICE("second"), ERR_TIMEOUT, now));
     w.call_id = w.branch = "c2";
     refused(CALLER, &w, 480);
-    assert_true(atoi(rig_value(&got, SIP_H_RETRY_AFTER, 0)) > 0);
+    assert_string_not_equal(rig_value(&got, SIP_H_RETRY_AFTER, 0), "");
 }
 
 static void emergency_urn(void **state)
