@@ -5,6 +5,7 @@
 #ifndef CONF_CONF_INT_H
 #define CONF_CONF_INT_H
 
+#include "base/table.h"
 #include "conf/conf.h"
 #include "sip/uri.h"
 
@@ -126,6 +127,7 @@ struct reader {
     enum section_kind section;
     void *item; /* where its options go */
     struct items items[SECTION_KINDS];
+    struct table names;    /* of sections; there may be a hundred thousand */
     unsigned *lines;       /* line of each option of [sipproxy], 0: not given */
     unsigned *item_lines;  /* of the current other section */
     unsigned *spare_lines; /* for sections that do not keep them */

@@ -6,7 +6,8 @@
 #include "base/alloc.h"
 #include "conf/conf_int.h"
 
-#define FILE_MAX (16u << 20) /* bytes; a directory of 100,000 DNs is below */
+#define FILE_MAX    (16u << 20) /* bytes; a directory of 100,000 DNs is below */
+#define NAMES_FIRST 64          /* buckets */
 
 void conf_error(struct reader *r, const char *fmt, ...)
 {
@@ -231,8 +232,9 @@ int conf_load(const char *file, FILE *err, struct conf **out)
             return status;
     }
     struct conf *c = conf_new(&r);
-    if (c == NULL) {
+    if (c == NULL || table_init(&r.names, NAMES_FIRST) != 0) {
         mem_free(text);
+        conf_free(&c);
         return ERR_NOMEM;
     }
     c->txn = txn_conf_default;
@@ -240,6 +242,7 @@ int conf_load(const char *file, FILE *err, struct conf **out)
     r.rest = slice_of(text, len);
     int status = len != 0 ? ini_parse_stream(next_line, &r, on_value, &r) : 0;
     mem_free(text);
+    table_fini(&r.names);
     c->file = file != NULL ? conf_str(&r, slice_str(file)) : NULL;
     r.line = 0;
     conf_finish(&r);

@@ -2,6 +2,8 @@
 /* The kinds of sections, and where what stands in them goes. */
 #include <stdlib.h>
 
+#include "base/hash.h"
+#include "base/list.h"
 #include "conf/conf_int.h"
 
 #define NAME_MAX_APPLICATION 64 /* bytes; GROUP_PROFILE_MAX holds it */
@@ -124,18 +126,44 @@ static bool begin_lines(struct reader *r, enum section_kind kind)
     return r->item_lines != NULL;
 }
 
+struct name_node {
+    struct table_node node;
+    enum section_kind kind;
+    unsigned item;
+};
+
+/* The operator chooses the names: the key need not be secret. */
+static uint64_t hash_of(enum section_kind kind, const char *name)
+{
+    struct hash_key key = {(uint64_t)kind, 0};
+    return hash_slice(&key, slice_str(name));
+}
+
 static bool is_first_of_its_name(struct reader *r, enum section_kind kind, const char *name)
 {
-    const struct items *items = &r->items[kind];
-    for (unsigned i = 0; i < items->n; i++) {
-        if (strcmp(name_of(r, kind, i), name) != 0)
+    for (struct table_node *n = table_first(&r->names, hash_of(kind, name)); n != NULL;
+         n = table_next(n)) {
+        const struct name_node *other = container_of(n, struct name_node, node);
+        if (other->kind != kind || strcmp(name_of(r, kind, other->item), name) != 0)
             continue;
-        conf_error(r, "[%s %s]: this %s has a section already, in line %u",
-                   conf_sections[kind].word, name,
-                   kind == SECTION_DN ? "DN" : conf_sections[kind].word, items->at[i]);
+        conf_error(
+            r, "[%s %s]: this %s has a section already, in line %u", conf_sections[kind].word, name,
+            kind == SECTION_DN ? "DN" : conf_sections[kind].word, r->items[kind].at[other->item]);
         return false;
     }
     return true;
+}
+
+static void add_name(struct reader *r, enum section_kind kind, unsigned item, const char *name)
+{
+    struct name_node *n = arena_alloc(&r->conf->arena, sizeof(*n));
+    if (n == NULL) {
+        r->no_memory = true;
+        return;
+    }
+    n->kind = kind;
+    n->item = item;
+    table_insert(&r->names, &n->node, hash_of(kind, name));
 }
 
 static void open_item(struct reader *r, enum section_kind kind, struct slice name)
@@ -156,6 +184,7 @@ static void open_item(struct reader *r, enum section_kind kind, struct slice nam
     text = name_of(r, kind, items->n);
     if (text == NULL || !is_first_of_its_name(r, kind, text))
         return;
+    add_name(r, kind, items->n, text);
     items->at[items->n++] = r->line;
     r->section = kind;
     r->item = item;
