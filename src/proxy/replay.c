@@ -86,14 +86,22 @@ static struct route_target *target_at(const struct branch *b, uint32_t member)
     return t;
 }
 
-/* In a branch of its own. */
+static void on_again(struct timer *t, uint64_t now);
+
+/* In a branch of its own; without memory for it a while later. */
 static void send_to(struct branch *b, uint32_t to, bool is_replay)
 {
     struct pctx *c = b->ctx;
-    struct route_target *t = c->replays < REPLAYS_MAX ? target_at(b, to) : NULL;
-    struct branch *next = t != NULL ? branch_new(c, t) : NULL;
-    if (next == NULL)
+    if (c->replays >= REPLAYS_MAX)
         return;
+    struct route_target *t = target_at(b, to);
+    struct branch *next = t != NULL ? branch_new(c, t) : NULL;
+    if (next == NULL) {
+        timer_stop(c->proxy->deps.wheel, &b->quiet);
+        timer_init(&b->quiet, on_again);
+        timer_set(c->proxy->deps.wheel, &b->quiet, proxy_now(c->proxy) + LOOK_MS);
+        return;
+    }
     if (is_replay)
         log_replay(b, t);
     c->replays++;
@@ -194,6 +202,14 @@ static void look_at(struct branch *b, bool is_due)
         look_again(b);
     else if (may && b->state == BRANCH_TRYING && !b->was_heard && is_out(groups, member))
         proxy_on_quiet(&b->quiet, 0);
+}
+
+static void on_again(struct timer *t, uint64_t now)
+{
+    struct branch *b = container_of(t, struct branch, quiet);
+    (void)now;
+    if (b->state != BRANCH_DONE)
+        look_at(b, false);
 }
 
 void proxy_on_groups(struct proxy *p)

@@ -247,16 +247,16 @@ static void route_request(struct pctx *c)
     }
 }
 
-/* Whoever sends requests is the active member; OPTIONS may be a check by one in reserve. An ACK
- * belongs to an INVITE that has told as much; to take a late one for a switchover would undo the
- * one that has come between. */
+/* Whoever begins something is the active member. What belongs to something that has begun may come
+ * from one that has just lost its role and brings to an end what it has in its hands; OPTIONS may
+ * be a check by one in reserve. */
 static void note_sender(struct pctx *c)
 {
     struct proxy *p = c->proxy;
     if (p->deps.groups == NULL)
         return;
     c->member = route_sender(p->deps.route, c->req, &c->origin->remote);
-    if (group_is_member(c->member) && c->req->method != SIP_OPTIONS)
+    if (group_is_member(c->member) && c->req->method != SIP_OPTIONS && !sip_in_dialog(c->req))
         (void)group_note_request(p->deps.groups, c->member, proxy_now(p));
 }
 
