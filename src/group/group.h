@@ -148,7 +148,9 @@ enum group_state group_member_state(struct groups *groups, uint32_t member);
 /* All addresses that the member's URI leads to now. */
 void group_set_addrs(struct groups *groups, uint32_t member, const struct addr *addrs, unsigned n);
 /* A SIP request (no OPTIONS: a member in reserve may check us) has come from that member: of a pair
- * it is the active one from now on. True when that is a switchover. */
+ * it is the active one from now on. True when that is a switchover. But shortly after a switchover
+ * (the longer one of oos-check and oos-force) the member that was active before may still send what
+ * it had under way: then the active one is checked at once, and that decides. */
 bool group_note_request(struct groups *groups, uint32_t member, uint64_t now);
 /* The transport failed, or a request got no answer: the check that is due is made at once. */
 void group_note_trouble(struct groups *groups, uint32_t member, int err);

@@ -137,6 +137,9 @@ void group_clear(struct group *g);
 /* Room for what these groups say, so that view_write cannot fail. 0 or ERR_NOMEM. */
 int view_reserve(struct view *v, const struct group *list, unsigned n) WARN_UNUSED;
 void view_write(struct view *v, struct group *list, unsigned n);
+/* Who has this member's role now: the active member of its pair while that is up; of a balanced
+ * group itself; 0: nobody. No lock. */
+uint32_t view_holder(struct groups *groups, uint32_t member);
 void view_fini(struct view *v);
 
 #endif

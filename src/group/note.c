@@ -124,13 +124,14 @@ static void news_tell(struct groups *gs, const struct news *news)
 enum fact { FACT_ANSWER, FACT_FAILED, FACT_UNASKED, FACT_REQUEST };
 
 static void note_pair(struct group *g, enum fact fact, unsigned i, int err, uint64_t now,
-                      struct pair_change *c)
+                      struct news *news)
 {
+    struct pair_change *c = &news->change;
     switch (fact) {
     case FACT_ANSWER: pair_answered(&g->pair, i, now, c); break;
     case FACT_FAILED: pair_failed(&g->pair, i, err, now, c); break;
     case FACT_UNASKED: pair_unasked(&g->pair, i, now); break;
-    case FACT_REQUEST: pair_request(&g->pair, i, now, c); break;
+    case FACT_REQUEST: news->is_due = pair_request(&g->pair, i, now, c); break;
     }
 }
 
@@ -171,7 +172,7 @@ static bool note(struct groups *gs, enum fact fact, uint32_t member, int err, ui
     struct group *g = groups_find(gs, member);
     if (group_member(g, member, &i) != NULL) {
         if (g->conf.role == GROUP_PAIR)
-            note_pair(g, fact, i, err, now, &news.change);
+            note_pair(g, fact, i, err, now, &news);
         else
             note_pulse(g, fact, i, err, now, &news);
         news_take(gs, g, &news, now);
@@ -183,6 +184,9 @@ static bool note(struct groups *gs, enum fact fact, uint32_t member, int err, ui
 
 bool group_note_request(struct groups *groups, uint32_t member, uint64_t now)
 {
+    /* Nearly all come from whoever it is already. */
+    if (view_holder(groups, member) == member)
+        return false;
     return note(groups, FACT_REQUEST, member, 0, now);
 }
 

@@ -88,6 +88,15 @@ static void note_silent(struct pair *p, unsigned i, int err, uint64_t since)
     p->silent |= 1u << i;
 }
 
+/* What the one before had under way comes in for a moment. Without checks there would be no other
+ * proof. */
+static void set_guard(struct pair *p, uint64_t now)
+{
+    p->guard = p->check_ms == 0            ? 0
+               : p->check_ms > p->force_ms ? now + p->check_ms
+                                           : now + p->force_ms;
+}
+
 static void found(struct pair *p, unsigned i, enum pair_cause cause, uint64_t now,
                   struct pair_change *out)
 {
@@ -99,6 +108,8 @@ static void found(struct pair *p, unsigned i, enum pair_cause cause, uint64_t no
     out->is_switched = p->active != i;
     out->is_back = p->state == GROUP_DOWN;
     set_state(p, GROUP_UP, out);
+    if (p->active != i)
+        set_guard(p, now);
     p->active = i;
     p->is_lost = false;
     p->silent = 0;
@@ -234,10 +245,20 @@ bool pair_trouble(struct pair *p, unsigned i, int err, uint64_t now, struct pair
     return true;
 }
 
-void pair_request(struct pair *p, unsigned i, uint64_t now, struct pair_change *out)
+bool pair_request(struct pair *p, unsigned i, uint64_t now, struct pair_change *out)
 {
-    if (i < p->n && (i != p->active || is_searching(p)))
+    if (i >= p->n || (i == p->active && !is_searching(p)))
+        return false;
+    if (is_searching(p) || now >= p->guard) {
         found(p, i, PAIR_REQUEST, now, out);
+        return false;
+    }
+    /* Does the active one answer still? If not, the search asks this one at once. */
+    uint64_t at = not_before(&p->asks[p->active], now);
+    if (at >= p->next)
+        return false;
+    p->next = at;
+    return true;
 }
 
 void pair_switch(struct pair *p, unsigned i, uint64_t now, struct pair_change *out)
@@ -246,6 +267,7 @@ void pair_switch(struct pair *p, unsigned i, uint64_t now, struct pair_change *o
         return;
     *out =
         (struct pair_change){.is_switched = true, .from = p->active, .to = i, .cause = PAIR_ADMIN};
+    set_guard(p, now);
     p->active = i;
     if (p->check_ms != 0) {
         p->turn = i;

@@ -30,6 +30,8 @@ struct pair {
     unsigned silent; /* bit i: member i has been found silent in this search */
     uint64_t begun;  /* the search */
     uint64_t next;   /* when the next one is asked; UINT64_MAX: no checks */
+    uint64_t guard;  /* until then a request of the member that has just been active may be one that
+                        was under way, and is no proof */
     bool is_lost;    /* nobody has answered since `lost`; `err` says what was seen first */
     uint64_t lost;
     int err;
@@ -64,8 +66,8 @@ void pair_unasked(struct pair *p, unsigned i, uint64_t now);
 /* A request could not be brought to member i, or its connection has ended. True: the plan is
  * another one now. */
 bool pair_trouble(struct pair *p, unsigned i, int err, uint64_t now, struct pair_change *out);
-/* A request has come from member i. */
-void pair_request(struct pair *p, unsigned i, uint64_t now, struct pair_change *out);
+/* A request has come from member i. True: the plan is another one now. */
+bool pair_request(struct pair *p, unsigned i, uint64_t now, struct pair_change *out);
 /* The administrator wants member i. */
 void pair_switch(struct pair *p, unsigned i, uint64_t now, struct pair_change *out);
 

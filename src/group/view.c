@@ -5,8 +5,8 @@
  * same before and after, and reads again when it is not. Words are loaded with acquire and stored
  * with release, so that the second look at the number comes after them; no fences, which the thread
  * sanitizer does not know. The array is: the sizes of its three parts; a hash table of addresses (3
- * words and an id); a hash table of members (id and successor, cell); networks (3 words, id and
- * bits). */
+ * words and an id); a hash table of members (id and who holds its role now, cell); networks (3
+ * words, id and bits). */
 #include "base/alloc.h"
 #include "group/group_int.h"
 
@@ -117,7 +117,7 @@ static size_t find_member(const struct words *words, uint32_t id)
     return 0;
 }
 
-static uint32_t look_successor(const struct words *words, struct look *l)
+static uint32_t look_holder(const struct words *words, struct look *l)
 {
     size_t at = find_member(words, l->id);
     return at != 0 ? (uint32_t)get(words, at) : 0;
@@ -163,10 +163,16 @@ uint32_t group_member_at(struct groups *groups, const struct addr *addr)
     return read_view(groups, look_at, &l);
 }
 
-uint32_t group_successor(struct groups *groups, uint32_t member)
+uint32_t view_holder(struct groups *groups, uint32_t member)
 {
     struct look l = {.id = member};
-    return group_is_member(member) ? read_view(groups, look_successor, &l) : 0;
+    return group_is_member(member) ? read_view(groups, look_holder, &l) : 0;
+}
+
+uint32_t group_successor(struct groups *groups, uint32_t member)
+{
+    uint32_t holder = view_holder(groups, member);
+    return holder != member ? holder : 0;
 }
 
 /* --- calls --- */
@@ -252,13 +258,12 @@ static void add_member(struct words *words, const struct group *g, const struct 
 {
     size_t size = get(words, 1), from = HEAD + get(words, 0) * ADDR_WORDS;
     size_t at = hash_mix(m->id) & (size - 1);
-    uint32_t successor = 0;
+    uint32_t holder = g->conf.role == GROUP_PAIR ? 0 : m->id;
     if (g->conf.role == GROUP_PAIR && g->pair.state == GROUP_UP && g->pair.active < g->n)
-        successor = g->members[g->pair.active].id;
+        holder = g->members[g->pair.active].id;
     while (get(words, from + at * MEMB_WORDS) != 0)
         at = (at + 1) & (size - 1);
-    put(words, from + at * MEMB_WORDS,
-        (uint64_t)m->id << 32 | (successor != m->id ? successor : 0));
+    put(words, from + at * MEMB_WORDS, (uint64_t)m->id << 32 | holder);
     put(words, from + at * MEMB_WORDS + 1, (uintptr_t)m->cell);
 }
 

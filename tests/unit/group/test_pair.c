@@ -411,17 +411,53 @@ static void test_request(void **state)
     struct world w;
     up(&w);
     w.now += 100;
-    pair_request(&w.pair, 0, w.now, &w.change);
+    (void)pair_request(&w.pair, 0, w.now, &w.change);
     expect(&w, GROUP_UP, 0);
     w.change = (struct pair_change){0};
-    pair_request(&w.pair, 1, w.now, &w.change);
+    (void)pair_request(&w.pair, 1, w.now, &w.change);
     expect(&w, GROUP_UP, 1);
     expect_switch(&w, 1, PAIR_REQUEST, 0, 0);
     expect_ask(&w, CHECK, 1);
+    answer(&w, 1);
     /* And the other way round: it flaps, but each is followed. */
     w.change = (struct pair_change){0};
-    pair_request(&w.pair, 0, w.now, &w.change);
+    assert_false(pair_request(&w.pair, 0, w.now, &w.change));
     expect_switch(&w, 0, PAIR_REQUEST, 0, 0);
+}
+
+/* Whoever has just lost the role sends what it had under way: the active one is asked, at once but
+ * not at any rate, and stays when it answers. */
+static void test_request_under_way(void **state)
+{
+    (void)state;
+    struct world w;
+    up(&w);
+    w.now += 1000;
+    (void)pair_request(&w.pair, 1, w.now, &w.change);
+    expect(&w, GROUP_UP, 1);
+    w.now += 10;
+    for (unsigned i = 0; i < 3; i++) {
+        w.change = (struct pair_change){0};
+        assert_true(pair_request(&w.pair, 0, w.now, &w.change));
+        assert_false(pair_request(&w.pair, 0, w.now, &w.change));
+        assert_false(w.change.is_switched);
+        expect_ask(&w, i == 0 ? 0 : PAIR_AGAIN_MS, 1);
+        answer(&w, 1);
+        expect(&w, GROUP_UP, 1);
+    }
+    /* It does not answer: the other one is asked at once. */
+    assert_true(pair_request(&w.pair, 0, w.now, &w.change));
+    expect_ask(&w, PAIR_AGAIN_MS, 1);
+    failing(&w, 1, ERR_BAD_STATUS);
+    expect_ask(&w, 0, 0);
+    answer(&w, 0);
+    expect(&w, GROUP_UP, 0);
+    /* While nobody is active a request is proof enough. */
+    failing(&w, 0, ERR_CLOSED);
+    expect(&w, GROUP_SEARCH, 0);
+    w.change = (struct pair_change){0};
+    (void)pair_request(&w.pair, 1, w.now, &w.change);
+    expect_switch(&w, 1, PAIR_REQUEST, ERR_CLOSED, 0);
 }
 
 static void test_request_while_down(void **state)
@@ -434,7 +470,7 @@ static void test_request_while_down(void **state)
     expect_ask(&w, FORCE, 0);
     expect(&w, GROUP_DOWN, 0);
     w.change = (struct pair_change){0};
-    pair_request(&w.pair, 0, w.now, &w.change);
+    (void)pair_request(&w.pair, 0, w.now, &w.change);
     expect(&w, GROUP_UP, 0);
     assert_true(w.change.is_back && !w.change.is_switched);
 }
@@ -477,7 +513,7 @@ static void test_no_checks(void **state)
     expect(&w, GROUP_UP, 1);
     expect_switch(&w, 1, PAIR_TROUBLE, -ECONNREFUSED, 0);
     w.change = (struct pair_change){0};
-    pair_request(&w.pair, 0, w.now, &w.change);
+    (void)pair_request(&w.pair, 0, w.now, &w.change);
     expect_switch(&w, 0, PAIR_REQUEST, 0, 0);
     w.change = (struct pair_change){0};
     pair_switch(&w.pair, 1, w.now, &w.change);
@@ -546,7 +582,7 @@ static void test_configure(void **state)
     assert_int_equal(plan(&w), -1);
     /* Again, and the active one of two is gone. */
     pair_configure(&w.pair, 2, CHECK, FORCE, w.now, &w.change);
-    pair_request(&w.pair, 1, w.now, &w.change);
+    (void)pair_request(&w.pair, 1, w.now, &w.change);
     expect(&w, GROUP_UP, 1);
     w.change = (struct pair_change){0};
     pair_configure(&w.pair, 1, CHECK, FORCE, w.now, &w.change);
@@ -584,7 +620,7 @@ static bool step(struct world *w, enum step what)
     case TROUBLE_0:
     case TROUBLE_1: (void)pair_trouble(p, what - TROUBLE_0, ERR_CLOSED, w->now, c); break;
     case REQUEST_0:
-    case REQUEST_1: pair_request(p, what - REQUEST_0, w->now, c); break;
+    case REQUEST_1: (void)pair_request(p, what - REQUEST_0, w->now, c); break;
     case UNASKED_0:
         if (!p->asks[0].is_awaited)
             return false;
@@ -762,6 +798,7 @@ int main(void)
         cmocka_unit_test(test_trouble),
         cmocka_unit_test(test_trouble_does_not_put_off),
         cmocka_unit_test(test_request),
+        cmocka_unit_test(test_request_under_way),
         cmocka_unit_test(test_request_while_down),
         cmocka_unit_test(test_switch),
         cmocka_unit_test(test_no_checks),
