@@ -126,6 +126,8 @@ static int open_directory(struct daemon *d)
         err = groups_configure(d->shared.groups, d->conf->groups, d->conf->ngroups, now_ms());
     if (err == 0)
         err = load_shared_new(&d->shared.key, &d->shared.load);
+    if (err == 0 && d->shared.nworkers > 1)
+        err = net_names_new(&d->shared.names);
     if (err != 0)
         LOG(LOG_ERROR, "app", "start failed", LF_ERR("error", err));
     return err;
@@ -436,6 +438,7 @@ static void close_all(struct daemon *d)
     flow_counts_free(&d->shared.flow_counts);
     flow_tls_free(&d->shared.flow_tls);
     load_shared_free(&d->shared.load);
+    net_names_free(&d->shared.names);
     groups_free(&d->shared.groups);
     if (d->shared.auth != NULL)
         auth_free(&d->shared.auth);

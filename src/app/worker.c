@@ -334,6 +334,8 @@ static int make_rooms(struct worker *w)
     if (err == 0)
         err = net_resolver_new(w->loop, &w->conf->resolver, &w->counters, &w->resolver);
     if (err == 0)
+        net_resolver_share(w->resolver, s->names);
+    if (err == 0)
         err = calls_new(&conf->calls, &w->wheel, &s->key, w->index, &w->counters, &w->calls);
     if (err == 0) {
         calls_set_ours(w->calls, is_ours, w);

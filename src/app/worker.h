@@ -32,6 +32,7 @@ struct shared {
     struct auth *auth;
     struct groups *groups;
     struct load_shared *load;
+    struct net_names *names;      /* NULL: each worker asks DNS for itself */
     uint64_t (*wall)(void *user); /* wall-clock ms; any thread */
     void (*on_drained)(
         void *user, unsigned worker); /* from the worker's thread: its last transaction has ended */

@@ -21,7 +21,8 @@
 
 static struct dns_view view_of(const struct dns_name *n)
 {
-    return (struct dns_view){n->kind, n->err, {dns_set_hold(n->sets[0]), dns_set_hold(n->sets[1])}};
+    return (struct dns_view){
+        n->kind, n->known.err, {dns_set_hold(n->known.sets[0]), dns_set_hold(n->known.sets[1])}};
 }
 
 static void view_drop(struct dns_view *v)
@@ -61,19 +62,9 @@ static void give_waiters(struct net_resolver *r, struct list *waiting, const str
 
 /* --- names ------------------------------------------------------------------------------------ */
 
-static void forget_sets(struct dns_name *n)
-{
-    for (unsigned i = 0; i < 2; i++) {
-        dns_set_drop(n->sets[i]);
-        n->sets[i] = NULL;
-    }
-    n->is_known = false;
-    n->err = 0;
-}
-
 static void name_free(struct net_resolver *r, struct dns_name *n)
 {
-    forget_sets(n);
+    dns_known_drop(&n->known);
     list_remove(&n->lru);
     table_remove(&r->names, &n->node);
     mem_free(n);
@@ -103,7 +94,7 @@ static bool make_room(struct net_resolver *r)
         struct dns_name *n = container_of(it, struct dns_name, lru);
         if (n->pending != 0)
             continue;
-        bool has_records = n->is_known && n->err == 0;
+        bool has_records = n->known.is_known && n->known.err == 0;
         if (!has_records || seen++ == SPARED) {
             name_free(r, n);
             return true;
@@ -138,14 +129,16 @@ static struct dns_name *name_new(struct net_resolver *r, enum dns_kind kind, str
 unsigned net_resolver_forget(struct net_resolver *r, struct slice name)
 {
     unsigned forgotten = 0;
+    if (r->shared != NULL)
+        dns_shared_forget(r->shared, name);
     LIST_EACH_SAFE(it, tmp, &r->lru)
     {
         struct dns_name *n = container_of(it, struct dns_name, lru);
         if (name.len != 0 && !slice_ieq(slice_of(n->text, n->len), name))
             continue;
-        forgotten += n->is_known || n->failure != 0;
+        forgotten += n->known.is_known || n->failure != 0;
         if (n->pending != 0)
-            forget_sets(n);
+            dns_known_drop(&n->known);
         else
             name_free(r, n);
     }
@@ -154,9 +147,19 @@ unsigned net_resolver_forget(struct net_resolver *r, struct slice name)
 
 /* --- what a query came to --------------------------------------------------------------------- */
 
+static bool is_fresh(const struct dns_name *n, uint64_t now)
+{
+    return n->known.is_known && (now < n->known.until || now == n->known.at);
+}
+
+/* That there is no NAPTR or SRV record leads on to other questions, so it is as good as a record: a
+ * target without them stays known while no server answers. That there is no such host is asked
+ * anew.
+ */
 static bool is_stale_usable(const struct net_resolver *r, const struct dns_name *n, uint64_t now)
 {
-    return n->is_known && n->err == 0 && r->max_stale_ms != 0 && now < n->until + r->max_stale_ms;
+    bool is_of_use = n->known.is_known && (n->known.err == 0 || n->kind != DNS_KIND_HOST);
+    return is_of_use && r->max_stale_ms != 0 && now < n->known.until + r->max_stale_ms;
 }
 
 static void keep_records(struct dns_name *n, uint64_t now)
@@ -169,17 +172,18 @@ static void keep_records(struct dns_name *n, uint64_t now)
             ttl = got->ttl;
         is_partial = is_partial || (got->err != 0 && got->err != ERR_NOT_FOUND);
         if (got->err == 0 || got->err == ERR_NOT_FOUND) {
-            dns_set_drop(n->sets[i]);
-            n->sets[i] = got->set;
+            dns_set_drop(n->known.sets[i]);
+            n->known.sets[i] = got->set;
             got->set = NULL;
         } /* else what this family had stays */
     }
-    n->is_known = true;
-    n->err = 0;
-    n->ttl = ttl;
-    n->until = now + (uint64_t)ttl * 1000;
-    if (is_partial && n->until > now + PARTIAL_MS)
-        n->until = now + PARTIAL_MS;
+    n->known.is_known = true;
+    n->known.err = 0;
+    n->known.at = now;
+    n->known.ttl = ttl;
+    n->known.until = now + (uint64_t)ttl * 1000;
+    if (is_partial && n->known.until > now + PARTIAL_MS)
+        n->known.until = now + PARTIAL_MS;
 }
 
 static void keep_absence(struct dns_name *n, uint64_t now)
@@ -188,11 +192,12 @@ static void keep_absence(struct dns_name *n, uint64_t now)
     uint32_t ttl = NEGATIVE_MAX_S;
     for (unsigned i = 0; i < n->nquestions; i++)
         ttl = n->questions[i].got.ttl < ttl ? n->questions[i].got.ttl : ttl;
-    forget_sets(n);
-    n->is_known = true;
-    n->err = got->err;
-    n->ttl = ttl > NEGATIVE_MIN_S ? ttl : NEGATIVE_MIN_S;
-    n->until = now + (uint64_t)n->ttl * 1000;
+    dns_known_drop(&n->known);
+    n->known.is_known = true;
+    n->known.err = got->err;
+    n->known.at = now;
+    n->known.ttl = ttl > NEGATIVE_MIN_S ? ttl : NEGATIVE_MIN_S;
+    n->known.until = now + (uint64_t)n->known.ttl * 1000;
 }
 
 static void keep_failure(struct net_resolver *r, struct dns_name *n, int err, uint64_t now)
@@ -206,7 +211,7 @@ static void keep_failure(struct net_resolver *r, struct dns_name *n, int err, ui
         n->failures++;
     n->retry_at = now + (wait < FAILED_MAX_MS ? wait : FAILED_MAX_MS);
     if (!is_stale_usable(r, n, now))
-        forget_sets(n);
+        dns_known_drop(&n->known);
 }
 
 /* Of two families the one with records counts, then a failure, then "there is none". */
@@ -243,17 +248,18 @@ void dns_name_done(struct dns_name *n)
         n->failure = 0;
         n->failures = 0;
         n->retry_at = 0;
-        n->known_at = now;
         if (err == 0)
             keep_records(n, now);
         else
             keep_absence(n, now);
+        if (r->shared != NULL)
+            dns_shared_tell(r->shared, n);
     }
     drop_results(n);
     struct dns_view v = {n->kind, err, {NULL, NULL}};
-    if (n->is_known)
+    if (n->known.is_known)
         v = view_of(n);
-    if (is_failure && n->is_known && !list_is_empty(&n->waiters))
+    if (is_failure && n->known.is_known && !list_is_empty(&n->waiters))
         dns_count(r, CTR_DNS_STALE);
     give_waiters(r, &n->waiters, &v); /* afterwards `n` may be gone */
     view_drop(&v);
@@ -334,7 +340,6 @@ static bool learn_from_hosts(struct net_resolver *r, struct dns_name *n, uint64_
         drop_results(n);
         return false;
     }
-    n->known_at = now;
     keep_records(n, now);
     return true;
 }
@@ -345,21 +350,22 @@ static int refresh(struct net_resolver *r, struct dns_name *n, union dns_fn fn, 
 {
     uint64_t now = net_now(r->loop);
     bool has_stale = is_stale_usable(r, n, now);
+    unsigned tries;
     if (n->pending == 0) {
         if (learn_from_hosts(r, n, now)) {
             dns_count(r, CTR_DNS_HITS);
             return give_known(r, n, fn, user);
         }
-        if (now < n->retry_at || !dns_may_ask(r)) {
+        if (now < n->retry_at || !dns_may_ask(r, &tries)) {
             int err = now < n->retry_at ? n->failure : ERR_DNS_SILENT;
             if (!has_stale)
                 return give_err(r, n->kind, err, fn, user);
             dns_count(r, CTR_DNS_STALE);
             return give_known(r, n, fn, user);
         }
-        dns_start(r, n);
+        dns_start(r, n, tries);
     }
-    if (has_stale && n->ttl != 0 && now < n->until + AT_ONCE_MS) {
+    if (has_stale && n->known.ttl != 0 && now < n->known.until + AT_ONCE_MS) {
         dns_count(r, CTR_DNS_STALE);
         return give_known(r, n, fn, user);
     }
@@ -389,7 +395,8 @@ static int resolve(struct net_resolver *r, enum dns_kind kind, struct slice text
     list_remove(&n->lru);
     list_push(&r->lru, &n->lru);
     uint64_t now = net_now(r->loop);
-    if (!n->is_known || (now >= n->until && now != n->known_at))
+    if (!is_fresh(n, now) &&
+        (r->shared == NULL || !dns_shared_take(r->shared, n) || !is_fresh(n, now)))
         return refresh(r, n, fn, user, query);
     dns_count(r, CTR_DNS_HITS);
     return give_known(r, n, fn, user);
@@ -430,6 +437,11 @@ void net_resolve_cancel(struct net_resolver *r, uint64_t query)
 }
 
 /* --- the resolver ----------------------------------------------------------------------------- */
+
+void net_resolver_share(struct net_resolver *r, struct net_names *names)
+{
+    r->shared = names;
+}
 
 /* Whether that calls for other channels. */
 static bool take_conf(struct net_resolver *r, const struct net_resolver_conf *conf)

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* DNS without blocking: c-ares on the loop, with a cache.
  *
- * Numeric hosts are answered at once. A, AAAA, SRV, NAPTR; answers are kept for their TTL (at most
- * a day; TTL 0: for this turn of the loop), "no such name" for the time its SOA says (RFC 2308, at
- * most 5 minutes), a failure of the servers for some seconds. What has expired is served stale (RFC
- * 8767) while it is asked anew, and as long as no server answers. At most 4,096 names. owns: the
- * cache and queries under way. thread: the loop's. RFC 1035, RFC 2308, RFC 2782, RFC 3403, RFC
- * 8767. */
+ * Numeric hosts, names of the hosts file and "localhost" are answered at once. A, AAAA, SRV, NAPTR;
+ * answers are kept for their TTL (at most a day; TTL 0: for those who wait and for this turn of the
+ * loop), "no such name" for the time its SOA says (RFC 2308; 1 s to 5 minutes), a failure of the
+ * servers for 1 to 30 s. What has expired is served stale (RFC 8767) while it is asked anew, unless
+ * that was more than 10 minutes ago or its TTL is 0: then only when no server answers. That there
+ * is no SRV or NAPTR record is served stale as well. A silent server is asked last. When all are
+ * silent, names that are not known fail at once but for one try now and then, with growing pauses
+ * (0.5 to 8 s). At most 4,096 names. Names without a dot are looked for in the system's `search`
+ * domains, others are whole. owns: the cache and queries under way. thread: the loop's. RFC 1035,
+ * RFC 2181, RFC 2308, RFC 2782, RFC 3403, RFC 6724, RFC 8767. */
 #ifndef NET_RESOLVER_H
 #define NET_RESOLVER_H
 
@@ -16,7 +20,7 @@
 
 struct net_resolver;
 
-#define NET_ADDRS_MAX 8
+#define NET_ADDRS_MAX       8
 #define NET_DNS_SERVERS_MAX 8
 
 /* `n` addresses with port 0 in the order to be tried (n = 0 with err < 0). */
@@ -34,12 +38,23 @@ struct net_resolver_conf {
 /* 0, ERR_NOMEM, ERR_UNSUPPORTED. `conf` NULL: defaults; copied. */
 int net_resolver_new(struct net_loop *loop, const struct net_resolver_conf *conf,
                      struct counters *counters, struct net_resolver **out) WARN_UNUSED;
+/* What the resolvers of all workers have learnt: what one of them knows need not be asked for by
+ * the others, and goes on for them too when the servers die. thread: any, but free. 0, ERR_NOMEM.
+ */
+struct net_names;
+int net_names_new(struct net_names **out) WARN_UNUSED;
+void net_names_free(struct net_names **names); /* no resolver uses it any more */
+/* Borrowed; before the first question. */
+void net_resolver_share(struct net_resolver *r, struct net_names *names);
+
 /* Answers that are known stay. */
 void net_resolver_set_conf(struct net_resolver *r, const struct net_resolver_conf *conf);
 void net_resolver_free(struct net_resolver **r); /* queries under way end with ERR_SHUTDOWN */
 
 /* Returns 1 and calls `fn` before returning when the answer is known (numeric, cached, or no
- * memory); 0: `fn` comes later, exactly once, with `*query` (if query is not NULL) to cancel by. */
+ * memory); 0: `fn` comes later, exactly once, with `*query` (if query is not NULL) to cancel by.
+ * Errors: ERR_NOT_FOUND, ERR_PARSE (no name that could be asked for), ERR_DNS_SILENT, ERR_DNS_BAD,
+ * ERR_DNS_REFUSED, ERR_FULL, ERR_NOMEM, ERR_SHUTDOWN. */
 int net_resolve(struct net_resolver *r, struct slice host, net_resolved_fn *fn, void *user,
                 uint64_t *query);
 

@@ -12,7 +12,7 @@
 #define AVOID_MAX_MS    60000
 #define DOWN_FIRST_MS   500 /* all are silent */
 #define DOWN_MAX_MS     8000
-#define BAD_BURST       5
+#define BAD_BURST       20
 #define LOG_INTERVAL_MS 10000
 
 static uint64_t backoff(uint64_t first, uint64_t most, unsigned times)
@@ -89,15 +89,19 @@ static void on_answer(void *user, int status, int timeouts, unsigned char *msg, 
     list_push(&r->done, &ask->node);
 }
 
-/* A name without a dot is looked for in the domains of the system's `search`; others are whole. */
-static void send_ask(struct dns_server *s, struct dns_ask *ask, const struct dns_name *n)
+static void count_ask(struct dns_server *s, struct dns_ask *ask)
 {
-    struct net_resolver *r = s->resolver;
     ask->server = s;
     ask->has_answered = false;
     s->asks++;
-    dns_count(r, CTR_DNS_QUERIES);
+    dns_count(s->resolver, CTR_DNS_QUERIES);
+}
+
+/* A name without a dot is looked for in the domains of the system's `search`; others are whole. */
+static void send_ask(struct dns_server *s, struct dns_ask *ask, const struct dns_name *n)
+{
     bool is_whole = n->kind != DNS_KIND_HOST || memchr(n->text, '.', n->len) != NULL;
+    count_ask(s, ask);
     if (is_whole)
         ares_query(s->channel, n->text, CLASS_IN, (int)ask->type, on_answer, ask);
     else
@@ -106,56 +110,76 @@ static void send_ask(struct dns_server *s, struct dns_ask *ask, const struct dns
 
 /* --- servers ---------------------------------------------------------------------------------- */
 
-/* A server that was silent is asked again when another one has answered: nobody waits for it. */
+/* Does it answer what was answered before? Nobody waits for that. */
+static void probe(struct net_resolver *r, struct dns_server *s)
+{
+    if (r->good[0] == '\0' || s->is_probed)
+        return;
+    s->is_probed = true;
+    s->probe.is_probe = true;
+    s->probe.type = r->good_type;
+    count_ask(s, &s->probe);
+    ares_query(s->channel, r->good, CLASS_IN, (int)r->good_type, on_answer, &s->probe);
+}
+
+/* A server that was silent is looked at when another one has answered. */
 static void probe_others(struct net_resolver *r, const struct dns_question *q)
 {
     uint64_t now = net_now(r->loop);
+    memcpy(r->good, q->name->text, q->name->len + 1);
+    r->good_type = q->ask.type;
     for (unsigned i = 0; i < r->nservers; i++) {
         struct dns_server *s = r->servers[i];
-        if (s->fails == 0 || s->is_probed || now < s->avoid_until)
-            continue;
-        s->is_probed = true;
-        s->probe.is_probe = true;
-        s->probe.type = q->ask.type;
-        send_ask(s, &s->probe, q->name);
+        if (s->fails != 0 && now >= s->avoid_until)
+            probe(r, s);
     }
 }
 
 static void come_up(struct net_resolver *r)
 {
     char text[DNS_SERVERS_TEXT];
-    r->heard_at = net_now(r->loop);
-    if (!r->is_down)
-        return;
-    r->is_down = false;
-    LOG(LOG_INFO, "net", "DNS servers answer again", LF_STR("servers", dns_servers_text(r, text)));
+    struct dns_breaker *b = dns_breaker_hold(r);
+    bool was_down = b->is_down;
+    b->is_down = false;
+    b->heard_at = net_now(r->loop);
+    dns_breaker_release(r);
+    if (was_down)
+        LOG(LOG_INFO, "net", "DNS servers answer again",
+            LF_STR("servers", dns_servers_text(r, text)));
 }
 
 /* A question went unanswered on all servers. Not while anything else is answered: there are servers
- * that keep silent for names they dislike. */
-static void go_down(struct net_resolver *r, const struct dns_question *q)
+ * that keep silent for names they dislike. Are they down now? */
+static bool go_down(struct net_resolver *r, const struct dns_question *q)
 {
     char text[DNS_SERVERS_TEXT];
-    if (r->is_down || q->generation != r->generation || r->heard_at >= q->begun)
-        return;
-    r->is_down = true;
-    r->down_fails = 0;
-    r->probe_at = net_now(r->loop) + DOWN_FIRST_MS;
-    LOG(LOG_WARN, "net", "DNS servers do not answer: known names go on",
-        LF_STR("servers", dns_servers_text(r, text)));
+    struct dns_breaker *b = dns_breaker_hold(r);
+    bool is_new = !b->is_down && q->generation == r->generation && b->heard_at < q->begun;
+    if (is_new) {
+        b->is_down = true;
+        b->fails = 0;
+        b->probe_at = net_now(r->loop) + DOWN_FIRST_MS;
+    }
+    bool is_down = b->is_down;
+    dns_breaker_release(r);
+    if (is_new)
+        LOG(LOG_WARN, "net", "DNS servers do not answer: known names go on",
+            LF_STR("servers", dns_servers_text(r, text)));
+    return is_down;
 }
 
-bool dns_may_ask(struct net_resolver *r)
+bool dns_may_ask(struct net_resolver *r, unsigned *tries)
 {
     uint64_t now = net_now(r->loop);
     dns_servers_look(r);
-    if (!r->is_down)
-        return true;
-    if (now < r->probe_at)
-        return false;
-    r->probe_at = now + backoff(DOWN_FIRST_MS, DOWN_MAX_MS, ++r->down_fails) +
-                  (uint64_t)r->timeout_ms * r->nservers;
-    return true;
+    struct dns_breaker *b = dns_breaker_hold(r);
+    bool may_ask = !b->is_down || now >= b->probe_at;
+    *tries = b->is_down ? 1 : r->tries;
+    if (b->is_down && may_ask)
+        b->probe_at = now + backoff(DOWN_FIRST_MS, DOWN_MAX_MS, ++b->fails) +
+                      (uint64_t)r->timeout_ms * r->nservers;
+    dns_breaker_release(r);
+    return may_ask;
 }
 
 static void note_health(struct net_resolver *r, const struct dns_ask *ask)
@@ -167,6 +191,9 @@ static void note_health(struct net_resolver *r, const struct dns_ask *ask)
     } else if (ask->result.err == ERR_DNS_SILENT) {
         s->avoid_until = net_now(r->loop) + backoff(AVOID_FIRST_MS, AVOID_MAX_MS, s->fails);
         s->fails++;
+        bool is_retired = list_is_linked(&s->node);
+        if (!ask->is_probe && !is_retired)
+            probe(r, s); /* it may be for the name: that is known before the last try has failed */
     }
 }
 
@@ -191,8 +218,6 @@ static int pick_server(const struct net_resolver *r, uint32_t tried)
 static void log_failed(struct net_resolver *r, const struct dns_question *q)
 {
     uint32_t left_out;
-    if (q->worst == ERR_DNS_SILENT && r->is_down)
-        return; /* said once */
     if (log_limit_ok(&r->log_bad, net_now(r->loop), BAD_BURST, LOG_INTERVAL_MS, &left_out))
         LOG(LOG_WARN, "net", "DNS question failed",
             LF_SLICE("name", slice_of(q->name->text, q->name->len)), LF_ERR("cause", q->worst),
@@ -214,12 +239,11 @@ static void question_done(struct dns_question *q, struct dns_result got)
 
 static void question_failed(struct net_resolver *r, struct dns_question *q)
 {
-    if (q->worst == ERR_DNS_SILENT)
-        go_down(r, q);
-    if (q->worst != ERR_SHUTDOWN) {
+    bool is_down = q->worst == ERR_DNS_SILENT && go_down(r, q); /* which is said once */
+    if (q->worst != ERR_SHUTDOWN)
         dns_count(r, CTR_DNS_FAILED);
+    if (q->worst != ERR_SHUTDOWN && !is_down)
         log_failed(r, q);
-    }
     question_done(q, (struct dns_result){.err = q->worst});
 }
 
@@ -272,7 +296,7 @@ static void question_answered(struct net_resolver *r, struct dns_question *q)
         question_failed(r, q);
 }
 
-void dns_start(struct net_resolver *r, struct dns_name *n)
+void dns_start(struct net_resolver *r, struct dns_name *n, unsigned tries)
 {
     static const enum dns_type types[][2] = {[DNS_KIND_HOST] = {DNS_A, DNS_AAAA},
                                              [DNS_KIND_SRV] = {DNS_SRV},
@@ -280,10 +304,8 @@ void dns_start(struct net_resolver *r, struct dns_name *n)
     n->nquestions = n->pending = n->kind == DNS_KIND_HOST ? 2 : 1;
     for (unsigned i = 0; i < n->nquestions; i++) {
         struct dns_question *q = &n->questions[i];
-        *q = (struct dns_question){.name = n,
-                                   .rounds = r->is_down ? 1 : r->tries,
-                                   .generation = r->generation,
-                                   .begun = net_now(r->loop)};
+        *q = (struct dns_question){
+            .name = n, .rounds = tries, .generation = r->generation, .begun = net_now(r->loop)};
         q->ask.type = types[n->kind][i];
         list_init(&q->ask.node);
     }

@@ -10,7 +10,7 @@ static void put_host(struct buf *b, const struct dns_name *n)
     char text[ADDR_TEXT_MAX];
     const char *sep = " ";
     for (unsigned family = 0; family < 2; family++) {
-        const struct dns_set *s = n->sets[family];
+        const struct dns_set *s = n->known.sets[family];
         for (unsigned i = 0; s != NULL && i < s->n; i++) {
             buf_str(b, sep);
             buf_str(b, addr_write_ip(&dns_set_addrs(s)[i], false, text));
@@ -21,7 +21,7 @@ static void put_host(struct buf *b, const struct dns_name *n)
 
 static void put_records(struct buf *b, const struct dns_name *n)
 {
-    const struct dns_set *s = n->sets[0];
+    const struct dns_set *s = n->known.sets[0];
     if (n->kind == DNS_KIND_HOST) {
         put_host(b, n);
         return;
@@ -41,10 +41,10 @@ static void put_records(struct buf *b, const struct dns_name *n)
 
 static void put_age(struct buf *b, const struct dns_name *n, uint64_t now)
 {
-    if (n->is_known && now < n->until)
-        buf_printf(b, "; %llu s left", (unsigned long long)(n->until - now + 999) / 1000);
-    else if (n->is_known)
-        buf_printf(b, "; expired %llu s ago", (unsigned long long)(now - n->until) / 1000);
+    if (n->known.is_known && now < n->known.until)
+        buf_printf(b, "; %llu s left", (unsigned long long)(n->known.until - now + 999) / 1000);
+    else if (n->known.is_known)
+        buf_printf(b, "; expired %llu s ago", (unsigned long long)(now - n->known.until) / 1000);
     if (n->pending != 0)
         buf_str(b, "; asked now");
     if (n->failure != 0) {
@@ -60,11 +60,11 @@ static void dump_name(const struct dns_name *n, uint64_t now, struct buf *b)
     static const char *const kinds[] = {
         [DNS_KIND_HOST] = "host", [DNS_KIND_SRV] = "srv", [DNS_KIND_NAPTR] = "naptr"};
     buf_printf(b, "%s %.*s:", kinds[n->kind], SLICE_ARG(slice_of(n->text, n->len)));
-    if (!n->is_known)
+    if (!n->known.is_known)
         buf_str(b, " not known");
-    else if (n->err == ERR_NOT_FOUND)
+    else if (n->known.err == ERR_NOT_FOUND)
         buf_str(b, " none");
-    else if (n->err != 0)
+    else if (n->known.err != 0)
         buf_str(b, " not offered");
     else
         put_records(b, n);

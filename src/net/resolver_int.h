@@ -38,6 +38,7 @@ union dns_fn {
 struct dns_set {
     unsigned holds;
     unsigned n;
+    size_t size; /* of what follows */
     _Alignas(8) char records[];
 };
 
@@ -56,6 +57,16 @@ static inline const struct net_naptr *dns_set_naptrs(const struct dns_set *s)
     return (const struct net_naptr *)(const void *)s->records;
 }
 
+/* What is known of a name. */
+struct dns_known {
+    bool is_known;
+    int err; /* 0, ERR_NOT_FOUND, ERR_UNSUPPORTED */
+    struct dns_set *sets[2];
+    uint32_t ttl;   /* s */
+    uint64_t at;    /* ms: when it was learnt */
+    uint64_t until; /* ms: fresh up to there; with TTL 0 in the turn of `at` only */
+};
+
 /* An answer that stays while it is given out. */
 struct dns_view {
     enum dns_kind kind;
@@ -67,8 +78,11 @@ struct dns_view {
 
 /* NULL: no memory. */
 struct dns_set *dns_set_new(const struct dns_answer *a, enum dns_type type);
+/* For another thread. NULL: no memory. */
+struct dns_set *dns_set_copy(const struct dns_set *s, enum dns_kind kind);
 struct dns_set *dns_set_hold(struct dns_set *s); /* NULL is allowed, here and below */
 void dns_set_drop(struct dns_set *s);
+void dns_known_drop(struct dns_known *k); /* nothing is known any more */
 void dns_view_give(struct net_resolver *r, const struct dns_view *v, union dns_fn fn, void *user);
 
 /* What came of one question. */
@@ -113,12 +127,7 @@ struct dns_name {
     enum dns_kind kind;
     unsigned nquestions, pending;
     struct dns_question questions[2]; /* A and AAAA, or the one there is */
-    bool is_known;                    /* what follows up to `until` means something */
-    int err;                          /* 0, ERR_NOT_FOUND, ERR_UNSUPPORTED */
-    struct dns_set *sets[2];
-    uint32_t ttl;      /* s */
-    uint64_t known_at; /* ms */
-    uint64_t until;    /* ms: fresh up to there; with TTL 0 in the turn of known_at only */
+    struct dns_known known;
     int failure;       /* of the last try, 0: none */
     unsigned failures; /* one after the other */
     uint64_t retry_at; /* ms: not asked again before */
@@ -148,6 +157,14 @@ struct dns_server {
     bool is_probed; /* a probe is under way */
 };
 
+/* All servers are silent: then nothing is asked but for one name now and then. */
+struct dns_breaker {
+    bool is_down;
+    unsigned fails;    /* looks in vain, one after the other */
+    uint64_t heard_at; /* ms: any server has answered */
+    uint64_t probe_at; /* ms: while down, nothing is asked before */
+};
+
 /* A file that is looked at again, at most once in a second. */
 struct dns_file {
     const char *path;
@@ -161,6 +178,7 @@ struct net_resolver {
     uv_timer_t timer;
     struct net_loop *loop;
     struct counters *counters; /* NULL: not counted */
+    struct net_names *shared;  /* NULL: alone */
     struct hash_key key;
     struct rng rng;
     bool closing, settling;
@@ -181,11 +199,9 @@ struct net_resolver {
     struct dns_file resolv_conf, hosts_file;
     char *hosts; /* text of the hosts file */
     size_t hosts_len;
-    /* all servers are silent */
-    bool is_down;
-    unsigned down_fails;
-    uint64_t heard_at; /* ms: a server has answered */
-    uint64_t probe_at; /* ms: while down, nothing is asked before */
+    char good[DNS_HOST_MAX + 2]; /* what was asked for when a server answered last; empty: never */
+    enum dns_type good_type;
+    struct dns_breaker alone; /* used unless `shared` has one */
     struct log_limit log_bad, log_cut;
 };
 
@@ -200,13 +216,25 @@ static inline void dns_count(struct net_resolver *r, enum counter id)
 /* All questions of the name are done: their `got` says what came. May call many callbacks. */
 void dns_name_done(struct dns_name *n);
 
+/* --- resolver_names.c ------------------------------------------------------------------------- */
+
+/* Takes over what another resolver has learnt since; false: nothing new. */
+bool dns_shared_take(struct net_names *names, struct dns_name *n);
+/* Tells the others. */
+void dns_shared_tell(struct net_names *names, const struct dns_name *n);
+/* One name in all kinds; empty: all. */
+void dns_shared_forget(struct net_names *names, struct slice name);
+/* The one of all resolvers, or the resolver's own; held until it is given back. */
+struct dns_breaker *dns_breaker_hold(struct net_resolver *r);
+void dns_breaker_release(struct net_resolver *r);
+
 /* --- resolver_ask.c --------------------------------------------------------------------------- */
 
-/* May a name be asked for now? False while all servers are silent, but for one name now and then.
- */
-bool dns_may_ask(struct net_resolver *r);
+/* May a name be asked for now? False while all servers are silent, but for one name now and then;
+ * then *tries is 1, otherwise that of dns-tries. */
+bool dns_may_ask(struct net_resolver *r, unsigned *tries);
 /* Asks every question of the name. */
-void dns_start(struct net_resolver *r, struct dns_name *n);
+void dns_start(struct net_resolver *r, struct dns_name *n, unsigned tries);
 /* Reads what has come, sets the timer for what has not. */
 void dns_settle(struct net_resolver *r);
 /* The timer for what is under way. */

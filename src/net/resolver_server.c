@@ -218,7 +218,8 @@ int dns_servers_make(struct net_resolver *r)
     memcpy(r->servers, made, n * sizeof(made[0]));
     r->nservers = n;
     r->generation++;
-    r->is_down = false;
+    dns_breaker_hold(r)->is_down = false;
+    dns_breaker_release(r);
     return 0;
 }
 

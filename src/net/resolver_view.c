@@ -10,32 +10,67 @@ static struct slice moved(struct slice text, const char *from, const char *to)
     return slice_of(text.len != 0 ? to + (text.ptr - from) : to, text.len);
 }
 
+/* The texts of the records, which were at `from`, are at `to` now. */
+static void aim(struct dns_set *s, enum dns_kind kind, const char *from, const char *to)
+{
+    for (unsigned i = 0; i < s->n && kind == DNS_KIND_SRV; i++) {
+        struct net_srv *srv = (struct net_srv *)(void *)s->records + i;
+        srv->target = moved(srv->target, from, to);
+    }
+    for (unsigned i = 0; i < s->n && kind == DNS_KIND_NAPTR; i++) {
+        struct net_naptr *naptr = (struct net_naptr *)(void *)s->records + i;
+        naptr->flags = moved(naptr->flags, from, to);
+        naptr->service = moved(naptr->service, from, to);
+        naptr->replacement = moved(naptr->replacement, from, to);
+    }
+}
+
+static struct dns_set *set_alloc(unsigned n, size_t size)
+{
+    struct dns_set *s = mem_alloc(sizeof(*s) + size);
+    if (s == NULL)
+        return NULL;
+    s->holds = 1;
+    s->n = n;
+    s->size = size;
+    return s;
+}
+
 struct dns_set *dns_set_new(const struct dns_answer *a, enum dns_type type)
 {
     size_t each = type == DNS_SRV     ? sizeof(a->srvs[0])
                   : type == DNS_NAPTR ? sizeof(a->naptrs[0])
                                       : sizeof(a->addrs[0]);
     size_t records = a->n * each;
-    struct dns_set *s = mem_alloc(sizeof(*s) + records + a->text_len);
+    struct dns_set *s = set_alloc(a->n, records + a->text_len);
     if (s == NULL)
         return NULL;
-    s->holds = 1;
-    s->n = a->n;
     memcpy(s->records, a->addrs, records);
-    char *text = s->records + records;
     if (a->text_len != 0)
-        memcpy(text, a->text, a->text_len);
-    for (unsigned i = 0; i < a->n && type == DNS_SRV; i++) {
-        struct net_srv *srv = (struct net_srv *)(void *)s->records + i;
-        srv->target = moved(srv->target, a->text, text);
-    }
-    for (unsigned i = 0; i < a->n && type == DNS_NAPTR; i++) {
-        struct net_naptr *naptr = (struct net_naptr *)(void *)s->records + i;
-        naptr->flags = moved(naptr->flags, a->text, text);
-        naptr->service = moved(naptr->service, a->text, text);
-        naptr->replacement = moved(naptr->replacement, a->text, text);
-    }
+        memcpy(s->records + records, a->text, a->text_len);
+    aim(s,
+        type == DNS_SRV     ? DNS_KIND_SRV
+        : type == DNS_NAPTR ? DNS_KIND_NAPTR
+                            : DNS_KIND_HOST,
+        a->text, s->records + records);
     return s;
+}
+
+struct dns_set *dns_set_copy(const struct dns_set *from, enum dns_kind kind)
+{
+    struct dns_set *s = set_alloc(from->n, from->size);
+    if (s == NULL)
+        return NULL;
+    memcpy(s->records, from->records, from->size);
+    aim(s, kind, from->records, s->records);
+    return s;
+}
+
+void dns_known_drop(struct dns_known *k)
+{
+    dns_set_drop(k->sets[0]);
+    dns_set_drop(k->sets[1]);
+    *k = (struct dns_known){0};
 }
 
 struct dns_set *dns_set_hold(struct dns_set *s)

@@ -115,30 +115,38 @@ static void test_absence(void **state)
     dns_rig_stop(&d);
 }
 
-static bool asks_again(void)
-{
-    return !dns_ask_srv(&d, "new.test", &second);
-}
-
 /* What is there is found once the SOA's time is over; the name is not asked for before. */
 static void test_absence_ends(void **state)
 {
-    static const char *const later[] = {"new.test 60 SRV 1 1 5060 sip.test", NULL};
+    static const char *const later[] = {"new.test 60 SRV 1 1 5060 sip.test",
+                                        "new.test 60 A 192.0.2.9", NULL};
     (void)state;
     dns_rig_start(&d, 1, zone);
     d.peers[0].soa_minimum = 1;
     assert_false(dns_ask_srv(&d, "new.test", &h));
     assert_int_equal(h.err, ERR_NOT_FOUND);
+    assert_false(dns_ask_host(&d, "new.test", &second));
+    assert_int_equal(second.err, ERR_NOT_FOUND);
+    assert_int_equal(d.peers[0].asked, 3);
     d.peers[0].zone = later;
     uint64_t before = net_now(d.t.loop);
-    while (!asks_again()) {
+    /* One waits for a host, since nothing else can be done without it. */
+    while (dns_ask_host(&d, "new.test", &second)) {
         assert_int_equal(second.err, ERR_NOT_FOUND);
-        assert_int_equal(d.peers[0].asked, 1);
+        assert_int_equal(d.peers[0].asked, 3);
         assert_true(net_now(d.t.loop) < before + 10000);
         dns_rig_idle(&d, 20);
     }
-    assert_int_equal(second.err, 0);
+    assert_true(dns_heard_ip(&second, "192.0.2.9"));
     assert_true(net_now(d.t.loop) >= before + 1000);
+    /* That there is no service is stale, and asked anew aside. */
+    while (h.err != 0) {
+        assert_true(dns_ask_srv(&d, "new.test", &h));
+        assert_true(h.err == ERR_NOT_FOUND || h.err == 0);
+        assert_true(net_now(d.t.loop) < before + 10000);
+        dns_rig_idle(&d, 20);
+    }
+    assert_int_equal(d.peers[0].asked, 6);
     dns_rig_stop(&d);
 }
 
@@ -438,13 +446,65 @@ static void test_full_of_questions(void **state)
     dns_rig_stop(&d);
 }
 
+/* Two resolvers, as two workers have them: what one has learnt the other one need not ask for, and
+ * knows when the servers are dead. */
+static void test_shared(void **state)
+{
+    struct net_names *names;
+    struct net_resolver *first, *other;
+    (void)state;
+    assert_int_equal(net_names_new(&names), 0);
+    dns_rig_start(&d, 1, zone);
+    first = d.r;
+    assert_int_equal(net_resolver_new(d.t.loop, &d.conf, &d.t.counters, &other), 0);
+    dns_set_files(other, "/nonexistent/resolv.conf", "/nonexistent/hosts");
+    net_resolver_share(first, names);
+    net_resolver_share(other, names);
+    assert_false(dns_ask_host(&d, "both.test", &h));
+    assert_false(dns_ask_host(&d, "short.test", &h));
+    assert_false(dns_ask_srv(&d, "_sip._udp.test", &h));
+    assert_false(dns_ask_naptr(&d, "test", &h));
+    assert_false(dns_ask_srv(&d, "nobody.test", &h));
+    unsigned asked = d.peers[0].asked;
+    d.r = other;
+    assert_true(dns_ask_host(&d, "both.test", &h));
+    assert_int_equal(h.n, 4);
+    assert_true(dns_ask_srv(&d, "_sip._udp.test", &h));
+    assert_int_equal(h.n, 2);
+    assert_true(slice_eq(h.srvs[1].target, SLICE("sip2.test")));
+    assert_true(dns_ask_naptr(&d, "test", &h));
+    assert_true(slice_eq(h.naptrs[1].service, SLICE("SIP+D2T")));
+    assert_true(slice_eq(h.naptrs[1].replacement, SLICE("_sip._tcp.test")));
+    assert_true(dns_ask_srv(&d, "nobody.test", &h));
+    assert_int_equal(h.err, ERR_NOT_FOUND);
+    assert_int_equal(d.peers[0].asked, asked);
+
+    d.peers[0].mood = DNS_SILENT;
+    dns_rig_idle(&d, 1100); /* its TTL */
+    assert_true(dns_ask_host(&d, "short.test", &h));
+    assert_true(dns_heard_ip(&h, "192.0.2.3"));
+    d.peers[0].mood = DNS_GOOD;
+    assert_int_equal(net_resolver_forget(other, SLICE("_sip._udp.test")), 1);
+    assert_false(dns_ask_srv(&d, "_sip._udp.test", &h)); /* not from the first one */
+    net_resolver_free(&d.r);
+    d.r = first;
+    dns_rig_stop(&d);
+    net_names_free(&names);
+    assert_null(names);
+    net_names_free(&names);
+}
+
 /* Whatever allocation fails, every callback comes once, and what was under way ends. */
 static void test_no_memory(void **state)
 {
     (void)state;
-    for (uint64_t n = 1; n < 60; n++) {
+    for (uint64_t n = 1; n < 90; n++) {
+        struct net_names *names = NULL;
         dns_rig_start(&d, 1, zone);
         mem_fail_at(n);
+        int rc = net_names_new(&names);
+        assert_true(rc == 0 || rc == ERR_NOMEM);
+        net_resolver_share(d.r, names);
         dns_ask_host(&d, "both.test", &h);
         assert_true(h.err == 0 || h.err < 0);
         dns_ask_srv(&d, "_sip._udp.test", &h);
@@ -455,6 +515,7 @@ static void test_no_memory(void **state)
         dns_ask_srv(&d, "_sip._udp.test", &h);
         assert_true(h.err == 0 || h.err == ERR_NOMEM || h.err == ERR_DNS_SILENT);
         dns_rig_stop(&d);
+        net_names_free(&names);
         if (!was_hit)
             return;
     }
@@ -477,6 +538,7 @@ int main(void)
         cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_full_of_nothing),
         cmocka_unit_test(test_full_of_questions),
+        cmocka_unit_test(test_shared),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,9 +139,14 @@ static void test_all_silent(void **state)
     (void)state;
     dns_rig_start(&d, 2, zone);
     log_begin();
+    d.peers[0].soa_minimum = d.peers[1].soa_minimum = 0;
     assert_false(dns_ask_host(&d, "short.test", &h));
+    assert_false(dns_ask_naptr(&d, "short.test", &second)); /* there is none */
+    assert_false(dns_ask_host(&d, "nobody.test", &second));
     d.peers[0].mood = d.peers[1].mood = DNS_SILENT;
     expire_short();
+    assert_true(dns_ask_naptr(&d, "short.test", &second));
+    assert_int_equal(second.err, ERR_NOT_FOUND);
     assert_false(dns_ask_srv(&d, "unknown.test", &h));
     assert_int_equal(h.err, ERR_DNS_SILENT);
     unsigned asked = dns_rig_asked(&d);
@@ -152,6 +157,10 @@ static void test_all_silent(void **state)
         assert_int_equal(h.err, ERR_DNS_SILENT);
         assert_true(dns_ask_host(&d, "short.test", &h));
         assert_true(dns_heard_ip(&h, "192.0.2.3"));
+        assert_true(dns_ask_naptr(&d, "short.test", &second));
+        assert_int_equal(second.err, ERR_NOT_FOUND);
+        assert_true(dns_ask_host(&d, "nobody.test", &second));
+        assert_int_equal(second.err, ERR_DNS_SILENT);
     }
     assert_int_equal(dns_rig_asked(&d), asked);
 
@@ -221,6 +230,19 @@ static void test_one_name_is_dropped(void **state)
     assert_int_equal(second.err, ERR_DNS_SILENT);
     assert_false(dns_ask_srv(&d, "still-asked.test", &h));
     assert_int_equal(h.err, ERR_NOT_FOUND);
+
+    /* Alone, too: what was answered before is asked beside the second try. */
+    (void)net_resolver_forget(d.r, SLICE_NONE);
+    log_begin();
+    unsigned asked = d.peers[0].asked;
+    assert_false(dns_ask_srv(&d, "dropped.test", &second));
+    assert_int_equal(second.err, ERR_DNS_SILENT);
+    assert_true(d.peers[0].asked >= asked + 3);
+    assert_false(dns_ask_srv(&d, "still-asked.test", &h));
+    assert_int_equal(h.err, ERR_NOT_FOUND);
+    const char *text = log_end();
+    assert_int_equal(count_of(text, "DNS servers do not answer"), 0);
+    assert_int_equal(count_of(text, "DNS question failed"), 1);
     dns_rig_stop(&d);
 }
 
