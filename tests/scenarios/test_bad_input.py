@@ -73,7 +73,36 @@ def _mistakes(world, good):
 NAMES = ("certificate_missing", "certificate_is_a_folder", "certificate_is_text",
          "certificate_is_empty", "key_missing", "key_of_another", "ca_missing", "ca_is_text",
          "no_certificate", "certificate_of_a_dn", "key_of_a_dn", "unknown_type", "dn_twice",
-         "contact_is_no_uri", "contact_of_another_scheme", "contact_without_tls", "version")
+         "contact_is_no_uri", "contact_of_another_scheme", "contact_without_tls", "version",
+         "application_without_members", "pair_of_one_address", "application_is_the_proxy",
+         "trunk_is_the_proxy", "domain_is_the_proxy", "application_that_is_not_there",
+         "listener_elsewhere")
+
+# Name: (section, its settings, parts of the one line).
+NEIGHBOURS = {
+    "application_without_members": (
+        "application main", {"oos-check": "1"},
+        ("[application main]: ", "names no member", "needed: primary = ")),
+    "pair_of_one_address": (
+        "application main", {"primary": "sip:10.77.9.9", "backup": "sip:10.77.9.9:5060"},
+        ("backup = sip:10.77.9.9:5060: ", "the same address as primary = sip:10.77.9.9",
+         "allowed: members at different addresses")),
+    "application_is_the_proxy": (
+        "application main", {"primary": "sip:127.0.0.1"},
+        ("primary = sip:127.0.0.1: ", "is this proxy itself", "allowed: ")),
+    "trunk_is_the_proxy": (
+        "dn t", {"type": "trunk", "contact": "sip:[::1];transport=tcp"},
+        ("contact = ", "is this proxy itself", "allowed: ")),
+    "domain_is_the_proxy": (
+        "domain partner.example", {"contact": "sip:localhost"},
+        ("contact = sip:localhost: ", "is this proxy itself", "allowed: ")),
+    "application_that_is_not_there": (
+        "domain partner.example", {"application": "main"},
+        ("application = main: ", "there is no section [application main]")),
+    "listener_elsewhere": (
+        "listener 192.0.2.77", {"access": "any"},
+        ("[listener 192.0.2.77]: ", "allowed: one of")),
+}
 
 
 def _mistake(world, proxy, name):
@@ -81,6 +110,9 @@ def _mistake(world, proxy, name):
     if name == "dn_twice":
         text = conf_text(proxy.options, EXTENSION) + "\n[dn 1001]\n"
         return text, ("[dn 1001]: ", "has a section already, in line ")
+    if name in NEIGHBOURS:
+        section, settings, parts = NEIGHBOURS[name]
+        return conf_text(proxy.options, EXTENSION, {section: settings}), parts
     options, dns, *parts = _mistakes(world, proxy.options)[name]
     return conf_text(options, dns), parts
 
