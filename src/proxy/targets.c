@@ -166,7 +166,7 @@ int targets_find(struct pctx *c)
     /* A token is a way we gave out ourselves: one end of this dialog. */
     if (way->has_token || (!may_relay && proxy_find_registered(p, c->arena, c->req, way)))
         return single_target(c, true);
-    ask.is_own = !may_relay && route_has_trunks(p->deps.route) && is_own_device(c);
+    ask.is_own = !may_relay && route_has_guarded(p->deps.route) && is_own_device(c);
     return route_lookup(p->deps.route, &ask, c->arena, &c->set);
 }
 

@@ -72,6 +72,10 @@ static int to_domain(struct route *r, const struct route_ask *ask, struct arena 
         return ERR_NOT_FOUND;
     if (d->application != NULL)
         return to_group(r, ask, find_group(r, d->application), arena, set);
+    if (!route_is_trusted(ask)) {
+        route_refuse(set, 403, "Relaying Denied");
+        return 0;
+    }
     struct slice hop = arena_dup(arena, slice_str(d->contact));
     return arena->overflow ? ERR_NOMEM : one_target(ask, hop, arena, set);
 }

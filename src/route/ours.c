@@ -47,9 +47,9 @@ bool route_has_serving(const struct route *r)
     return r->conf->serving != NULL;
 }
 
-bool route_has_trunks(const struct route *r)
+bool route_has_guarded(const struct route *r)
 {
-    return r->conf->has_trunks;
+    return r->conf->has_trunks || r->conf->nothers != 0;
 }
 
 uint16_t route_tls_port(const struct route *r)

@@ -73,8 +73,8 @@ void route_set_conf(struct route *r, const struct route_conf *conf);
 bool route_is_ours(struct route *r, const struct sip_uri *uri);
 /* Is there a serving-sipserver? */
 bool route_has_serving(const struct route *r);
-/* Is there any trunk with a prefix? */
-bool route_has_trunks(const struct route *r);
+/* Are there ways that are not for everybody: trunks, domains with a contact? */
+bool route_has_guarded(const struct route *r);
 /* The port of TLS, 0: TLS is spoken neither in nor out. */
 uint16_t route_tls_port(const struct route *r);
 
@@ -124,18 +124,19 @@ struct route_ask {
                                   inside a dialog that we record-routed */
     bool in_dialog;            /* what belongs to a call goes to its DN also when that is out of
                                   service */
-    bool is_own;               /* the sender is a device of ours: it may use trunks */
+    bool is_own;               /* the sender is a device of ours: it may use trunks, and contacts
+                                  of [domain …] */
     uint32_t member;           /* the sender: group_sender; 0: no application */
     const struct sip_msg *req; /* for what the choice within a balanced group depends on; NULL: not
                                   for a group */
 };
 
-/* Targets of a Request-URI (RFC 3261 16.5), in this order: [domain …], whoever asks; inside a
- * dialog the member of an application that it names; for what is ours (also tel: and service URNs),
- * from others than applications, with serving-sipserver: that application (inside a dialog only
- * what is no DN and no trunk's); a DN, "user@host" before "user"; the trunks by its prefix, for
- * senders that are own, applications, or may relay; the rest relayed by its own URI (RFC 3263). 0
- * (see set->status), ERR_NOMEM. */
+/* Targets of a Request-URI (RFC 3261 16.5), in this order: [domain …]; inside a dialog the member
+ * of an application that it names; for what is ours (also tel: and service URNs), from others than
+ * applications, with serving-sipserver: that application (inside a dialog only what is no DN and no
+ * trunk's); a DN, "user@host" before "user"; the trunks by its prefix; the rest relayed by its own
+ * URI (RFC 3263). Trunks and the contact of a [domain …] are for senders that are own,
+ * applications, or may relay. 0 (see set->status), ERR_NOMEM. */
 int route_lookup(struct route *r, const struct route_ask *ask, struct arena *arena,
                  struct route_set *set) WARN_UNUSED;
 /* An exact next hop, X-Genesys-Route: one target with the Request-URI as it is. ERR_PARSE: no sip:

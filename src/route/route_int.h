@@ -83,6 +83,12 @@ const struct dn_binding *route_registered_contact(const struct dn_info *info);
 int route_to_trunk(struct route *r, const struct route_ask *ask, struct arena *arena,
                    struct route_set *set) WARN_UNUSED;
 
+/* May the sender use what leads out, trunks and domains of others? */
+static inline bool route_is_trusted(const struct route_ask *ask)
+{
+    return ask->may_relay || ask->is_own || ask->member != 0;
+}
+
 static inline void route_refuse(struct route_set *set, unsigned status, const char *reason)
 {
     set->status = status;

@@ -176,7 +176,7 @@ int route_to_trunk(struct route *r, const struct route_ask *ask, struct arena *a
     int found = find_trunks(r, ask, number, arena, &t);
     if (found <= 0)
         return found == 0 ? ERR_NOT_FOUND : found;
-    if (!ask->may_relay && !ask->is_own && ask->member == 0) {
+    if (!route_is_trusted(ask)) {
         route_refuse(set, 403, "Trunks Not Allowed");
         return 0;
     }

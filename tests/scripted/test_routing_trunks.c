@@ -210,20 +210,23 @@ static void emergency_urn(void **state)
 static void domain_has_its_own_way(void **state)
 {
     (void)state;
-    struct say w = {.method = "MESSAGE", .uri = "sip:bob@partner.example:5099"};
-    say_udp(&r, STRANGER, &w);
+    struct say w = call_to("sip:bob@partner.example:5099");
+    w.method = "MESSAGE";
+    refused(STRANGER, &w, 403);
+    w.call_id = w.branch = "c2";
+    say_udp(&r, CALLER, &w);
     rig_expect_method(&r, GW2, "MESSAGE", &inv);
     assert_string_equal(rig_uri(&inv), "sip:bob@partner.example:5099");
     assert_int_equal(rig_count(&inv, SIP_H_ROUTE), 0);
     answer_udp(&r, GW2, &inv, 200, "");
-    rig_expect_status(&r, STRANGER, 200, &got);
-    w.call_id = w.branch = "c2";
+    rig_expect_status(&r, CALLER, 200, &got);
+    w.call_id = w.branch = "c3";
     w.uri = "sip:bob@x.Partner.example";
-    say_udp(&r, STRANGER, &w);
+    say_udp(&r, CALLER, &w);
     rig_expect_method(&r, GW1, "MESSAGE", &inv);
     assert_string_equal(rig_uri(&inv), "sip:bob@x.Partner.example");
     answer_udp(&r, GW1, &inv, 200, "");
-    rig_expect_status(&r, STRANGER, 200, &got);
+    rig_expect_status(&r, CALLER, 200, &got);
 }
 
 static void address_is_a_dn_and_alias_is_us(void **state)

@@ -60,6 +60,13 @@ static void domains(void **state)
     (void)state;
     r.conf.others = list;
     r.conf.nothers = sizeof(list) / sizeof(list[0]);
+    rig_expect(&r, "sip:a@example.net", "403 Relaying Denied"); /* no open relay */
+    rig_expect(&r, "sip:a@app.example", "503");                 /* decides itself */
+    r.ask.member = 1;
+    rig_expect(&r, "sip:a@example.net", "sip:a@example.net via sip:10.0.0.5");
+    r.ask = (struct route_ask){.may_relay = true};
+    rig_expect(&r, "sip:a@example.net", "sip:a@example.net via sip:10.0.0.5");
+    r.ask = (struct route_ask){.is_own = true};
     rig_expect(&r, "sip:a@example.net", "sip:a@example.net via sip:10.0.0.5");
     rig_expect(&r, "sip:a@Example.NET.:5070", "sip:a@Example.NET.:5070 via sip:10.0.0.5");
     rig_expect(&r, "sip:a@x.example.net",
