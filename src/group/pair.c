@@ -237,8 +237,8 @@ bool pair_trouble(struct pair *p, unsigned i, int err, uint64_t now, struct pair
         p->next = at;
         return true;
     }
-    /* Nothing else would ever tell. That one request timed out says too little. */
-    if (p->n != 2 || err == ERR_TIMEOUT)
+    /* Nothing else would ever tell. That one request was refused or timed out says too little. */
+    if (p->n != 2 || err == ERR_TIMEOUT || err == ERR_BAD_STATUS)
         return false;
     lose(p, err, now);
     found(p, other(p, i), PAIR_TROUBLE, now, out);
