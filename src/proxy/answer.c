@@ -189,7 +189,7 @@ bool proxy_is_transport(int err)
 {
     return err != ERR_TIMEOUT && err != ERR_NOMEM && err != ERR_LIMIT && err != ERR_FULL &&
            err != ERR_UNSUPPORTED && err != ERR_PARSE && err != ERR_LOOP && err != ERR_OVERLOAD &&
-           !is_dns(err);
+           err != ERR_BAD_STATUS && !is_dns(err);
 }
 
 /* All of its members are out. */
@@ -213,6 +213,8 @@ static unsigned status_of_failure(const struct pctx *c, const struct branch *b, 
         return 480;
     if (err == ERR_LOOP)
         return 482;
+    if (err == ERR_BAD_STATUS)
+        return 503;
     if (is_dns(err))
         return b->target->is_device ? 480 : 500;
     if (!proxy_is_transport(err))
@@ -353,7 +355,7 @@ static void on_failure_response(struct branch *b, const struct sip_msg *res)
 {
     struct pctx *c = b->ctx;
     struct best candidate = {.status = res->status, .branch = b};
-    if (branch_try_after(b, res->status))
+    if (branch_try_after(b, res))
         return;
     record_response(c, res);
     if (res->status == 401 || res->status == 407)

@@ -100,9 +100,10 @@ bool branch_try_other(struct branch *b, int err)
     return go_to(b, flow);
 }
 
-bool branch_try_after(struct branch *b, unsigned status)
+bool branch_try_after(struct branch *b, const struct sip_msg *res)
 {
     const struct pctx *c = b->ctx;
+    unsigned status = res->status;
     if (!may_go_on(b))
         return false;
     if (status == 503 && try_next_address(b))
@@ -111,7 +112,7 @@ bool branch_try_after(struct branch *b, unsigned status)
         return true;
     if (status != 503 && status != 504 && status != 408)
         return false;
-    return go_to(b, alternative(c, b->target)) || (status == 503 && replay_park_reserve(b));
+    return go_to(b, alternative(c, b->target)) || (status == 503 && replay_park_reserve(b, res));
 }
 
 void branch_note_useless(struct branch *b, int err)

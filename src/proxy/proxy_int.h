@@ -142,6 +142,7 @@ struct pctx {
     uint16_t races;           /* numbers of branch.race given */
     uint8_t replays, retries; /* to members of applications, after a failure or switchover */
     int member_err;           /* a member could not be reached, or was silent */
+    uint32_t doubted;         /* the active member, while it is waited whether it still is */
     uint32_t loop;            /* loop hash for our branch (RFC 5393) */
     uint32_t breadth;         /* Max-Breadth we may use */
     unsigned provisionals;    /* responses taken, but 100 */
@@ -285,7 +286,7 @@ bool branch_try_other(struct branch *b, int err);
 /* After a response that says no more than that this way is of no use: 503 leads to the next address
  * (RFC 3263 4.3), 430 and 408 to another flow of that device (RFC 5626 7); 503, 504 and 408 to an
  * alternative. */
-bool branch_try_after(struct branch *b, unsigned status);
+bool branch_try_after(struct branch *b, const struct sip_msg *res);
 /* Sent just now: how long may it be silent before a further way is tried beside it? */
 void branch_arm_quiet(struct branch *b);
 void proxy_on_quiet(struct timer *t, uint64_t now);
@@ -300,7 +301,7 @@ void replay_watch(struct branch *b);
 /* It cannot be brought to its member. True: another one may take over, which is waited for. */
 bool replay_park(struct branch *b, int err);
 /* The same where a member says 503 that may just be in reserve, and about to take over. */
-bool replay_park_reserve(struct branch *b);
+bool replay_park_reserve(struct branch *b, const struct sip_msg *res);
 
 /* --- path.c: RFC 3327 --- */
 /* Our Path for a REGISTER that goes to an application: whole lines. */

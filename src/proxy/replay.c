@@ -152,12 +152,11 @@ static void on_look(struct timer *t, uint64_t now)
     look_at(b, true);
 }
 
-bool replay_park(struct branch *b, int err)
+static bool park(struct branch *b, int err)
 {
     struct pctx *c = b->ctx;
     struct proxy *p = c->proxy;
-    if (b->target->member == 0 || p->deps.groups == NULL || !proxy_is_transport(err) ||
-        b->state != BRANCH_TRYING ||
+    if (b->target->member == 0 || p->deps.groups == NULL || b->state != BRANCH_TRYING ||
         !group_has_deputy(p->deps.groups, b->target->member, sip_in_dialog(c->req)))
         return false;
     timer_stop(p->deps.wheel, &b->quiet);
@@ -170,15 +169,37 @@ bool replay_park(struct branch *b, int err)
     return true;
 }
 
-bool replay_park_reserve(struct branch *b)
+bool replay_park(struct branch *b, int err)
 {
-    const struct pctx *c = b->ctx;
+    return proxy_is_transport(err) && park(b, err);
+}
+
+static uint32_t active_of(const struct branch *b)
+{
+    uint32_t other = group_successor(b->ctx->proxy->deps.groups, b->target->member);
+    return other != 0 ? other : b->target->member;
+}
+
+/* One that is overloaded says when to come again; a member in reserve does not, nor one that has
+ * just given up its role. While the pair is said to be well, one look tells whether it is: to wait
+ * longer, or to ask again, would make an overload worse. */
+bool replay_park_reserve(struct branch *b, const struct sip_msg *res)
+{
+    struct pctx *c = b->ctx;
     struct groups *groups = c->proxy->deps.groups;
     uint32_t member = b->target->member;
-    if (member == 0 || groups == NULL ||
-        (c->member_err == 0 && group_state_of(groups, group_of(member)) == GROUP_UP))
+    if (member == 0 || groups == NULL)
         return false;
-    return replay_park(b, ERR_UNREACHABLE);
+    bool is_well = c->member_err == 0 && group_state_of(groups, group_of(member)) == GROUP_UP;
+    if (is_well && (c->doubted != 0 || sip_hdr_first(res, SIP_H_RETRY_AFTER) != NULL))
+        return false;
+    if (!park(b, ERR_BAD_STATUS))
+        return false;
+    if (is_well) {
+        c->doubted = active_of(b);
+        group_note_trouble(groups, c->doubted, ERR_BAD_STATUS);
+    }
+    return true;
 }
 
 /* --- the walk --- */
@@ -190,15 +211,28 @@ static bool is_out(struct groups *groups, uint32_t member)
            group_member_state(groups, member) == GROUP_DOWN;
 }
 
+/* Was the active member doubted without reason, as far as is known? */
+static bool is_still_active(const struct branch *b)
+{
+    const struct pctx *c = b->ctx;
+    return b->state == BRANCH_PARKED && c->doubted != 0 && c->doubted == active_of(b) &&
+           group_state_of(c->proxy->deps.groups, group_of(c->doubted)) == GROUP_UP;
+}
+
 static void look_at(struct branch *b, bool is_due)
 {
     struct pctx *c = b->ctx;
     struct groups *groups = c->proxy->deps.groups;
     uint32_t member = b->target->member, to = group_successor(groups, member);
     bool may = !c->is_over && !b->was_cancelled && proxy_has_room(c);
+    if (is_still_active(b)) {
+        if (is_due)
+            branch_failed(b, b->parked_err);
+        return;
+    }
     if (may && to != 0 && is_served_by(b, to))
         send_to(b, to, true);
-    else if (b->state == BRANCH_PARKED && is_due)
+    else if (b->state == BRANCH_PARKED && (is_due || c->doubted != 0))
         look_again(b);
     else if (may && b->state == BRANCH_TRYING && !b->was_heard && is_out(groups, member))
         proxy_on_quiet(&b->quiet, 0);

@@ -19,8 +19,9 @@
 /* One member: it answers its checks by itself, and all else is kept for the script. */
 struct member {
     const char *addr;
-    unsigned check; /* the answer to OPTIONS, 0: none */
-    unsigned call;  /* the answer to anything else, 0: the script's */
+    unsigned check;    /* the answer to OPTIONS, 0: none */
+    unsigned call;     /* the answer to anything else, 0: the script's */
+    const char *extra; /* of that */
     struct got got;
     struct fake_conn *by; /* on which `got` came */
     unsigned n;           /* messages but checks and their ACKs that came, ever */
@@ -47,7 +48,7 @@ static void look_at(struct member *m, struct fake_conn *conn)
             m->got.msg.hdrs = m->got.hdrs;
         }
         if (status != 0)
-            answer_tcp(conn, &msg, status, "");
+            answer_tcp(conn, &msg, status, is_check || m->extra == NULL ? "" : m->extra);
     }
 }
 
@@ -203,6 +204,46 @@ static void both_are_dead(void **state)
     assert_int_equal(rig_counter(&r, CTR_APP_REFUSED), before + 1);
 }
 
+/* A lives, and has given up its role: nobody knows yet that B has it. */
+static void role_changes(void **state)
+{
+    (void)state;
+    a.check = a.call = 503;
+    say_udp(&r, CALLER, &(struct say){0});
+    pass(200);
+    assert_int_equal(a.n, 1);
+    assert_int_equal(b.n, 1);
+    assert_int_equal(caller_gets(), 0);
+    takes_over(&b);
+    pass(3000);
+    assert_int_equal(b.n, 2);
+    answers(&b, 200);
+    assert_int_equal(caller_gets(), 200);
+    assert_int_equal(a.n, 1);
+}
+
+/* An overload is none: one look, and nothing is asked again. */
+static void overload_is_no_change_of_roles(void **state)
+{
+    (void)state;
+    a.call = 503;
+    say_udp(&r, CALLER, &(struct say){0});
+    pass(900);
+    assert_int_equal(caller_gets(), 0);
+    pass(200);
+    assert_int_equal(caller_gets(), 503);
+    ack_udp(&r, CALLER, &(struct say){0});
+    assert_int_equal(a.n, 1);
+    assert_int_equal(b.n, 1);
+    /* Who says when to come again is believed at once. */
+    b.extra = "Retry-After: 3\n";
+    say_udp(&r, CALLER, &(struct say){.call_id = "c2", .branch = "a2"});
+    pass(100);
+    assert_int_equal(caller_gets(), 503);
+    assert_non_null(strstr(got.text, "\r\nRetry-After: 3\r\n"));
+    ack_udp(&r, CALLER, &(struct say){.call_id = "c2", .branch = "a2"});
+}
+
 /* A was away for a moment only. */
 static void member_comes_back(void **state)
 {
@@ -325,6 +366,8 @@ int main(void)
         T(ringing_call_is_replayed),
         T(caller_cancels_what_waits),
         T(both_are_dead),
+        T(role_changes),
+        T(overload_is_no_change_of_roles),
         T(member_comes_back),
         T(bye_waits),
         T(reinvite_waits),
