@@ -32,7 +32,8 @@ def sipserver_registers_baresip(world, transport):
     """Two phones register with Kamailio through the proxy, and call each other by their Paths."""
     server = _server(world, registrar=True, transport=server_transport(transport))
     options = dict(SERVING, **(world.tls_options() if transport == "tls" else {}))
-    proxy = world.proxy(options, sections=_application(server, server_transport(transport)))
+    proxy = world.proxy(options, {"desk": {"type": "extension"}},
+                        sections=_application(server, server_transport(transport)))
     phones = []
     for namespace, address, user, where in (
             (world.net.phone, netns.PHONE, "1001", netns.PROXY),

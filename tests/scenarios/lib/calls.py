@@ -19,7 +19,7 @@ from collections import Counter
 from .device import SDP, T1, T2
 from .sip import Msg, SipError, Uri, response_to, token, uri_of
 
-STATES = ("setup", "ringing", "established", "ending", "later", "over")
+A_MOMENT = 0.3      # what it takes to break something
 
 
 class Plan:
@@ -99,7 +99,7 @@ class Calls:
         self.callee, self.uas = callee, self._bind(callee, self._on_uas)
         self._stopping = False
         self._thread = None
-        self.begun = 0.0
+        self.begun = self.marked = 0.0
         world._cleanup.callback(self.close)
 
     def _bind(self, address, func):
@@ -128,6 +128,7 @@ class Calls:
     def mark(self):
         """Now something breaks: what state is every call in? How many of each."""
         with self._lock:
+            self.marked = time.monotonic()
             for call in self.calls:
                 call.state_then = call.state
             return Counter(c.state_then for c in self.calls)
@@ -165,12 +166,23 @@ class Calls:
 
     def doubled(self):
         """Calls that the callee has answered twice, each time to be confirmed; calls with answers
-        of two dialogs at the caller; calls rung more than once though nothing had begun when it
-        broke."""
+        of two dialogs at the caller; calls rung more than once though they were not in setup when
+        it broke, or a moment later."""
+        def in_setup(call):
+            return (call.state_then in ("setup", "ringing")
+                    or call.state_then == "later" and call.began < self.marked + A_MOMENT)
         confirmed = [c for c in self.calls if len(c.confirmed) > 1]
         answers = [c for c in self.calls if len(c.answers) > 1]
-        rung = [c for c in self.calls if c.rung > 1 and c.state_then not in ("setup", "ringing")]
+        rung = [c for c in self.calls if c.rung > 1 and not in_setup(c)]
         return {"confirmed": len(confirmed), "answers": len(answers), "rung": len(rung)}
+
+    def details(self, most=5):
+        """Text about the first calls that failed or were not ended."""
+        bad = [c for c in self.calls if c.fault or c.confirmed and not c.got_bye][:most]
+        return [f"{c.call_id}: then {c.state_then}, {c.fault or 'no BYE'}; provisional "
+                f"{bool(c.invite and c.invite.provisional)}, rung {c.rung} by {c.servers}, legs "
+                f"{[(leg.final, leg.acked, leg.superseded) for leg in c.legs]}, confirmed "
+                f"{len(c.confirmed)} of {len(c.answers)}" for c in bad]
 
     def never_ended(self):
         """Calls that the callee has confirmed and that never got BYE."""
@@ -488,8 +500,7 @@ class Calls:
 
     def _on_bye_answered(self, msg):
         call = self.byes.pop(msg.branch, None)
-        if call is None:
-            self.notes["stray response at the callee"] += 1
+        if call is None:    # it was repeated
             return
         call.got_bye += 1
         if msg.status != 200 or not call.over:

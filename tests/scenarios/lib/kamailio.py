@@ -28,7 +28,11 @@ listen=udp:{address}:{port}
 listen=tcp:{address}:{port}
 {aliases}
 tcp_connection_lifetime=3605
+tcp_source_ipv4={address}
 tcp_connect_timeout=3
+# All that a dead one had under way comes at once.
+tcp_conn_wq_max=4000000
+tcp_wq_max=40000000
 mpath="/usr/lib/x86_64-linux-gnu/kamailio/modules/"
 loadmodule "tm.so"
 loadmodule "tmx.so"
@@ -113,7 +117,7 @@ class Kamailio:
         os.makedirs(self.folder, exist_ok=True)
         self.conf = os.path.join(self.folder, "kamailio.cfg")
         self.control = os.path.join(self.folder, "control")
-        aliases = "\n".join(f'alias="{other}:{port}"' for other in others)
+        aliases = "\n".join(f"alias={other}:{port}" for other in others)
         if registrar:
             script += ('\n  if (lookup("location")) { t_relay(); exit; }'
                        '\n  if ($rU =~ "^1") { sl_send_reply("404", "Not Found"); exit; }\n')

@@ -183,6 +183,13 @@ class Firewall:
         """Nobody is at this address any more."""
         self._mode(f"ip daddr {address} goto dropped", f"ip saddr {address} goto dropped")
 
+    def lose_to(self, address):
+        """What is sent to this address is lost; what comes from it passes."""
+        self._mode(f"ip daddr {address} goto dropped")
+
+    def lose_from(self, address):
+        self._mode(f"ip saddr {address} goto dropped")
+
     def drop_new(self):
         """Refuse connections silently: SYNs of either side vanish, established ones live on."""
         self._mode("tcp flags & (syn | ack) == syn goto dropped")

@@ -26,8 +26,8 @@ class Pair:
     """A is active, B in reserve; both share every dialog."""
 
     def __init__(self, world, transport="udp", options=None, application=None, dns=None, start=True,
-                 script="", think=60):
-        self.world, self.transport = world, transport
+                 script="", think=60, takeover=0.0):
+        self.world, self.transport, self.takeover = world, transport, takeover
         self.a = Kamailio(world, A, [B], transport, script=script, think=think)
         self.b = Kamailio(world, B, [A], transport, active=False, script=script, think=think)
         if start:
@@ -46,33 +46,30 @@ class Pair:
     def break_active(self, fault):
         """A fails in this way. Whoever watches the pair makes B active, a moment later."""
         getattr(self, "_" + fault)()
+        time.sleep(self.takeover)
+        self.b.set("active", 1)
+        if fault == "role":
+            self.speak(self.b)
 
     def _kill(self):
         self.a.kill()
-        self.b.set("active", 1)
 
     def _stop(self):
         self.a.freeze()
-        self.b.set("active", 1)
 
     def _drop(self):
         self.world.firewall.vanish(A)
-        self.b.set("active", 1)
 
     def _drop_to(self):
         """What is sent to A is lost; what it says still comes."""
-        self.world.firewall._mode(f"ip daddr {A} goto dropped")
-        self.b.set("active", 1)
+        self.world.firewall.lose_to(A)
 
     def _drop_from(self):
-        self.world.firewall._mode(f"ip saddr {A} goto dropped")
-        self.b.set("active", 1)
+        self.world.firewall.lose_from(A)
 
     def _role(self):
         """A lives on, in reserve; B tells by a request of its own."""
         self.a.set("active", 0)
-        self.b.set("active", 1)
-        self.speak(self.b)
 
     def speak(self, server, timeout=5.0):
         """The server sends a request through the proxy; the status of its final response."""
@@ -100,7 +97,7 @@ class Outcome:
         self.lost = {state: {why: n for why, n in counts.items() if why != "good"}
                      for state, counts in self.account.items()}
         self.lost = {state: whys for state, whys in self.lost.items() if whys}
-        self.notes = calls.notes
+        self.notes, self.details = calls.notes, calls.details()
         self.slowest = max(calls.delays(("setup", "ringing")), default=0.0)
         self.ghosts = len(calls.never_ended())
         self.counters = pair.proxy.counters()
@@ -109,7 +106,7 @@ class Outcome:
         return (f"{self.fault}: then {dict(self.states)}, lost {self.lost or 'none'}, "
                 f"doubled {self.doubled}, without BYE {self.ghosts}, slowest setup "
                 f"{self.slowest:.2f} s, replayed {self.counters['requests_replayed']}, "
-                f"notes {dict(self.notes)}")
+                f"notes {dict(self.notes)}; {self.details[:2]}")
 
 
 def run_fault(pair, fault, at=2.0, **plan):
@@ -135,5 +132,5 @@ def demand(outcome):
 
 def settle(pair, timeout=5.0):
     """The proxy has asked A and knows that it is active."""
-    eventually(lambda: pair.proxy.counters()["checks_sent"] > 0, timeout, "no check was sent")
-    time.sleep(0.1)
+    eventually(lambda: " up " in pair.proxy.control("applications"), timeout,
+               "the pair is not up", 0.05)
