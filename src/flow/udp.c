@@ -24,7 +24,7 @@ void flow_on_datagram(void *user, char *data, size_t len, const struct addr *rem
     struct flows *fs = l->owner;
     struct sip_msg m;
     struct sip_fault fault;
-    if (!flow_admits(l, remote, local))
+    if (l->naccess != 0 && !flow_admits(l, remote, local))
         return;
     if (stun_is_request((struct slice){data, len})) {
         answer_stun(l, data, len, remote, local);

@@ -224,6 +224,8 @@ int hide_open(const struct proxy *p, const struct sip_msg *req, const struct sip
 {
     int rc = 0;
     *is_path = false;
+    if (uri->params.len < PROXY_SEAL_TEXT_MIN)
+        return 0;
     if (sip_in_dialog(req))
         rc = open_as(p, SEAL_ROUTES, sip_get(req, req->call_id), uri, arena, list);
     if (rc != 0)

@@ -15,6 +15,8 @@
 #define PROXY_SEAL_MAX      1024 /* bytes of a text, a multiple of 32 */
 #define PROXY_SEAL_TEXT_MAX ((PROXY_SEAL_MAX + 16) / 3 * 4 + 4) /* of what it becomes */
 
+#define PROXY_SEAL_TEXT_MIN 64 /* of what has any text in it */
+
 struct seal {
     struct hash_key tag_key, text_key;
 };
