@@ -3,13 +3,13 @@
 that it can reach; what is advertised, who may talk to us, and what the outside is not shown."""
 
 from lib import netns
+from lib.kamailio import Kamailio
 from lib.recovery import BRISK
 from lib.scenario import check, complete_call, equal, hang_up, scenario
 from lib.sip import Uri, uri_of
 
 DNS = {"1001": {"type": "extension"}}
 HOMES = {"sip-address": "10.77.9.2, 10.77.8.1, fd77:9::2, fd77:8::1"}
-INSIDE = "10.77.8."
 
 
 def _end(world, way, role):
@@ -88,10 +88,10 @@ def access_of_a_listener(world):
     equal(udp.register().status, 200, "REGISTER after the reload")
 
 
-def _assert_hidden(msg):
+def _assert_hidden(msg, *inside):
     for name in ("via", "record-route", "route", "path"):
         for value in msg.all(name):
-            check(INSIDE not in value, f"{name} shows the inside: {value}")
+            check(not any(net in value for net in inside), f"{name} shows the inside: {value}")
 
 
 @scenario(transport=("udp", "tcp"))
@@ -120,7 +120,7 @@ def topology_is_hidden(world, transport):
     equal(final and final.status, 200, "BYE of the phone after a restart")
     check(call.wait_ended(5), "the caller did not get the BYE")
     for txn in phone.order:
-        _assert_hidden(txn.request)
+        _assert_hidden(txn.request, "10.77.8.")
 
     # The other way round: the caller is outside, and so is shown nothing of the phone's side.
     phone.calls.clear()
@@ -138,3 +138,33 @@ def topology_is_hidden(world, transport):
         for value in msg.all("record-route"):
             check("10.77.9." not in value, f"the caller is shown {value}")
     hang_up(call, incoming)
+
+
+@scenario(transport=("udp", "tcp"))
+def topology_is_hidden_around_kamailio(world, transport):
+    """Both phones are outside, a Kamailio that stays in the dialog is inside: the call passes us
+    twice, and neither phone is shown anything between."""
+    server = Kamailio(world, netns.phone_address(2), registrar=True).start()
+    world.proxy({"sip-address": f"{netns.PROXY}, {netns.PROXY_NEAR_CALLER}",
+                 "serving-sipserver": "main", "hide-topology": "true",
+                 "inside-networks": "10.77.1.0/24, 10.77.9.0/24"},
+                sections={"application main": {"primary": server.uri()}})
+    phones = [world.caller("1001", transport=transport),
+              world.caller("1002", address="10.77.8.3", transport=transport)]
+    for phone in phones:
+        equal(phone.register().status, 200, "REGISTER")
+    for caller, callee in (phones, reversed(phones)):
+        call, incoming = complete_call(caller, callee.user, callee)
+        equal(len(incoming.invite.all("via")), 1, "Vias of the INVITE")
+        equal(len(incoming.invite.all("record-route")), 1, "Record-Routes of the INVITE")
+        equal(len(call.transaction.final.all("record-route")), 1, "Record-Routes of the 200")
+        for side in (call, incoming):
+            final = side.reinvite().wait_final(5)
+            equal(final and final.status, 200, "re-INVITE")
+        hang_up(incoming, call)
+    for phone in phones:
+        for txn in phone.order:
+            _assert_hidden(txn.request, "10.77.1.", "10.77.9.")
+        for call in phone.calls:
+            for _, msg, _ in call.transaction.responses if call.caller else ():
+                _assert_hidden(msg, "10.77.1.", "10.77.9.")
