@@ -357,7 +357,8 @@ const struct option conf_options[] = {
      NULL},
     {"sipproxy", "overload-source-rate", OPT_U32, AT(load.source_rate), 0, 1000000, "0", NULL,
      "0 to 1000000, 0 = off", EFFECT_RELOAD,
-     "Requests outside dialogs a second from one address; more of them get 503 with Retry-After.",
+     "Requests outside dialogs a second from one address; more of them get 503 with Retry-After. Those of applications are "
+     "not counted.",
      NULL},
     {"sipproxy", "overload-lag", OPT_MS, AT(load.lag_ms), 0, 10000, "100ms", NULL,
      "0 to 10 s, 0 = off", EFFECT_RELOAD,
@@ -511,7 +512,8 @@ const struct option conf_options[] = {
     /* one domain of somebody else */
     {"domain", "contact", OPT_URI, DOMAIN_AT(contact), 0, 0, "", "none",
      "a sip: URI, transport udp, tcp or tls, or a sips: URI", EFFECT_RELOAD,
-     "Where requests for this domain go.", NULL},
+     "Where requests for this domain go: of our devices, of applications and of who may have requests relayed.",
+     NULL},
     {"domain", "application", OPT_TEXT, DOMAIN_AT(application), 0, 0, "", "none",
      "name of an [application ...] section", EFFECT_RELOAD,
      "The application that requests for this domain go to, in the place of contact.", NULL},
