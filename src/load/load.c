@@ -49,8 +49,8 @@ int load_new(const struct load_conf *conf, struct load_shared *shared, unsigned 
 void load_free(struct load **load)
 {
     if (*load != NULL) {
-        atomic_store(&(*load)->shared->loss[(*load)->worker], 0);
         atomic_fetch_sub(&(*load)->shared->nworkers, 1);
+        load_want(*load, 0, 0);
     }
     mem_free(*load);
     *load = NULL;
@@ -69,10 +69,12 @@ void load_on_buffer(struct load *load, unsigned percent, uint64_t dropped)
     load->dropped += dropped;
 }
 
-static void show(struct load *load)
+static void show(struct load *load, uint64_t now)
 {
     unsigned loss = load_control_share(&load->control, LOAD_INVITE);
-    atomic_store_explicit(&load->shared->loss[load->worker], loss, memory_order_relaxed);
+    if (loss != 0 || load->has_wanted)
+        load_want(load, loss, now);
+    load->has_wanted = loss != 0;
     atomic_store_explicit(&load->counters->v[CTR_LAG_MS], (uint64_t)load->control.most,
                           memory_order_relaxed);
     atomic_store_explicit(&load->counters->v[CTR_LOSS], (loss + 9) / 10, memory_order_relaxed);
@@ -107,7 +109,7 @@ void load_on_turn(struct load *load, uint32_t late_ms, uint32_t waiting, uint64_
     tell(load, change, now);
     load->buffer = 0;
     if (load->control.since != since || change != LOAD_SAME)
-        show(load);
+        show(load, now);
 }
 
 unsigned load_loss(const struct load *load, uint64_t now)

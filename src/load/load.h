@@ -86,6 +86,8 @@ bool load_may_send(struct load *load, const struct addr *neighbour, enum load_ki
 uint32_t load_retry_after(struct load *load);
 /* A request has come from a neighbour that speaks it: it holds back by itself what we ask for. */
 void load_note_speaks(struct load *load, const struct addr *neighbour, uint64_t now);
+/* Could load_ask say something? Cheap. */
+bool load_has_asked(const struct load *load);
 /* What we ask of a neighbour that speaks it. False: nothing, there is no overload and was none. */
 bool load_ask(struct load *load, uint64_t now, struct load_oc *out);
 

@@ -36,6 +36,8 @@ struct load_shared {
     struct load_bucket dialogs;          /* overload-ctrl-dialog-rate */
     _Atomic uint32_t loss[LOAD_WORKERS]; /* per mille, what each worker wants to be rid of */
     _Atomic uint32_t nworkers;           /* that have a struct load */
+    _Atomic uint32_t wanted;             /* percent: what neighbours are asked for */
+    _Atomic uint64_t asks_until; /* ms: neighbours are told something until then; 0: never */
     struct load_source sources[LOAD_SETS][LOAD_WAYS];
 };
 
@@ -102,8 +104,8 @@ struct load {
     unsigned worker;
     struct rng rng;
     struct load_control control;
+    bool has_wanted;      /* to be rid of something, when the others were last told */
     uint64_t asked_until; /* ms: some neighbour asks for less until then */
-    uint64_t asks_until;  /* ms: neighbours are told "no more" until then */
     double buffer;        /* how full the fullest receive buffer was in this turn, 0 to 1 */
     uint64_t dropped;     /* datagrams that the kernel dropped while shedding, for the log */
     uint64_t shed;        /* refused since shedding began */
@@ -111,6 +113,8 @@ struct load {
     struct load_neighbour neighbours[LOAD_NEIGHBOURS];
 };
 
+/* What this worker wants to be rid of, per mille, has changed. */
+void load_want(struct load *load, unsigned loss, uint64_t now);
 /* `make`: a place for it, that of the one not used for longest; else NULL where it is not known. */
 struct load_neighbour *load_neighbour_of(struct load *load, const struct addr *addr, bool make,
                                          uint64_t now);

@@ -86,25 +86,36 @@ bool load_may_send(struct load *load, const struct addr *neighbour, enum load_ki
 }
 
 /* The workers share what comes in, so that a neighbour is asked for what they want on average. */
-static unsigned wanted_loss(const struct load_shared *s)
+void load_want(struct load *load, unsigned loss, uint64_t now)
 {
+    struct load_shared *s = load->shared;
     uint32_t n = atomic_load_explicit(&s->nworkers, memory_order_relaxed), sum = 0;
+    atomic_store_explicit(&s->loss[load->worker], loss, memory_order_relaxed);
     for (uint32_t i = 0; i < LOAD_WORKERS; i++)
         sum += atomic_load_explicit(&s->loss[i], memory_order_relaxed);
     uint32_t percent = n != 0 ? (sum + n * 10 - 1) / (n * 10) : 0;
-    return percent < 100 ? percent : 100;
+    atomic_store_explicit(&s->wanted, percent < 100 ? percent : 100, memory_order_relaxed);
+    if (percent != 0)
+        atomic_store_explicit(&s->asks_until, now + END_MS, memory_order_relaxed);
+}
+
+bool load_has_asked(const struct load *load)
+{
+    return atomic_load_explicit(&load->shared->asks_until, memory_order_relaxed) != 0 &&
+           load->conf->is_control;
 }
 
 bool load_ask(struct load *load, uint64_t now, struct load_oc *out)
 {
-    if (!load->conf->is_control)
-        return false;
-    unsigned loss = wanted_loss(load->shared);
-    if (loss != 0)
-        load->asks_until = now + END_MS;
-    if (now >= load->asks_until)
-        return false;
+    struct load_shared *s = load->shared;
     struct timespec wall = {0};
+    if (!load_has_asked(load))
+        return false;
+    unsigned loss = atomic_load_explicit(&s->wanted, memory_order_relaxed);
+    if (loss == 0 && now >= atomic_load_explicit(&s->asks_until, memory_order_relaxed)) {
+        atomic_store_explicit(&s->asks_until, 0, memory_order_relaxed);
+        return false;
+    }
     (void)clock_gettime(CLOCK_REALTIME, &wall);
     *out = (struct load_oc){loss, loss != 0 ? VALIDITY_MS : 0,
                             (uint64_t)wall.tv_sec * 100000 + (uint64_t)wall.tv_nsec / 10000};

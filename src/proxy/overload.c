@@ -149,12 +149,27 @@ void overload_offer(const struct proxy *p, const struct outgoing *o, struct buf 
     buf_lit(line, SIP_OC_OFFER "\r\n");
 }
 
+/* Is there an `oc` with a value? Our own offer has none, and comes back with nearly all responses:
+ * most parameters need not be looked at. */
+static bool has_value(struct slice params)
+{
+    const char *end = params.ptr + params.len, *at = params.ptr;
+    for (; at < end && (at = memchr(at, '=', (size_t)(end - at))) != NULL; at++) {
+        const char *name = at;
+        while (name > params.ptr && (name[-1] == ' ' || name[-1] == '\t'))
+            name--;
+        if (name - params.ptr >= 2 && slice_ieq_bytes(name - 2, "oc", 2))
+            return true;
+    }
+    return false;
+}
+
 void overload_note(struct proxy *p, uint64_t client, const struct sip_msg *res)
 {
     struct load *load = p->deps.load;
     struct sip_oc oc;
-    if (load == NULL || !load_is_control(load) || !sip_oc_parse(res->via.params, &oc) ||
-        !oc.has_value || !oc.is_loss)
+    if (load == NULL || !load_is_control(load) || !has_value(res->via.params) ||
+        !sip_oc_parse(res->via.params, &oc) || !oc.has_value || !oc.is_loss)
         return;
     const struct flow_dest *dest = txn_client_dest(p->deps.txns, client);
     if (dest != NULL)
@@ -177,8 +192,7 @@ static bool write_ask(struct proxy *p, struct slice via, struct slice params, st
 {
     struct load_oc ask;
     struct sip_oc oc;
-    if (p->deps.load == NULL || !load_ask(p->deps.load, proxy_now(p), &ask) ||
-        !sip_oc_parse(params, &oc) || !oc.is_loss)
+    if (!load_ask(p->deps.load, proxy_now(p), &ask) || !sip_oc_parse(params, &oc) || !oc.is_loss)
         return false;
     oc = (struct sip_oc){true, true, ask.loss, ask.validity_ms, ask.seq};
     sip_oc_write(out, via, params, &oc);
@@ -191,8 +205,7 @@ void overload_edit(struct proxy *p, struct sip_edit *e, const struct sip_msg *re
     struct slice element;
     struct sip_via via;
     struct buf out;
-    struct load_oc ask;
-    if (p->deps.load == NULL || !load_ask(p->deps.load, proxy_now(p), &ask))
+    if (p->deps.load == NULL || !load_has_asked(p->deps.load))
         return;
     sip_iter_below_via(&it, res);
     if (!sip_iter_next(&it, &element) || sip_via_parse(element, &via) != 0)
@@ -207,5 +220,6 @@ bool overload_write_via(void *proxy, const struct sip_msg *req, struct slice via
     struct proxy *p = proxy;
     struct sip_via parsed;
     (void)req;
-    return sip_via_parse(via, &parsed) == 0 && write_ask(p, via, parsed.params, out);
+    return p->deps.load != NULL && load_has_asked(p->deps.load) &&
+           sip_via_parse(via, &parsed) == 0 && write_ask(p, via, parsed.params, out);
 }
