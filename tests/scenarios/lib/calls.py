@@ -64,7 +64,7 @@ class Call:
         # at the callee
         self.rung = 0                   # INVITEs that began a dialog
         self.confirmed = set()          # To tags whose ACK has come
-        self.got_bye = 0
+        self.got_bye, self.left = 0, False
         self.legs = []
         self.servers = []               # who relayed its INVITEs, as X-Server says
 
@@ -298,7 +298,7 @@ class Calls:
         with contextlib.suppress(OSError):
             self.uac.sendto(response_to(msg, 200 if known else 481).bytes(), self.proxy)
         if known and call.state != "over":
-            self._end(call)
+            self._end(call, None if call.left else "BYE that the callee has not sent")
         elif not known:
             self.notes[f"caller got {msg.method}"] += 1
 
@@ -478,7 +478,7 @@ class Calls:
         if leg is None:
             self._end(call, "established, and the callee has no ACK")
             return
-        call.state = "ending"
+        call.state, call.left = "ending", True
         msg = Msg(f"BYE {uri_of(leg.msg.get('contact'))} SIP/2.0")
         msg.add("Via", f"SIP/2.0/UDP {self.callee[0]}:{self.callee[1]};branch=z9hG4bK{token()};rport")
         msg.add("Max-Forwards", 70).add("From", leg.msg.get("to") + f";tag={leg.tag}")
