@@ -132,9 +132,10 @@ static struct ask *add_way(struct check *c, const struct item *it, const struct 
     return a;
 }
 
-static void add_contact(struct check *c, const struct item *it, const struct dn_info *dn)
+static void add_contact(struct check *c, const struct item *it, const struct dn_info *dn,
+                        struct slice contact)
 {
-    struct ask *a = add_way(c, it, dn, dn->contact);
+    struct ask *a = add_way(c, it, dn, contact);
     a->profile = dn->has_tls ? it->name : SLICE_NONE;
 }
 
@@ -169,14 +170,16 @@ static bool is_registered(const struct dn_info *dn)
 static int find_ways(struct check *c, const struct item *it, const struct dn_info *dn)
 {
     bool has_contact = dn->contact.len != 0 && !is_registered(dn);
-    unsigned n = dn->nbindings + has_contact;
+    unsigned n = dn->nbindings + has_contact + dn->ncontact_backup;
     if (n > HEALTH_TARGETS_MAX)
         n = HEALTH_TARGETS_MAX;
     c->ways = arena_alloc(txn_scope_arena(c->scope), (n + 1) * sizeof(*c->ways));
     if (c->ways == NULL)
         return ERR_NOMEM;
     if (has_contact)
-        add_contact(c, it, dn);
+        add_contact(c, it, dn, dn->contact);
+    for (unsigned i = 0; i < dn->ncontact_backup && c->n < n; i++)
+        add_contact(c, it, dn, dn->contact_backup[i]);
     for (unsigned i = 0; c->n < n; i++)
         add_binding(c, it, dn, &dn->bindings[i]);
     return txn_scope_arena(c->scope)->overflow ? ERR_NOMEM : 0;

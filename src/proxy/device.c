@@ -307,7 +307,7 @@ bool proxy_is_from_device(const struct pctx *c)
 /* Has the DN any way but the one that failed? */
 static bool has_other_way(struct proxy *p, const struct dn_info *dn, const struct flow_dest *failed)
 {
-    if (dn->nbindings + (dn->contact.len != 0) != 1)
+    if (dn->nbindings + (dn->contact.len != 0) + dn->ncontact_backup != 1)
         return true;
     return dn->nbindings == 1 && dn->bindings[0].way.flow != failed->flow &&
            flows_is_alive(p->deps.flows, dn->bindings[0].way.flow);

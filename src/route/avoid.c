@@ -63,3 +63,44 @@ void route_avoid_failed(struct route *r, struct flow_dest *dests, unsigned n)
     if (bad != 0)
         memcpy(&dests[good], last, bad * sizeof(last[0]));
 }
+
+/* Is it known, without asking anybody, where the target is, and has that failed? */
+static bool has_failed(struct route *r, const struct route_target *t, uint64_t now)
+{
+    struct flow_dest d = t->dest;
+    struct sip_uri uri;
+    if (t->has_dest)
+        return route_is_avoided(r, &d, now);
+    if (t->path.len != 0 || sip_uri_parse(t->hop.len != 0 ? t->hop : t->uri, &uri) != 0 ||
+        route_transport(&uri, t->is_secure, &d.transport) != 0)
+        return false;
+    uint16_t port = uri.port != 0 ? uri.port : sip_transport_port(d.transport);
+    struct slice host = uri.maddr.len != 0 ? uri.maddr : uri.host;
+    return addr_parse_ip(host, port, &d.remote) == 0 && route_is_avoided(r, &d, now);
+}
+
+void route_avoid_targets(struct route *r, struct route_set *set)
+{
+    struct route_target last[ROUTE_ALTERNATIVES_MAX];
+    unsigned at = 0, bad = 0;
+    uint64_t now = flows_time(r->deps.flows);
+    if (r->avoid_until <= now)
+        return;
+    for (unsigned i = 0; i < set->n; i++) {
+        struct route_target *t = &set->targets[i];
+        if (t->alt == 0)
+            continue;
+        if (bad < ROUTE_ALTERNATIVES_MAX && has_failed(r, t, now)) {
+            last[bad++] = *t;
+            continue;
+        }
+        for (; set->targets[at].alt == 0; at++)
+            continue;
+        if (bad != 0)
+            set->targets[at] = *t;
+        at++;
+    }
+    for (unsigned i = 0; i < bad; at++)
+        if (set->targets[at].alt != 0)
+            set->targets[at] = last[i++];
+}

@@ -142,6 +142,7 @@ static int targets_of_dn(struct route *r, const struct dn_info *info, struct sli
         add_backups(r, info, dn, is_sips_request, arena, set);
     if (arena->overflow)
         return ERR_NOMEM;
+    route_avoid_targets(r, set);
     if (set->n == 0)
         route_refuse(set, 480, NULL);
     else

@@ -291,6 +291,12 @@ static bool run(struct route_locate *l)
     return true;
 }
 
+/* RFC 6761 6.3: no server is asked about it. */
+static bool is_this_machine(struct slice host)
+{
+    return slice_ieq(host, SLICE("localhost"));
+}
+
 /* RFC 3263 4.2: an address is used as it is. */
 static void give_address(const struct route_wanted *w, struct route_query *q, struct addr *a)
 {
@@ -350,7 +356,7 @@ int route_locate(const struct route_wanted *w, struct route_query *q)
     }
     l->host.transport = w->transport;
     l->host.port = port;
-    if (uri->port != 0) {
+    if (uri->port != 0 || is_this_machine(route_without_dot(host))) {
         l->step = STEP_HOST;
     } else if (w->has_transport) {
         guess_services(l, false, w->transport);

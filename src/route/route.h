@@ -179,7 +179,8 @@ struct route_query {
     void *user;
     struct route_locate *locate; /* under way, NULL: none */
 };
-/* Nothing has come from there, or it cannot be reached: for dns-avoid-time it is tried last. */
+/* Nothing has come from there, or it cannot be reached: for dns-avoid-time it is tried last, also
+ * as the contact of a DN that has another one, or of a trunk among others. */
 void route_note_failed(struct route *r, const struct flow_dest *dest);
 void route_note_alive(struct route *r, const struct flow_dest *dest);
 int route_resolve(struct route *r, const struct sip_uri *uri, struct route_query *q,

@@ -8,8 +8,9 @@
 #include "base/log.h"
 #include "route/route.h"
 
-#define ROUTE_AVOIDED_MAX 256
-#define ROUTE_TRUNKS_MAX  8 /* tried for one number */
+#define ROUTE_AVOIDED_MAX      256
+#define ROUTE_TRUNKS_MAX       8  /* tried for one number */
+#define ROUTE_ALTERNATIVES_MAX 16 /* of them, so many that have failed are put last */
 
 /* An address that failed. */
 struct route_avoided {
@@ -42,6 +43,9 @@ int route_user_of(struct route *r, const struct sip_uri *uri, struct arena *aren
 bool route_is_avoided(struct route *r, const struct flow_dest *dest, uint64_t now);
 /* Those that failed a moment ago go to the end, in their order. At most ROUTE_DESTS_MAX. */
 void route_avoid_failed(struct route *r, struct flow_dest *dests, unsigned n);
+
+/* The same for the alternatives among the targets, whose addresses are in their URIs. */
+void route_avoid_targets(struct route *r, struct route_set *set);
 
 /* --- locate.c: RFC 3263 section 4 --- */
 /* What is to be found. */

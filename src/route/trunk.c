@@ -189,6 +189,7 @@ int route_to_trunk(struct route *r, const struct route_ask *ask, struct arena *a
         err = targets_of(r, ask, &t.infos[i], t.names[i], arena, set);
     if (arena->overflow)
         return ERR_NOMEM;
+    route_avoid_targets(r, set);
     if (err == 0 && set->n == 0)
         refuse(r, ask, &t, set);
     if (set->n != 0)

@@ -263,6 +263,8 @@ static void addresses_without_srv(void **state)
         {"A a.example 10.0.0.9", "sip:a.example", 0, 0, "udp 10.0.0.9:5060"},
         {"A a.example 10.0.0.9", "sip:a.example;transport=tls", 0, 0, "tls 10.0.0.9:5061"},
         {"", "sip:a.example", 0, ERR_NOT_FOUND, ""},
+        {"A localhost 10.0.0.9\nSRV _sip._udp.localhost 1 0 5070 localhost",
+         "sip:localhost;transport=udp", 0, 0, "udp 10.0.0.9:5060"}, /* RFC 6761 */
     };
     (void)state;
     check(rows, sizeof(rows) / sizeof(rows[0]));

@@ -186,6 +186,47 @@ static void out_of_service_at_once(void **state)
     assert_string_not_equal(rig_value(&got, SIP_H_RETRY_AFTER, 0), "");
 }
 
+static unsigned checks_at(const char *at, bool answers)
+{
+    struct fake_datagram d;
+    unsigned n = 0;
+    if (answers && fake_take_datagram(r.loop, at, &d)) {
+        struct sip_fault fault;
+        memcpy(got.text, d.bytes.ptr, d.bytes.len);
+        assert_int_equal(sip_msg_parse(&got.msg, got.text, d.bytes.len, false, got.hdrs,
+                                       SIP_HDRS_MAX, NULL, &fault),
+                         0);
+        answer_udp(&r, at, &got, 200, "");
+        n++;
+    }
+    while (fake_take_datagram(r.loop, at, &d))
+        n++;
+    return n;
+}
+
+/* A trunk is in service as long as one of its contacts answers, and the silent one comes last. */
+static void check_asks_every_contact(void **state)
+{
+    (void)state;
+    rig_reload(&r, "relay-from = 10.0.0.0/8\nfailover-time = 4\n[dn gw]\ntype = trunk\n"
+                   "contact = sip:10.0.1.1\ncontact-backup = sip:10.0.1.2\nprefix = 0\n"
+                   "oos-check = 10\noos-force = 5\n");
+    unsigned first = 0, second = 0;
+    for (unsigned s = 0; s < 60; s++) {
+        fake_advance(r.loop, 1000);
+        first += checks_at(GW1, false);
+        second += checks_at(GW2, true);
+        assert_int_equal(dn_state(r.shared.dir, SLICE("gw"), r.shared.wall(r.shared.user)) ==
+                             DN_OUT_OF_SERVICE,
+                         false);
+    }
+    assert_true(first >= 5 && second >= 5);
+    fake_advance(r.loop, 30000);
+    assert_int_equal(dn_state(r.shared.dir, SLICE("gw"), r.shared.wall(r.shared.user)),
+                     DN_OUT_OF_SERVICE);
+    rig_reload(&r, TRUNKS); /* nothing is checked any more */
+}
+
 static void emergency_urn(void **state)
 {
     (void)state;
@@ -307,6 +348,7 @@ int main(void)
         TEST(busy_is_an_answer),
         TEST(silent_trunk_is_passed_over),
         TEST(out_of_service_at_once),
+        TEST(check_asks_every_contact),
         TEST(emergency_urn),
         TEST(domain_has_its_own_way),
         TEST(address_is_a_dn_and_alias_is_us),

@@ -287,6 +287,43 @@ static void trunks_out_of_service(void **state)
     rig_expect(&r, "sip:01@proxy.example.com", "sip:01@10.0.1.1 #1 @a, sip:01@10.0.1.2 #1 @b");
 }
 
+/* What failed a moment ago is tried last, of the alternatives only. */
+static void alternatives_that_failed(void **state)
+{
+    char *backup[] = {(char[]){"sip:10.0.1.9"}, (char[]){"sip:10.0.1.8;transport=tcp"}};
+    struct dn_conf dns[] = {trunk("a", "sip:10.0.1.1", "0", 1),
+                            trunk("b", "sip:10.0.1.2:5070", "0", 2),
+                            {.name = (char[]){"100"}, .contact = (char[]){"sip:100@10.0.1.1"}}};
+    struct flow_dest d = {.transport = SIP_UDP};
+    (void)state;
+    dns[2].contact_backup = backup;
+    dns[2].ncontact_backup = 2;
+    rig_dns(&r, dns, 3);
+    rig_bind(&r, "100", "sip:100@10.0.0.3");
+    r.ask.is_own = true;
+    r.conf.unreachable_ms = 30000;
+    assert_int_equal(addr_parse(SLICE("10.0.1.1:5060"), 0, &d.remote), 0);
+    route_note_failed(r.route, &d);
+    rig_expect(&r, "sip:01@proxy.example.com", "sip:01@10.0.1.2:5070 #1 @b, sip:01@10.0.1.1 #1 @a");
+    rig_expect(&r, "sip:100@proxy.example.com",
+               "sip:10.0.1.9 #1 @100, sip:10.0.1.8;transport=tcp #1 @100, "
+               "sip:100@10.0.1.1 #1 @100, sip:100@10.0.0.3 @100");
+    assert_int_equal(addr_parse(SLICE("10.0.1.9:5060"), 0, &d.remote), 0);
+    route_note_failed(r.route, &d);
+    assert_int_equal(addr_parse(SLICE("10.0.1.2:5060"), 0, &d.remote), 0); /* another port */
+    route_note_failed(r.route, &d);
+    rig_expect(&r, "sip:01@proxy.example.com", "sip:01@10.0.1.2:5070 #1 @b, sip:01@10.0.1.1 #1 @a");
+    rig_expect(&r, "sip:100@proxy.example.com",
+               "sip:10.0.1.8;transport=tcp #1 @100, sip:100@10.0.1.1 #1 @100, "
+               "sip:10.0.1.9 #1 @100, sip:100@10.0.0.3 @100");
+    assert_int_equal(addr_parse(SLICE("10.0.1.2:5070"), 0, &d.remote), 0);
+    route_note_failed(r.route, &d);
+    rig_expect(&r, "sip:01@proxy.example.com", "sip:01@10.0.1.1 #1 @a, sip:01@10.0.1.2:5070 #1 @b");
+    assert_int_equal(addr_parse(SLICE("10.0.1.1:5060"), 0, &d.remote), 0);
+    route_note_alive(r.route, &d);
+    rig_expect(&r, "sip:01@proxy.example.com", "sip:01@10.0.1.1 #1 @a, sip:01@10.0.1.2:5070 #1 @b");
+}
+
 /* A trunk that registers is reached by what it has registered. */
 static void registered_trunk(void **state)
 {
@@ -455,6 +492,7 @@ int main(void)
         TEST(address_before_user),
         TEST(trunks),
         TEST(trunks_out_of_service),
+        TEST(alternatives_that_failed),
         TEST(registered_trunk),
         TEST(service_urns),
         TEST(exact_hop),
