@@ -6,6 +6,7 @@ import re
 import stat
 import subprocess
 
+from lib import netns
 from lib.scenario import Skip, check, complete_call, equal, eventually, hang_up, scenario
 
 
@@ -200,3 +201,37 @@ def control_dn_stays_out_of_service_until_set_in_service(world):
     equal(_ask(world, "dns", "in-service", "1001"), "1001 is in service\n", "in")
     call, incoming = complete_call(caller, "1001", phone)
     hang_up(call, incoming)
+
+
+@scenario()
+def control_switches_an_application(world):
+    """New calls go to the other member of the pair as soon as the command has returned."""
+    first, second = (world.caller("1001", port=port) for port in (5080, 5082))
+    uris = [f"sip:{netns.CALLER}:{port}" for port in (5080, 5082)]
+    _proxy(world, options={"serving-sipserver": "main"},
+           sections={"application main": {"primary": uris[0], "backup": uris[1], "oos-check": "0"}})
+    caller = world.caller(port=5070)
+    for device in (first, second, caller):
+        device.transport = "udp"
+    hang_up(*complete_call(caller, "1001", first))
+    out = _ask(world, "applications", "switch", "main")
+    check(f"active {uris[1]}" in out and "from 0 to 1" in out, out)
+    check("the administrator" in out, out)
+    hang_up(*complete_call(caller, "1001", second))
+    check(f"active {uris[0]}" in _ask(world, "applications", "switch", "main", "0"), "back")
+    hang_up(*complete_call(caller, "1001", first))
+    equal(_ask(world, "applications"), _ask(world, "applications", "main"), "of one that is all")
+    check(re.search(r"^applications +1$", _ask(world, "status"), re.M), "status")
+    for words, says in ((("main", "2"), "main has no such member"),
+                        (("other",), "no such application: other")):
+        status, out, err = _run(world, "applications", "switch", *words)
+        equal((status, out), (1, ""), "what cannot be done")
+        check(says in err, err)
+
+
+@scenario()
+def control_shows_dns_and_overload(world):
+    _proxy(world, options={"relay-from": "any", "dns-servers": "127.0.0.1:9"})
+    check("server 127.0.0.1:9: " in _ask(world, "resolver"), "servers")
+    check(_ask(world, "resolver", "forget").startswith("forgotten: "), "forget")
+    check("lag " in _ask(world, "overload"), "overload")
