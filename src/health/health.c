@@ -381,6 +381,7 @@ int health_new(const struct health_deps *deps, struct health **out)
     h->place = (uint32_t)(((uint64_t)deps->worker << 32) / deps->nworkers);
     rng_init(&h->rng);
     timer_init(&h->sweep, on_sweep);
+    apps_init(h);
     if (table_init(&h->items, 16) == 0)
         return 0;
     mem_free(h);

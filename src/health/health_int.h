@@ -28,7 +28,10 @@ struct health {
     unsigned outages;   /* dn_outages at the last sweep */
     struct timer sweep;
     bool is_stopped;
-    struct app *apps; /* member.c: those that this worker checks */
+    struct app *apps;                /* member.c: those that this worker checks */
+    const struct group_conf *groups; /* the settings that are in use */
+    unsigned ngroups;
+    struct timer no_memory; /* some of them are still to be begun */
 };
 
 /* A DN with oos-check. Times are of the loop's clock. */
@@ -77,6 +80,7 @@ struct slice check_uri(const struct check *c); /* of the first way, for the log 
 void check_move(struct check *c, struct item *to);
 
 /* --- member.c: the applications --- */
+void apps_init(struct health *h);
 void apps_free(struct health *h);
 void apps_stop(struct health *h);
 

@@ -293,12 +293,14 @@ static void free_list(struct app *app)
 
 void apps_free(struct health *h)
 {
+    timer_stop(h->deps.wheel, &h->no_memory);
     free_list(h->apps);
     h->apps = NULL;
 }
 
 void apps_stop(struct health *h)
 {
+    timer_stop(h->deps.wheel, &h->no_memory);
     for (struct app *app = h->apps; app != NULL; app = app->next)
         drop_all(app);
 }
@@ -327,26 +329,50 @@ static void look_at_members(struct app *app)
     }
 }
 
+/* 0 or ERR_NOMEM. */
+static int use_app(struct health *h, const struct group_conf *conf, struct app **before)
+{
+    uint32_t group = group_find(h->deps.groups, slice_str(conf->name));
+    if (group == 0 || !is_mine(h, conf))
+        return 0;
+    struct app *app = take_app(before, group);
+    if (app == NULL)
+        app = app_new(h, group);
+    if (app == NULL)
+        return ERR_NOMEM;
+    look_at_members(app);
+    app->next = h->apps;
+    h->apps = app;
+    return 0;
+}
+
 void health_set_groups(struct health *h, const struct group_conf *conf, unsigned n)
 {
     struct app *before = h->apps;
+    unsigned missing = 0;
     h->apps = NULL;
-    for (unsigned i = 0; i < n && h->deps.groups != NULL; i++) {
-        uint32_t group = group_find(h->deps.groups, slice_str(conf[i].name));
-        if (group == 0 || !is_mine(h, &conf[i]))
-            continue;
-        struct app *app = take_app(&before, group);
-        if (app == NULL)
-            app = app_new(h, group);
-        if (app == NULL) {
-            LOG(LOG_ERROR, "health", "no memory to check an application",
-                LF_STR("application", conf[i].name));
-            continue;
-        }
-        look_at_members(app);
-        app->next = h->apps;
-        h->apps = app;
-    }
+    h->groups = conf;
+    h->ngroups = h->deps.groups != NULL ? n : 0;
+    for (unsigned i = 0; i < h->ngroups; i++)
+        missing += use_app(h, &conf[i], &before) != 0;
     free_list(before);
+    timer_stop(h->deps.wheel, &h->no_memory);
+    if (missing != 0 && !h->is_stopped) {
+        LOG(LOG_ERROR, "health", "no memory to check applications: tried again",
+            LF_INT("applications", missing));
+        timer_set(h->deps.wheel, &h->no_memory, health_now(h) + HEALTH_AGAIN_MS);
+    }
     health_on_groups(h);
+}
+
+static void on_no_memory(struct timer *t, uint64_t now)
+{
+    struct health *h = container_of(t, struct health, no_memory);
+    (void)now;
+    health_set_groups(h, h->groups, h->ngroups);
+}
+
+void apps_init(struct health *h)
+{
+    timer_init(&h->no_memory, on_no_memory);
 }
