@@ -328,6 +328,12 @@ const struct sip_msg *hide_put_back(const struct proxy *p, struct slice vias, st
 
 /* --- responses to those who are not inside --- */
 
+/* The header that says by whom a later request has to go. */
+static enum sip_hdr_id header_of(const struct sip_msg *m)
+{
+    return m->method == SIP_REGISTER ? SIP_H_PATH : SIP_H_RECORD_ROUTE;
+}
+
 void hide_up_of(const struct proxy *p, const struct sip_msg *req, const struct addr *from,
                 struct hide_up *up)
 {
@@ -336,7 +342,7 @@ void hide_up_of(const struct proxy *p, const struct sip_msg *req, const struct a
     *up = (struct hide_up){.is_on = hide_is_on(p, from), .in_dialog = sip_in_dialog(req)};
     if (!up->is_on)
         return;
-    sip_iter_init(&it, req, SIP_H_RECORD_ROUTE);
+    sip_iter_init(&it, req, header_of(req));
     while (sip_iter_next(&it, &element))
         up->nbehind++;
 }
@@ -381,24 +387,36 @@ static bool write_sealed(struct proxy *p, const struct sip_msg *res, const struc
     return true;
 }
 
-/* Inside a dialog route sets are what they are (RFC 3261 12.2): what was added is left out. */
+/* The values of the header in `values`; how many, and the room that they need as lines. */
+static unsigned read_values(const struct sip_msg *res, enum sip_hdr_id id, struct slice *values,
+                            size_t *room)
+{
+    struct sip_iter it;
+    struct slice element;
+    unsigned n = 0;
+    sip_iter_init(&it, res, id);
+    while (n < HIDE_VALUES_MAX && sip_iter_next(&it, &element)) {
+        values[n++] = element;
+        *room += element.len + sizeof("Record-Route: \r\n");
+    }
+    return n;
+}
+
+/* Inside a dialog route sets are what they are (RFC 3261 12.2), and no request of whoever registers
+ * goes by Path: there what was added is left out. */
 int hide_response(struct proxy *p, const struct hide_up *up, struct arena *arena,
                   const struct sip_msg *res, struct sip_edit *e)
 {
-    struct slice values[HIDE_VALUES_MAX], element;
-    struct sip_iter it;
-    unsigned n = 0;
+    enum sip_hdr_id id = header_of(res);
+    struct slice values[HIDE_VALUES_MAX];
     size_t room = PROXY_SEAL_TEXT_MAX + sizeof(HIDE_PARAM) + 2;
-    if (!up->is_on || sip_hdr_first(res, SIP_H_RECORD_ROUTE) == NULL)
+    if (!up->is_on || sip_hdr_first(res, id) == NULL)
         return 0;
-    sip_iter_init(&it, res, SIP_H_RECORD_ROUTE);
-    while (n < HIDE_VALUES_MAX && sip_iter_next(&it, &element)) {
-        values[n++] = element;
-        room += element.len + sizeof("Record-Route: \r\n");
-    }
+    unsigned n = read_values(res, id, values, &room);
     if (n <= up->nbehind)
         return 0;
-    unsigned above = n - up->nbehind, ninner = up->in_dialog ? above : above - 1;
+    bool leaves_out = up->in_dialog || id == SIP_H_PATH;
+    unsigned above = n - up->nbehind, ninner = leaves_out ? above : above - 1;
     if (!any_inside(p, values, ninner))
         return 0;
     char *text = arena_bytes(arena, room);
@@ -406,14 +424,15 @@ int hide_response(struct proxy *p, const struct hide_up *up, struct arena *arena
         return ERR_NOMEM;
     struct buf b;
     buf_init(&b, text, room);
-    if (!up->in_dialog && !write_sealed(p, res, values, ninner, &b))
+    if (!leaves_out && !write_sealed(p, res, values, ninner, &b))
         return 0;
     for (unsigned i = above; i < n; i++) {
-        buf_lit(&b, "Record-Route: ");
+        buf_slice(&b, sip_hdr_name(id));
+        buf_lit(&b, ": ");
         buf_slice(&b, values[i]);
         buf_lit(&b, "\r\n");
     }
-    sip_edit_insert(e, SIP_H_RECORD_ROUTE, buf_get(&b));
-    sip_edit_remove(e, SIP_H_RECORD_ROUTE);
+    sip_edit_insert(e, id, buf_get(&b));
+    sip_edit_remove(e, id);
     return 0;
 }

@@ -65,12 +65,12 @@ const struct sip_msg *hide_put_back(const struct proxy *p, struct slice vias, st
 struct hide_up {
     bool is_on; /* its sender is not inside */
     bool in_dialog;
-    uint16_t nbehind; /* Record-Route values that it brought */
+    uint16_t nbehind; /* values of Record-Route (REGISTER: Path) that it brought */
 };
 void hide_up_of(const struct proxy *p, const struct sip_msg *req, const struct addr *from,
                 struct hide_up *up);
-/* Values of Record-Route above ours become part of ours (RFC 3261 16.7 step 8). The texts live in
- * the arena. 0, ERR_NOMEM. */
+/* Values of Record-Route above ours become part of ours (RFC 3261 16.7 step 8); those of Path that
+ * were added on the way go. The texts live in the arena. 0, ERR_NOMEM. */
 int hide_response(struct proxy *p, const struct hide_up *up, struct arena *arena,
                   const struct sip_msg *res, struct sip_edit *e) WARN_UNUSED;
 

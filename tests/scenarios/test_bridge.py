@@ -152,7 +152,9 @@ def topology_is_hidden_around_kamailio(world, transport):
     phones = [world.caller("1001", transport=transport),
               world.caller("1002", address="10.77.8.3", transport=transport)]
     for phone in phones:
-        equal(phone.register().status, 200, "REGISTER")
+        final = phone.register(headers=[("Supported", "path")])
+        equal(final.status, 200, "REGISTER")
+        _assert_hidden(final, "10.77.1.", "10.77.9.")
     for caller, callee in (phones, reversed(phones)):
         call, incoming = complete_call(caller, callee.user, callee)
         equal(len(incoming.invite.all("via")), 1, "Vias of the INVITE")

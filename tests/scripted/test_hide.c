@@ -677,6 +677,26 @@ static void path_of_the_inside(void **state)
     rig_expect_status(&r, FAR, 403, &got);
 }
 
+/* A phone outside registers with the SIP Server inside, by way of us. */
+static void path_in_a_response(void **state)
+{
+    (void)state;
+    struct say w = {.method = "REGISTER",
+                    .uri = "sip:10.0.0.20",
+                    .sent_by = FAR_PROXY,
+                    .from = "<sip:bob@10.0.0.20>;tag=a",
+                    .to = "<sip:bob@10.0.0.20>",
+                    .contact = "<sip:bob@198.51.100.7>",
+                    .extra = "Path: <sip:198.51.100.8;lr>\nSupported: path\n"};
+    far_says(FAR_PROXY, say(&w));
+    rig_expect_method(&r, SERVER, "REGISTER", &got);
+    rig_udp(&r, SERVER,
+            rig_response(&got, 200, "t", "Path: " SERVER_RR ", <sip:198.51.100.8;lr>\n"));
+    far_gets_status(FAR_PROXY, 200);
+    assert_int_equal(rig_count(&got, SIP_H_PATH), 1);
+    assert_string_equal(rig_value(&got, SIP_H_PATH, 0), "<sip:198.51.100.8;lr>");
+}
+
 /* --- where it does not apply ----------------------------------------------------------------- */
 
 static void from_inside_to_inside(void **state)
@@ -770,6 +790,7 @@ int main(void)
         T(strict_router_inside),
         T(too_many_to_hide),
         T(path_of_the_inside),
+        T(path_in_a_response),
         T(from_inside_to_inside),
         T(off_by_default),
         T(record_route_where_it_is_needed),

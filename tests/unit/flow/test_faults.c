@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "flow/flow_int.h"
 #include "rig.h"
 
 #define MOST 200 /* allocations of one life; more than there are */
@@ -33,14 +34,18 @@ static void test_start(void **state)
     static struct rig r;
     struct net_loop_events lev = {.user = NULL};
     struct flow_events fev = {on_message, on_event, NULL, NULL};
+    struct addr_net net;
+    struct flow_side side = {.advertised = SLICE("sip.example.net"), .access = &net, .naccess = 1};
     bool failed = true;
     (void)state;
+    assert_int_equal(addr_net_parse(SLICE("127.0.0.0/8"), &net), 0);
     for (uint64_t n = 1; failed; n++) {
         struct addr where;
         rig_conf(&r);
         assert_int_equal(addr_parse(SLICE("127.0.0.1"), 0, &r.listen), 0);
         r.conf.listen = &r.listen;
         r.conf.nlisten = 1;
+        r.conf.sides = &side;
         mem_fail_at(n);
         int rc = net_loop_new(&r.loop, &lev);
         if (rc == 0) {
@@ -55,6 +60,33 @@ static void test_start(void **state)
         assert_int_equal(rc, failed ? ERR_NOMEM : 0);
         assert_true(n < MOST);
     }
+}
+
+/* Without memory for a new list the old one goes on to hold. */
+static void test_access_list(void **state)
+{
+    static struct rig r;
+    struct addr_net nets[2];
+    struct flow_side side = {.access = nets, .naccess = 1};
+    struct addr other = {.family = ADDR_IP4, .ip = {192, 0, 2, 1}};
+    (void)state;
+    assert_int_equal(addr_net_parse(SLICE("127.0.0.0/8"), &nets[0]), 0);
+    assert_int_equal(addr_net_parse(SLICE("192.0.2.0/24"), &nets[1]), 0);
+    rig_conf(&r);
+    r.conf.sides = &side;
+    rig_start(&r, "127.0.0.1");
+    struct flow_listener *l = &r.flows->listeners[0];
+    assert_false(flow_admits(l, &other, &r.listen));
+    side.naccess = 2;
+    mem_fail_at(1);
+    flows_set_conf(r.flows, &r.conf);
+    bool failed = mem_failed();
+    mem_fail_at(0);
+    assert_true(flow_admits(l, &r.listen, &r.listen));
+    assert_int_equal(flow_admits(l, &other, &r.listen), !failed);
+    flows_set_conf(r.flows, &r.conf);
+    assert_true(flow_admits(l, &other, &r.listen));
+    rig_stop(&r);
 }
 
 static bool got_message(struct rig *r)
@@ -128,6 +160,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_start),
+        cmocka_unit_test(test_access_list),
         cmocka_unit_test(test_life),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
