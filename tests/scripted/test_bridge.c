@@ -390,6 +390,40 @@ static void sips_without_tls_is_refused(void **state)
     }
 }
 
+/* --- an application with rules of TLS of its own ---------------------------------------------- */
+
+/* What it need not prove is its own business; a neighbour at large has to prove its host. */
+static void rules_of_an_application(void **state)
+{
+    (void)state;
+    rig_open(&r,
+             HOMES "relay-from = any\nserving-sipserver = main\n" TLS_ONLY
+                   "tls-ca = /ca.pem\ntls-verify-server = true\n"
+                   "[application main]\nprimary = sip:198.51.100.7;transport=tls\noos-check = 0\n"
+                   "tls-verify-server = false\n"
+                   "[domain other.example]\ncontact = sip:198.51.100.9;transport=tls\n");
+    fake_set_identity(r.loop, "198.51.100.7:5061", "pbx.example");
+    fake_set_identity(r.loop, "198.51.100.9:5061", "pbx.example");
+    end_init(&caller, &callers[0], "alice", "<sip:alice@10.0.0.2>", "a");
+    end_init(&callee, &callees[2], "bob", "<sip:bob@198.51.100.7>", "t");
+    invite("sip:1001@10.0.0.1");
+    gets_request(&callee, "INVITE");
+    inv = got;
+    inv.msg.base = inv.text;
+    inv.msg.hdrs = inv.hdrs;
+    answers(&callee, &inv, 486);
+    gets_status(&caller, 486);
+    transmit(&caller,
+             say(&(struct say){.uri = "sip:bob@other.example", .branch = "o", .call_id = "o"}));
+    fake_advance(r.loop, 1);
+    do
+        receive(&caller);
+    while (got.msg.status == 100);
+    assert_true(got.msg.status >= 480);
+    assert_int_equal(rig_counter(&r, CTR_TLS_NAME), 1);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +432,7 @@ int main(void)
         cmocka_unit_test(call_on_our_own_connection),
         cmocka_unit_test(sips_never_leaves_unprotected),
         cmocka_unit_test(sips_without_tls_is_refused),
+        cmocka_unit_test(rules_of_an_application),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
