@@ -69,6 +69,13 @@ void net_take_late(struct net_loop *loop, struct net_late *out)
     *out = loop->late;
     if (loop->turn_began != 0 && now > loop->turn_began && now - loop->turn_began > out->ms)
         out->ms = now - loop->turn_began < UINT32_MAX ? (uint32_t)(now - loop->turn_began) : 0;
+    if (!loop->is_behind)
+        loop->behind_since = 0;
+    else if (loop->behind_since == 0)
+        loop->behind_since = loop->turn_began;
+    if (loop->behind_since != 0 && now - loop->behind_since > out->ms)
+        out->ms = (uint32_t)(now - loop->behind_since);
+    loop->is_behind = false;
     loop->late = (struct net_late){0};
     loop->turn_began = 0;
 }

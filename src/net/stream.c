@@ -143,6 +143,8 @@ static bool plain_read_all(struct net_stream *s, char *buf)
             s->ev->on_data(s->user, buf, (size_t)n);
         if (n < NET_DATAGRAM_MAX || s->paused)
             break;
+        if (i == MAX_READS - 1 && s->state != STREAM_CLOSED)
+            stream_loop(s)->is_behind = true;
     }
     return s->state != STREAM_CLOSED;
 }
@@ -172,6 +174,8 @@ static bool tls_read_all(struct net_stream *s, char *buf)
     }
     if (s->state == STREAM_CLOSED)
         return false;
+    if (total >= MAX_BYTES)
+        stream_loop(s)->is_behind = true;
     if (s->state == STREAM_OPEN) {
         if (s->out != NULL && !s->blocked && !list_is_linked(&s->node))
             list_push(&stream_loop(s)->dirty, &s->node);

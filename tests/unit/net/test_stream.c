@@ -172,6 +172,48 @@ static void test_large_write_waits_for_the_reader(void **state)
     end();
 }
 
+static uint64_t last_end;
+static unsigned longer; /* turns that were later than they were long */
+
+/* At the end of each turn. */
+static bool enough_late(void)
+{
+    struct net_late late;
+    uint64_t now = net_clock(t.loop);
+    net_take_late(t.loop, &late);
+    longer += last_end != 0 && late.ms > now - last_end;
+    last_end = now;
+    return enough();
+}
+
+/* What is left in a stream at the end of a turn waits for longer than that turn. */
+static void test_late(void **state)
+{
+    static char piece[1 << 20];
+    (void)state;
+    begin();
+    open_client();
+    turn_until(&t, both_up);
+    net_stream_set_max(client, 16 * sizeof(piece));
+    use_pattern = true;
+    longer = 0;
+    last_end = 0;
+    for (want = 0; want < 12 * sizeof(piece); want += sizeof(piece)) {
+        for (size_t i = 0; i < sizeof(piece); i++)
+            piece[i] = pattern(want + i);
+        assert_int_equal(net_stream_write(client, piece, sizeof(piece)), 0);
+    }
+    turn_until(&t, enough_late);
+    assert_true(longer >= 3);
+    struct net_late late;
+    turn_idle(&t, 5);
+    net_take_late(t.loop, &late);
+    turn_idle(&t, 5);
+    net_take_late(t.loop, &late);
+    assert_in_range(late.ms, 0, 100); /* it is over */
+    end();
+}
+
 static void test_fin(void **state)
 {
     (void)state;
@@ -422,6 +464,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open_write_read),
         cmocka_unit_test(test_large_write_waits_for_the_reader),
+        cmocka_unit_test(test_late),
         cmocka_unit_test(test_fin),
         cmocka_unit_test(test_rst),
         cmocka_unit_test(test_data_before_rst),
