@@ -145,7 +145,8 @@ def balanced_least_calls(world):
 def balanced_member_dies_under_load(world, transport):
     """Its calls in setup go to others, new ones too; the dialogs of the others stay with them."""
     group = Group(world, transport, policy="round-robin")
-    calls = group.calls(rate=40, seconds=3.0, ring=0.3, hold=1.2, reinvite_every=3).start()
+    calls = group.calls(rate=40, seconds=3.0, ring=0.3, hold=1.2, reinvite_every=3,
+                        patience=5.0).start()
     calls.wait_until(1.5)
     states = calls.mark()
     victim = group.servers[0]

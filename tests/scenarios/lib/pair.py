@@ -19,7 +19,8 @@ OPTIONS = {"applications": "main", "serving-sipserver": "main", "oos-check": "1"
            "tcp-unacked-timeout": "1", "tcp-reopen-delay": "500ms", "tcp-connect-timeout": "1"}
 DNS = {"1001": {"type": "extension", "contact": f"sip:1001@{CALLEES[0]}:{CALLEES[1]}"}}
 
-FAULTS = ("kill", "stop", "drop", "drop_to", "drop_from", "role")
+FAULTS = ("kill", "stop", "drop", "drop_to", "drop_from", "role", "quiet", "resume")
+ASLEEP = 2.5    # s, of a server that is stopped and goes on
 
 
 class Pair:
@@ -50,6 +51,9 @@ class Pair:
         self.b.set("active", 1)
         if fault == "role":
             self.speak(self.b)
+        elif fault == "resume":
+            time.sleep(ASLEEP)
+            self.a.thaw()
 
     def _kill(self):
         self.a.kill()
@@ -70,6 +74,14 @@ class Pair:
     def _role(self):
         """A lives on, in reserve; B tells by a request of its own."""
         self.a.set("active", 0)
+
+    def _quiet(self):
+        """The same, and B says nothing until it is asked."""
+        self.a.set("active", 0)
+
+    def _resume(self):
+        """A stops for a while, and goes on where it was, as if it were still active."""
+        self.a.freeze()
 
     def speak(self, server, timeout=5.0):
         """The server sends a request through the proxy; the status of its final response."""
