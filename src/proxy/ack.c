@@ -10,6 +10,7 @@ struct ack {
     struct proxy_way way;
     struct route_query query;
     bool no_reopen;      /* towards a Voice over IP Service */
+    uint32_t member;     /* of a pair: it may have to go to the other one; 0: none */
     uint64_t call;       /* its record, 0: none */
     enum call_side side; /* who sent it */
 };
@@ -62,11 +63,16 @@ static void ack_send(struct ack *a, const struct route_target *target, struct fl
     dest->no_reopen = dest->no_reopen || a->no_reopen;
     if (proxy_write_request(p, arena, &o, &bytes) != 0)
         return;
-    int err = txn_send_stateless(p->deps.txns, dest, bytes,
-                                 to_callee ? lost_to_callee : lost_to_caller, p, a->call);
+    /* What a member has not got its successor will: that is no lost call. */
+    txn_lost_fn *lost = to_callee ? lost_to_callee : lost_to_caller;
+    if (a->member != 0) {
+        held_add(p, a->member, bytes);
+        lost = NULL;
+    }
+    int err = txn_send_stateless(p->deps.txns, dest, bytes, lost, p, a->call);
     if (err == 0)
         counter_inc(p->deps.counters, CTR_REQ_FORWARDED);
-    else if (err != ERR_NOMEM && dest->transport != SIP_UDP && !dest->no_reopen)
+    else if (a->member == 0 && err != ERR_NOMEM && dest->transport != SIP_UDP && !dest->no_reopen)
         release_ack_unsent(p, a->call, a->side, err, a->msg);
 }
 
@@ -87,6 +93,8 @@ static void ack_to(struct ack *a, const struct route_set *set)
     if (set->status != 0 || set->n == 0)
         return;
     struct route_target *t = &set->targets[0];
+    if (t->member != 0 && group_has_deputy(a->proxy->deps.groups, t->member, true))
+        a->member = t->member;
     if (t->has_dest) {
         ack_send(a, t, &t->dest);
         return;

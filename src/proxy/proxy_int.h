@@ -39,6 +39,9 @@ struct proxy {
     struct log_limit resent_limit, replay_limit, not_hidden;
     struct list byes;    /* pctx.byes */
     struct list members; /* branch.in_members */
+    struct list held;    /* held.c: ACKs */
+    size_t held_bytes;
+    struct timer held_timer;
 };
 
 /* A request after Route preprocessing (RFC 3261 16.4): what is left to do is said, not done. */
@@ -303,6 +306,13 @@ bool replay_park(struct branch *b, int err);
 /* The same where a member says 503 that may just be in reserve, and about to take over. */
 bool replay_park_reserve(struct branch *b, const struct sip_msg *res);
 
+/* --- held.c: ACKs of 2xx to members of pairs --- */
+void held_init(struct proxy *p);
+void held_fini(struct proxy *p);
+/* The ACK, as sent to that member, is sent to its successor, should it get one soon. */
+void held_add(struct proxy *p, uint32_t member, struct slice ack);
+void held_on_groups(struct proxy *p);
+
 /* --- path.c: RFC 3327 --- */
 /* Our Path for a REGISTER that goes to an application: whole lines. */
 void proxy_write_path(struct proxy *p, const struct flow_origin *origin, const struct sip_msg *req,
@@ -385,6 +395,9 @@ void record_end(struct pctx *c);
 /* Whoever sent this INVITE cannot be reached. */
 void release_caller_lost(struct pctx *c, int err);
 void release_linger_lost(const struct linger *l, int err);
+/* Was it sent, inside a dialog, by a member of a pair? When that one is lost, its dialogs are its
+ * partner's, and go on. */
+bool release_is_for_deputy(const struct pctx *c);
 /* A request inside a dialog could not be brought to the other side, and has been answered. */
 void release_dialog_lost(struct pctx *c, int err);
 /* The same of an ACK that `sender` sent by *dest. True: not yet, the device is reached by *dest. */

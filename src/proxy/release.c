@@ -273,22 +273,29 @@ static bool was_answered(const struct pctx *c)
     return c->has_success;
 }
 
+bool release_is_for_deputy(const struct pctx *c)
+{
+    return c->member != 0 && sip_in_dialog(c->req) &&
+           group_has_deputy(c->proxy->deps.groups, c->member, true);
+}
+
 void release_caller_lost(struct pctx *c, int err)
 {
     struct cause why = lost_cause(err);
     if (!c->is_invite || (c->is_caller_lost && !was_answered(c)))
         return;
     c->is_caller_lost = true;
-    if (sip_in_dialog(c->req)) {
+    bool in_dialog = sip_in_dialog(c->req);
+    if (in_dialog && !release_is_for_deputy(c)) {
         why.has_lost = true;
         why.lost = c->side;
         (void)release_dialogs(c->proxy, c->call, c->req, &why);
-    } else if (was_answered(c)) {
+    } else if (!in_dialog && was_answered(c)) {
         (void)release_dialogs(c->proxy, c->call, NULL, &why);
     }
     if (was_answered(c) || c->is_final)
         return;
-    if (!sip_in_dialog(c->req))
+    if (!in_dialog)
         log_ringing(c, &why);
     stop_ringing(c, why.reason);
     proxy_advance(c);

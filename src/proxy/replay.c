@@ -256,4 +256,5 @@ void proxy_on_groups(struct proxy *p)
         list_push(&p->members, node);
         look_at(container_of(node, struct branch, in_members), false);
     }
+    held_on_groups(p);
 }

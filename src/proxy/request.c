@@ -42,6 +42,7 @@ int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps, stru
     seal_init(&p->seal, deps->lasting_key);
     list_init(&p->byes);
     list_init(&p->members);
+    held_init(p);
     txns_set_via(deps->txns, overload_write_via, p);
     *out = p;
     return 0;
@@ -49,6 +50,8 @@ int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps, stru
 
 void proxy_free(struct proxy **p)
 {
+    if (*p != NULL)
+        held_fini(*p);
     mem_free(*p);
     *p = NULL;
 }
@@ -108,7 +111,7 @@ void proxy_on_linger(void *ctx, void *small)
     *l = (struct linger){.kind = CTX_LINGER,
                          .proxy = c->proxy,
                          .server = c->server,
-                         .call = c->call,
+                         .call = release_is_for_deputy(c) ? 0 : c->call,
                          .is_stream = c->origin->transport != SIP_UDP};
     hide_up_of(c->proxy, c->req, &c->origin->remote, &l->up);
     if (c->has_hidden)

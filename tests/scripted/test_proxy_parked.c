@@ -24,7 +24,8 @@ struct member {
     const char *extra; /* of that */
     struct got got;
     struct fake_conn *by; /* on which `got` came */
-    unsigned n;           /* messages but checks and their ACKs that came, ever */
+    unsigned n;           /* requests but checks and ACKs that came, ever */
+    unsigned acks;
 };
 
 static struct rig r;
@@ -36,6 +37,7 @@ static void look_at(struct member *m, struct fake_conn *conn)
     static struct got msg;
     while (fake_is_open(conn) && fake_peek(conn).len != 0) {
         rig_expect_tcp(conn, &msg);
+        m->acks += msg.msg.is_request && msg.msg.method == SIP_ACK;
         if (!msg.msg.is_request || msg.msg.method == SIP_ACK)
             continue;
         bool is_check = msg.msg.method == SIP_OPTIONS;
@@ -272,7 +274,7 @@ static struct say in_dialog(const char *method)
                         .extra = routes};
 }
 
-static void establish(void)
+static void answered(void)
 {
     say_udp(&r, CALLER, &(struct say){0});
     pass(100);
@@ -281,10 +283,55 @@ static void establish(void)
     ok = got;
     ok.msg.base = ok.text;
     ok.msg.hdrs = ok.hdrs;
+}
+
+static void acked(void)
+{
     struct say w = in_dialog("ACK");
     w.cseq = 1;
     say_udp(&r, CALLER, &w);
+}
+
+static void establish(void)
+{
+    answered();
+    acked();
+    pass(15000); /* longer than an ACK is kept */
+}
+
+/* It is nobody's lost connection either: the call goes on. */
+static void ack_waits(void **state)
+{
+    (void)state;
+    answered();
+    dies(&a);
+    acked();
+    pass(200);
+    assert_int_equal(rig_calls(&r), 1);
+    assert_int_equal(caller_gets(), 0);
+    b.acks = 0;
+    takes_over(&b);
+    pass(3000);
+    assert_int_equal(b.acks, 1);
+    assert_int_equal(rig_calls(&r), 1);
+    pass(20000);
+    assert_int_equal(b.acks, 1);
+    assert_int_equal(caller_gets(), 0);
+}
+
+/* A has taken it with it: B gets a copy. */
+static void ack_is_passed_on(void **state)
+{
+    (void)state;
+    answered();
+    acked();
     pass(1000);
+    assert_int_equal(a.acks, 1);
+    dies(&a);
+    takes_over(&b);
+    pass(3000);
+    assert_int_equal(b.acks, 1);
+    assert_int_equal(rig_calls(&r), 1);
 }
 
 static void request_waits(const char *method)
@@ -369,6 +416,8 @@ int main(void)
         T(role_changes),
         T(overload_is_no_change_of_roles),
         T(member_comes_back),
+        T(ack_waits),
+        T(ack_is_passed_on),
         T(bye_waits),
         T(reinvite_waits),
         T(info_waits),
