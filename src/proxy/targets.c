@@ -72,7 +72,8 @@ bool targets_by_member(struct proxy *p, const struct route_ask *ask, const struc
     if (member == 0)
         return false;
     *set = (struct route_set){0};
-    *err = route_in_dialog(p->deps.route, ask, member, arena, set);
+    struct slice named = by_route ? way->next_uri.text : SLICE_NONE;
+    *err = route_in_dialog(p->deps.route, ask, member, named, arena, set);
     if (*err == ERR_NOT_FOUND)
         return false;
     /* Still it: by the connection that the dialog has. */

@@ -81,9 +81,15 @@ uint32_t route_member_of(struct route *r, const struct sip_uri *uri)
 }
 
 int route_in_dialog(struct route *r, const struct route_ask *ask, uint32_t member,
-                    struct arena *arena, struct route_set *set)
+                    struct slice named, struct arena *arena, struct route_set *set)
 {
     struct group_choice choice = {0};
     int err = group_choose_in_dialog(r->deps.groups, member, arena, &choice);
-    return err != 0 ? err : take_choice(ask, &choice, arena, set);
+    if (err == 0)
+        err = take_choice(ask, &choice, arena, set);
+    /* The dialog knows the member's transport and port better than the configuration does. */
+    for (unsigned i = 0; err == 0 && i < set->n; i++)
+        if (set->targets[i].member == member && named.len != 0)
+            set->targets[i].hop = named;
+    return err;
 }

@@ -86,7 +86,9 @@ static int to_member(struct route *r, const struct route_ask *ask, struct arena 
                      struct route_set *set)
 {
     uint32_t member = ask->in_dialog ? route_member_of(r, ask->uri) : 0;
-    return member != 0 ? route_in_dialog(r, ask, member, arena, set) : ERR_NOT_FOUND;
+    if (member == 0)
+        return ERR_NOT_FOUND;
+    return route_in_dialog(r, ask, member, ask->uri->text, arena, set);
 }
 
 static int to_serving(struct route *r, const struct route_ask *ask, struct arena *arena,

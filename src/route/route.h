@@ -147,10 +147,11 @@ int route_by_hop(struct route *r, const struct route_ask *ask, struct slice hop,
 uint32_t route_sender(struct route *r, const struct sip_msg *req, const struct addr *from);
 /* Whose host and port is this URI's? A member of an application; 0: nobody's. */
 uint32_t route_member_of(struct route *r, const struct sip_uri *uri);
-/* A request inside a dialog that names this member: by ask->uri as it is to whichever serves it. 0
- * (see set->status), ERR_NOT_FOUND (the member is gone), ERR_NOMEM. */
+/* A request inside a dialog that names this member by the URI `named` (empty: by a flow): by
+ * ask->uri as it is to whichever serves it; to the member itself by that URI. 0 (see set->status),
+ * ERR_NOT_FOUND (the member is gone), ERR_NOMEM. */
 int route_in_dialog(struct route *r, const struct route_ask *ask, uint32_t member,
-                    struct arena *arena, struct route_set *set) WARN_UNUSED;
+                    struct slice named, struct arena *arena, struct route_set *set) WARN_UNUSED;
 /* A service URN, urn:service:sos and its like (RFC 5031): understood as a Request-URI. */
 bool route_is_service(const struct sip_uri *uri);
 void route_dest_of_way(const struct dn_way *way, bool no_reopen, struct flow_dest *out);

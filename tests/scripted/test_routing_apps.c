@@ -261,6 +261,25 @@ static void route_names_the_member(void **state)
     }
 }
 
+/* The way that the dialog has to the member, not the one of the configuration. */
+static void route_names_the_transport(void **state)
+{
+    (void)state;
+    rig_reload(&r, "relay-from = 10.0.0.0/24\n" REST);
+    struct say w = {.method = "BYE",
+                    .uri = "sip:bob@10.0.0.9:5060",
+                    .to = "<sip:bob@10.0.0.1>;tag=t",
+                    .cseq = 2,
+                    .extra = "Route: <sip:10.0.0.1;lr>, <sip:10.0.1.1;transport=tcp;lr>\n"};
+    say_udp(&r, CALLER, &w);
+    rig_expect_none(&r, APP_A);
+    struct fake_conn *c = fake_opened(r.loop, APP_A, 0);
+    assert_non_null(c);
+    expect_tcp_method(c, "BYE", &got);
+    answer_tcp(c, &got, 200, "");
+    rig_expect_status(&r, CALLER, 200, &got);
+}
+
 /* A dialog that the application has begun; X-Genesys-Route for each request of it, ACK included. */
 static void header_inside_a_dialog(void **state)
 {
@@ -321,6 +340,7 @@ int main(void)
         TEST(pair_that_shares_no_dialogs),
         TEST(application_record_routes),
         TEST(route_names_the_member),
+        TEST(route_names_the_transport),
         TEST(header_inside_a_dialog),
         TEST(applications_may_relay),
     };

@@ -132,7 +132,7 @@ static void member_inside_a_dialog(void **state)
     /* Nothing is known yet of the pair without checks but that the first one is presumed active. */
     rig_look(&r, "sip:x@10.0.0.10:5060;ob");
     assert_true(slice_eq(r.set.targets[0].uri, SLICE("sip:x@10.0.0.10:5060;ob")));
-    assert_true(slice_eq(r.set.targets[0].hop, SLICE("sip:10.0.0.10")));
+    assert_true(slice_eq(r.set.targets[0].hop, r.uri.text)); /* it names its transport itself */
     rig_look(&r, "sip:x@B.example:5070");
     assert_true(slice_eq(r.set.targets[0].hop, SLICE("sip:10.0.0.10")));
     assert_int_equal(group_switch(r.groups, SLICE("main"), 1, 0), 0);
@@ -142,6 +142,30 @@ static void member_inside_a_dialog(void **state)
     rig_expect(&r, "sip:x@10.0.0.10:5061", "403 Relaying Denied"); /* another port */
     r.ask.in_dialog = false;
     rig_expect(&r, "sip:x@10.0.0.10", "403 Relaying Denied");
+}
+
+/* Who sends: by address and port of the packet, or of the topmost Via, where a default counts. */
+static void sender(void **state)
+{
+    struct sip_msg m = {.via = {.transport = SIP_UDP}};
+    struct addr from;
+    (void)state;
+    rig_application(&r, "main", "sip:10.0.0.10 sip:10.0.0.11:5061;transport=tls", true);
+    assert_int_equal(addr_parse(SLICE("10.0.0.10:5060"), 0, &from), 0);
+    uint32_t first = group_member_at(r.groups, &from);
+    assert_int_equal(route_sender(r.route, &m, &from), first);
+    from.port = 40000;
+    assert_int_equal(route_sender(r.route, &m, &from), first);
+    m.via.port = 5062;
+    assert_int_equal(route_sender(r.route, &m, &from), 0);
+    assert_int_equal(addr_parse(SLICE("10.0.0.11:40000"), 0, &from), 0);
+    m.via.port = 0;
+    assert_int_equal(route_sender(r.route, &m, &from), 0);
+    m.via.transport = SIP_TLS;
+    assert_int_not_equal(route_sender(r.route, &m, &from), 0);
+    assert_int_not_equal(route_sender(r.route, &m, &from), first);
+    assert_int_equal(addr_parse(SLICE("10.0.0.12:5060"), 0, &from), 0);
+    assert_int_equal(route_sender(r.route, &m, &from), 0);
 }
 
 static void balanced_group(void **state)
@@ -160,7 +184,7 @@ static void balanced_group(void **state)
     }
     assert_int_equal(seen, 7);
     r.ask.in_dialog = true; /* dialogs stay where they are */
-    rig_expect(&r, "sip:x@10.0.0.11", "sip:x@10.0.0.11 via sip:10.0.0.11 #1");
+    rig_expect(&r, "sip:x@10.0.0.11", "sip:x@10.0.0.11 via sip:x@10.0.0.11 #1");
 }
 
 /* --- DNs -------------------------------------------------------------------------------------- */
@@ -487,6 +511,7 @@ int main(void)
         TEST(domains),
         TEST(serving_application),
         TEST(member_inside_a_dialog),
+        TEST(sender),
         TEST(balanced_group),
         TEST(contact_backup),
         TEST(address_before_user),
