@@ -39,9 +39,9 @@ uint64_t net_now(const struct net_loop *loop);
 uint64_t net_clock(const struct net_loop *loop);
 /* How late the loop is: the longest time that something had to wait before it was looked at since
  * the last call. For datagrams the kernel says when they came; whatever else waits does so for the
- * length of the turn, which is counted up to this call; and where a stream brings more than is
- * taken from it in a turn, since the first such turn in a row. To be asked at the end of a turn,
- * when what it sends has been sent. */
+ * length of the turn, which is counted up to this call; and where a stream had more than 64 KiB in
+ * each of some turns in a row, since the first of them: nobody knows how long what comes next waits
+ * at its sender. To be asked at the end of a turn, when what it sends has been sent. */
 struct net_late {
     uint32_t ms;
     uint32_t full; /* percent of a receive buffer of datagrams still in use after a full batch was

@@ -55,7 +55,7 @@ struct net_loop {
     uint64_t alarm_due;
     uint64_t turn_began; /* ms; 0: not yet */
     struct net_late late;
-    bool is_behind;         /* a stream had more than its share of this turn */
+    bool is_behind;         /* a stream had more than one buffer full in this turn */
     uint64_t behind_since;  /* ms: in each turn since then; 0: not in the last one */
     struct list dirty;      /* net_stream.node: written to since the last flush */
     struct list connecting; /* net_stream.node: by deadline, TLS handshakes too */

@@ -141,10 +141,9 @@ static bool plain_read_all(struct net_stream *s, char *buf)
             break;
         if (s->ev != NULL)
             s->ev->on_data(s->user, buf, (size_t)n);
-        if (n < NET_DATAGRAM_MAX || s->paused)
+        if (s->state == STREAM_CLOSED || n < NET_DATAGRAM_MAX || s->paused)
             break;
-        if (i == MAX_READS - 1 && s->state != STREAM_CLOSED)
-            stream_loop(s)->is_behind = true;
+        stream_loop(s)->is_behind = true;
     }
     return s->state != STREAM_CLOSED;
 }
@@ -174,7 +173,7 @@ static bool tls_read_all(struct net_stream *s, char *buf)
     }
     if (s->state == STREAM_CLOSED)
         return false;
-    if (total >= MAX_BYTES)
+    if (total >= NET_DATAGRAM_MAX)
         stream_loop(s)->is_behind = true;
     if (s->state == STREAM_OPEN) {
         if (s->out != NULL && !s->blocked && !list_is_linked(&s->node))
