@@ -94,6 +94,7 @@ static void count_ask(struct dns_server *s, struct dns_ask *ask)
     ask->server = s;
     ask->has_answered = false;
     s->asks++;
+    s->sent++;
     dns_count(s->resolver, CTR_DNS_QUERIES);
 }
 
@@ -319,6 +320,7 @@ void dns_start(struct net_resolver *r, struct dns_name *n, unsigned tries)
 static void on_timer(uv_timer_t *timer)
 {
     struct net_resolver *r = timer->data;
+    dns_socks_read(r);
     for (unsigned i = 0; i < r->nservers; i++)
         ares_process_fd(r->servers[i]->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
     LIST_EACH(it, &r->retired)

@@ -151,6 +151,7 @@ struct dns_server {
     ares_channel channel;
     struct addr addr;
     unsigned asks;        /* under way */
+    unsigned sent;        /* by this channel, so far */
     unsigned fails;       /* tries without an answer, one after the other */
     uint64_t avoid_until; /* ms; with fails > 0: asked last, and probed after that time */
     struct dns_ask probe;
@@ -248,8 +249,12 @@ int dns_servers_make(struct net_resolver *r);
 /* Looks whether the system's servers have changed. */
 void dns_servers_look(struct net_resolver *r);
 void dns_servers_free(struct net_resolver *r);
-/* Frees those of a former configuration that nobody waits for; not inside a channel's callback. */
+/* Frees those of a former configuration that nobody waits for, and gives a server that has been
+ * asked much another channel; not inside a channel's callback. */
 void dns_servers_sweep(struct net_resolver *r);
+/* Reads what has come: before anybody says that nothing has, since timers run before sockets and
+ * the loop may be late. */
+void dns_socks_read(struct net_resolver *r);
 /* "10.0.0.1:53, 10.0.0.2:53"; returns buf. */
 #define DNS_SERVERS_TEXT (DNS_SERVERS_MAX * (ADDR_TEXT_MAX + 2))
 const char *dns_servers_text(const struct net_resolver *r, char *buf);

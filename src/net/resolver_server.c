@@ -8,6 +8,7 @@
 #include "net/resolver_int.h"
 
 #define DNS_PORT 53
+#define ASKS_MAX 64   /* by one channel */
 #define EDNS_LEN 1232 /* bytes of an answer by UDP that no path has to fragment */
 
 /* A socket of c-ares. */
@@ -85,11 +86,29 @@ static void on_sock_state(void *user, ares_socket_t fd, int readable, int writab
                   on_dns_sock);
 }
 
+void dns_socks_read(struct net_resolver *r)
+{
+    ares_socket_t fds[4 * DNS_SERVERS_MAX];
+    unsigned n = 0;
+    LIST_EACH(it, &r->socks)
+    {
+        if (n < sizeof(fds) / sizeof(fds[0]))
+            fds[n++] = container_of(it, struct dns_sock, node)->fd;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        struct dns_sock *s = sock_find(r, fds[i]); /* one may close others */
+        if (s != NULL)
+            ares_process_fd(s->server->channel, s->fd, ARES_SOCKET_BAD);
+    }
+}
+
 /* --- servers ---------------------------------------------------------------------------------- */
 
 static void server_free(struct dns_server *s)
 {
     ares_destroy(s->channel); /* whatever is under way ends with ARES_EDESTRUCTION */
+    list_remove(&s->probe.node);
+    dns_set_drop(s->probe.result.set);
     mem_free(s);
 }
 
@@ -174,8 +193,25 @@ static int system_servers(struct net_resolver *r, struct addr *out, unsigned *n)
     return rc;
 }
 
+/* A channel keeps its port while anything is under way, which under load is always. Another one
+ * from time to time, so that who guesses answers has to find it anew (RFC 5452 9.2). */
+static void renew(struct net_resolver *r, struct dns_server **place)
+{
+    struct dns_server *old = *place, *s;
+    if (old->asks == 0)
+        old->sent = 0; /* its socket is closed */
+    if (old->sent < ASKS_MAX || old->is_probed || server_new(r, &old->addr, &s) != 0)
+        return;
+    s->fails = old->fails;
+    s->avoid_until = old->avoid_until;
+    *place = s;
+    list_push(&r->retired, &old->node);
+}
+
 void dns_servers_sweep(struct net_resolver *r)
 {
+    for (unsigned i = 0; i < r->nservers; i++)
+        renew(r, &r->servers[i]);
     LIST_EACH_SAFE(it, tmp, &r->retired)
     {
         struct dns_server *s = container_of(it, struct dns_server, node);

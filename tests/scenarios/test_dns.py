@@ -188,7 +188,7 @@ def srv_record_that_points_at_the_proxy(world):
 def hostile_answers(world):
     """Each has an answer to the caller and a log line; the proxy goes on."""
     server = dns.Hostile(world, FIRST)
-    proxy = _proxy(world, dns_timeout="200ms")
+    proxy = _proxy(world)
     phone = world.phone(transport="udp")
     caller = world.caller(transport="udp")
     for name in ("ring", "chain", "cut", "fails", "refused", "large", "noise"):

@@ -52,7 +52,7 @@ static int put_name(const struct dns_peer *p, struct dns_out *o, char *name, uns
         unsigned has = dns_text_type(text);
         if (has == DNS_CNAME) {
             dns_put_text(o, owner, ttl, text);
-            (void)snprintf(name, 256, "%s", text + 6);
+            (void)snprintf(name, 256, "%.255s", text + 6);
             return 2;
         }
         if (has == type) {
@@ -71,7 +71,7 @@ static void make_answer(const struct dns_peer *p, struct dns_out *o, uint16_t id
     char name[256];
     int found;
     unsigned steps = 0;
-    (void)snprintf(name, sizeof(name), "%s", asked);
+    (void)snprintf(name, sizeof(name), "%.255s", asked);
     dns_begin(o, id, asked, type, 0);
     do
         found = put_name(p, o, name, type);
@@ -135,6 +135,8 @@ static void pump_udp(struct dns_peer *p)
     socklen_t from_len = sizeof(from);
     ssize_t n;
     while ((n = recvfrom(p->udp, msg, sizeof(msg), MSG_DONTWAIT, &from.sa, &from_len)) > 0) {
+        p->ports += p->port != from.in4.sin_port;
+        p->port = from.in4.sin_port;
         if (answer(p, msg, (size_t)n, false, &o))
             (void)sendto(p->udp, o.bytes, o.len, 0, &from.sa, from_len);
         from_len = sizeof(from);
@@ -164,7 +166,7 @@ static void pump_conn(struct dns_peer *p, int *fd)
     }
 }
 
-static void pump(struct dns_rig *d)
+void dns_rig_pump(struct dns_rig *d)
 {
     for (unsigned i = 0; i < d->npeers; i++) {
         struct dns_peer *p = &d->peers[i];
@@ -255,7 +257,7 @@ void dns_rig_stop(struct dns_rig *d)
 
 static bool pump_until(void)
 {
-    pump(pumped);
+    dns_rig_pump(pumped);
     return pumped->until();
 }
 

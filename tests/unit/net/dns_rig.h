@@ -37,6 +37,8 @@ struct dns_peer {
     void (*more)(struct dns_out *o, const char *name, unsigned type);
     bool has_soa;
     uint32_t soa_minimum;
+    unsigned ports;     /* of those who asked, each time another one than before */
+    uint16_t port;      /* the last */
     unsigned asked;     /* questions by UDP */
     unsigned asked_tcp; /* and by TCP */
 };
@@ -54,6 +56,8 @@ struct dns_rig {
 /* `n` servers with that zone; 150 ms for a try, two tries, stale answers for an hour. */
 void dns_rig_start(struct dns_rig *d, unsigned n, const char *const *zone);
 void dns_rig_stop(struct dns_rig *d);
+/* The servers answer what has come, without a turn of the loop. */
+void dns_rig_pump(struct dns_rig *d);
 /* Turns the loop, the servers at work, until it holds; fails the test after 10 s. */
 void dns_rig_until(struct dns_rig *d, bool (*until)(void));
 /* The same for at least `ms`. */

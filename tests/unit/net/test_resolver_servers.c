@@ -435,6 +435,54 @@ static void test_system_servers(void **state)
     unlink(path);
 }
 
+/* The next question is answered at once, but the turn goes on for longer than a try lasts. */
+static void on_busy(void *user, int err, const struct net_srv *records, unsigned n)
+{
+    dns_on_srv(user, err, records, n);
+    assert_int_equal(net_resolve_srv(d.r, SLICE("_sip._udp.test"), dns_on_srv, &h, NULL), 0);
+    dns_rig_pump(&d);
+    uint64_t until = net_clock(d.t.loop) + 2 * d.conf.timeout_ms;
+    while (net_clock(d.t.loop) < until)
+        continue;
+}
+
+/* Our own delay is no silence of the server. */
+static void test_late_loop(void **state)
+{
+    (void)state;
+    dns_rig_start(&d, 1, zone);
+    h.calls = second.calls = 0;
+    assert_int_equal(net_resolve_srv(d.r, SLICE("first.test"), on_busy, &second, NULL), 0);
+    dns_rig_until(&d, is_back);
+    assert_int_equal(h.err, 0);
+    dns_rig_idle(&d, 5);
+    assert_int_equal(d.peers[0].asked, 2);
+    dns_rig_stop(&d);
+}
+
+/* The port that answers have to find changes, also where there is always something under way. */
+static void test_ports(void **state)
+{
+    char name[32];
+    (void)state;
+    dns_rig_start(&d, 1, zone);
+    d.conf.timeout_ms = 9000;
+    net_resolver_set_conf(d.r, &d.conf);
+    d.peers[0].more = one_is_dropped;
+    second.calls = 0;
+    assert_int_equal(net_resolve_srv(d.r, SLICE("dropped.test"), dns_on_srv, &second, NULL), 0);
+    for (unsigned i = 0; i < 300; i++) {
+        snprintf(name, sizeof(name), "n%u.test", i);
+        assert_false(dns_ask_srv(&d, name, &h));
+        assert_int_equal(h.err, ERR_NOT_FOUND);
+    }
+    assert_int_equal(second.calls, 0);
+    assert_true(d.peers[0].ports >= 4);
+    assert_int_equal(d.peers[0].asked, 301);
+    dns_rig_stop(&d);
+    assert_int_equal(second.err, ERR_SHUTDOWN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -451,6 +499,8 @@ int main(void)
         cmocka_unit_test(test_large_ttl),
         cmocka_unit_test(test_other_servers),
         cmocka_unit_test(test_system_servers),
+        cmocka_unit_test(test_late_loop),
+        cmocka_unit_test(test_ports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
