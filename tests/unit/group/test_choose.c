@@ -167,6 +167,30 @@ static void test_hash(void **state)
     groups_free(&gs);
 }
 
+/* A reload that takes one out of the middle moves its calls only. */
+static void test_hash_reload(void **state)
+{
+    (void)state;
+    struct groups *gs = make(GROUP_HASH_CALL_ID, FIVE);
+    static unsigned before[1000];
+    char id[64];
+    for (unsigned i = 0; i < 1000; i++) {
+        call_id(i, id, sizeof(id));
+        before[i] = choose(gs, id).places[0];
+    }
+    section_make(&section, "main", GROUP_BALANCED, GROUP_HASH_CALL_ID,
+                 "sip:10.0.0.5 sip:10.0.0.1 sip:10.0.0.2 sip:10.0.0.4");
+    assert_int_equal(configure(gs, &section, 1, T0), 0);
+    for (unsigned i = 0; i < 1000; i++) {
+        call_id(i, id, sizeof(id));
+        const char *now = section.members[choose(gs, id).places[0]].uri;
+        static const char *const was[] = {"sip:10.0.0.1", "sip:10.0.0.2", "sip:10.0.0.3",
+                                          "sip:10.0.0.4", "sip:10.0.0.5"};
+        assert_true(before[i] == 2 || strcmp(now, was[before[i]]) == 0);
+    }
+    groups_free(&gs);
+}
+
 /* The next one to be tried is the one that the call would move to. */
 static void test_hash_order(void **state)
 {
@@ -426,12 +450,19 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_robin), cmocka_unit_test(test_weighted),
-        cmocka_unit_test(test_hash),        cmocka_unit_test(test_hash_order),
-        cmocka_unit_test(test_hash_keys),   cmocka_unit_test(test_least_calls),
-        cmocka_unit_test(test_all_down),    cmocka_unit_test(test_pair),
-        cmocka_unit_test(test_in_dialog),   cmocka_unit_test(test_in_dialog_balanced),
-        cmocka_unit_test(test_profile),     cmocka_unit_test(test_deputy),
+        cmocka_unit_test(test_round_robin),
+        cmocka_unit_test(test_weighted),
+        cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_hash_reload),
+        cmocka_unit_test(test_hash_order),
+        cmocka_unit_test(test_hash_keys),
+        cmocka_unit_test(test_least_calls),
+        cmocka_unit_test(test_all_down),
+        cmocka_unit_test(test_pair),
+        cmocka_unit_test(test_in_dialog),
+        cmocka_unit_test(test_in_dialog_balanced),
+        cmocka_unit_test(test_profile),
+        cmocka_unit_test(test_deputy),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, be_quiet, NULL);

@@ -189,6 +189,33 @@ static void test_late_answer(void **state)
     expect(&w, GROUP_UP, 0);
 }
 
+/* What was asked in a search that is over says nothing in the next one. */
+static void test_searches_are_apart(void **state)
+{
+    (void)state;
+    struct world w;
+    up(&w);
+    expect_ask(&w, CHECK, 0);
+    expect_ask(&w, CHECK, 1);
+    w.now += 1;
+    answer(&w, 0);
+    expect(&w, GROUP_UP, 0);
+    w.now += 99;
+    failing(&w, 0, ERR_CLOSED);
+    uint64_t begun = w.now;
+    do {
+        int who = plan(&w);
+        if (who == 0)
+            failing(&w, 0, ERR_CLOSED);
+        if (who < 0 && w.pair.state == GROUP_SEARCH)
+            w.now = w.next;
+        assert_true(w.now < begun + 2 * FORCE);
+    } while (w.pair.state == GROUP_SEARCH);
+    uint64_t asked = begun + PAIR_AGAIN_MS - 100; /* the other one, again */
+    expect(&w, GROUP_DOWN, 0);
+    assert_true(w.now == asked + FORCE);
+}
+
 /* Both are asked in turn, every oos-force; both silent: down. */
 static void test_both_silent_and_back(void **state)
 {
@@ -704,6 +731,7 @@ int main(void)
         cmocka_unit_test(test_silent_active),
         cmocka_unit_test(test_search_finds_the_same),
         cmocka_unit_test(test_late_answer),
+        cmocka_unit_test(test_searches_are_apart),
         cmocka_unit_test(test_both_silent_and_back),
         cmocka_unit_test(test_down_the_same_is_back),
         cmocka_unit_test(test_refused),

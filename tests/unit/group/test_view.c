@@ -63,6 +63,19 @@ static void test_sender(void **state)
     groups_free(&gs);
 }
 
+/* A link-local address is met on an interface, which the URI does not name. */
+static void test_link_local(void **state)
+{
+    (void)state;
+    section_make(&sections[0], "main", GROUP_PAIR, GROUP_ROUND_ROBIN, "sip:[fe80::9]:5060");
+    struct groups *gs = groups_of(sections, 1);
+    struct addr a = address("[fe80::9]:5060");
+    a.scope = 3;
+    assert_int_equal(group_member_at(gs, &a), member_id(gs, "main", "sip:[fe80::9]:5060"));
+    assert_int_not_equal(group_sender(gs, &a, 5060), 0);
+    groups_free(&gs);
+}
+
 /* Names: by what DNS has said last. */
 static void test_addrs(void **state)
 {
@@ -205,9 +218,9 @@ static void test_race(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sender),         cmocka_unit_test(test_addrs),
-        cmocka_unit_test(test_shared_address), cmocka_unit_test(test_successor),
-        cmocka_unit_test(test_race),
+        cmocka_unit_test(test_sender),    cmocka_unit_test(test_link_local),
+        cmocka_unit_test(test_addrs),     cmocka_unit_test(test_shared_address),
+        cmocka_unit_test(test_successor), cmocka_unit_test(test_race),
     };
     return cmocka_run_group_tests(tests, be_quiet, NULL);
 }
