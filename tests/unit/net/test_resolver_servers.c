@@ -435,6 +435,31 @@ static void test_system_servers(void **state)
     unlink(path);
 }
 
+/* Names without a dot are looked for in the system's domains, unless they end in one. */
+static void test_search(void **state)
+{
+    char path[] = "/tmp/test-search-XXXXXX";
+    int fd = mkstemp(path);
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    write_file(path, "search nowhere test\nnameserver 127.0.0.1\n");
+    dns_rig_start(&d, 1, zone);
+    dns_set_files(d.r, path, "/nonexistent/hosts");
+    d.conf.timeout_ms = 151; /* other channels */
+    net_resolver_set_conf(d.r, &d.conf);
+    assert_false(dns_ask_host(&d, "sip", &h));
+    assert_true(dns_heard_ip(&h, "192.0.2.1"));
+    assert_false(dns_ask_host(&d, "sip.", &h));
+    assert_int_equal(h.err, ERR_NOT_FOUND);
+    assert_false(dns_ask_host(&d, "sip.nowhere", &h));
+    assert_int_equal(h.err, ERR_NOT_FOUND);
+    assert_false(dns_ask_host(&d, "nobody", &h));
+    assert_int_equal(h.err, ERR_NOT_FOUND);
+    dns_rig_stop(&d);
+    unlink(path);
+}
+
 /* The next question is answered at once, but the turn goes on for longer than a try lasts. */
 static void on_busy(void *user, int err, const struct net_srv *records, unsigned n)
 {
@@ -499,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_large_ttl),
         cmocka_unit_test(test_other_servers),
         cmocka_unit_test(test_system_servers),
+        cmocka_unit_test(test_search),
         cmocka_unit_test(test_late_loop),
         cmocka_unit_test(test_ports),
     };
