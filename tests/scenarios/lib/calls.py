@@ -79,6 +79,7 @@ class Leg:
     def __init__(self, call, msg, peer):
         self.call, self.msg, self.peer, self.tag = call, msg, peer, token(4)
         self.last, self.final, self.acked, self.superseded = None, False, False, False
+        self.status = 0
 
 
 class Calls:
@@ -418,7 +419,7 @@ class Calls:
         if status < 300:
             lines = [("Contact", f"<sip:{self.user}@{self.callee[0]}:{self.callee[1]}>")]
         leg.last = response_to(leg.msg, status, to_tag=leg.tag, headers=lines).bytes()
-        leg.final = status >= 200
+        leg.final, leg.status = status >= 200, status
         self.uas.sendto(leg.last, leg.peer)
 
     def _on_invite(self, call, msg, peer):
@@ -433,10 +434,11 @@ class Calls:
         leg = self.legs[msg.key] = Leg(call, msg, peer)
         call.rung += 1
         call.servers.append(msg.get("x-server"))
-        if call.legs and self.plan.merged == "refuse":
+        going_on = any(not (old.final and old.status >= 300) for old in call.legs)
+        if going_on and self.plan.merged == "refuse":
             self._reply(leg, 482)
             return
-        answered = any(old.final for old in call.legs)
+        answered = any(old.status == 200 for old in call.legs)
         for old in call.legs:
             old.superseded = True
         call.legs.append(leg)
