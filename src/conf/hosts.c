@@ -65,6 +65,12 @@ static bool advertise(struct reader *r, const char *text, struct flow_side *side
 
 #define ALLOWED_HOST "not allowed; allowed: HOST or HOST:PORT; an IPv6 address in brackets"
 
+static bool is_other_family(struct slice host, const struct addr *a)
+{
+    struct addr advertised;
+    return addr_parse_ip(host, 0, &advertised) == 0 && advertised.family != a->family;
+}
+
 static void finish_side(struct reader *r, unsigned i, struct flow_side *side)
 {
     struct conf *c = r->conf;
@@ -85,6 +91,11 @@ static void finish_side(struct reader *r, unsigned i, struct flow_side *side)
         conf_at(r, SECTION_LISTENER, k, "advertised-address");
         if (!advertise(r, l->advertised, side))
             conf_error(r, "advertised-address = %s: " ALLOWED_HOST, l->advertised);
+        else if (l->advertised != NULL && is_other_family(side->advertised, &l->addr))
+            conf_error(r,
+                       "advertised-address = %s: of another family than [listener %s]; allowed: "
+                       "a host name, or an address of the same family",
+                       l->advertised, l->name);
     }
 }
 

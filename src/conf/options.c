@@ -173,8 +173,9 @@ const struct option conf_options[] = {
      NULL},
     {"sipproxy", "sip-advertised-address", OPT_TEXT, AT(advertised), 0, 0, "", "the address itself",
      "HOST or HOST:PORT; an IPv6 address in brackets", EFFECT_RESTART,
-     "What stands in Via and Record-Route in the place of our address: behind NAT, or the name of a pool of proxies. It is "
-     "a name of ours.",
+     "What stands in Via and Record-Route in the place of our address, behind NAT or for a name; it is one of ours when it "
+     "comes back. A port stands for sip-port (with sip-port = 0: for sip-port-tls); TLS keeps its own otherwise. An IP "
+     "address is used for addresses of its family only.",
      NULL},
     {"sipproxy", "aliases", OPT_WORDS, AT(route.aliases), 0, 0, "", "none",
      "HOST or HOST:PORT, separated by commas or blanks", EFFECT_RELOAD,
@@ -343,7 +344,9 @@ const struct option conf_options[] = {
      NULL},
     {"sipproxy", "hide-topology", OPT_BOOL, AT(proxy.hide_topology), 0, 0, "false", NULL,
      "true, false", EFFECT_RELOAD,
-     "Via and Record-Route values with addresses of inside-networks are not shown to peers outside of them.",
+     "Via, Record-Route and Path values that name addresses of inside-networks are not shown to peers outside of them; "
+     "dialogs come through us even with record-route = false. Contact, SDP and Call-ID stay as they are. Our own address "
+     "that faces the outside is shown: set advertised-address where it is a private one.",
      NULL},
     {"sipproxy", "inside-networks", OPT_NETS, AT(proxy.inside), 0, 0,
      "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 127.0.0.0/8, 169.254.0.0/16, 100.64.0.0/10, ::1, fc00::/7, fe80::/10",

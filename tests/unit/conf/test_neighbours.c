@@ -399,6 +399,8 @@ static const struct {
     {"[listener eth0]\n", ":1: [listener eth0]: not allowed; allowed: an IP address"},
     {"[sipproxy]\nsip-address = 10.0.0.1\n[listener 10.0.0.1]\nadvertised-address = a b\n",
      ":4: advertised-address = a b: not allowed; allowed: HOST or HOST:PORT"},
+    {"[sipproxy]\nsip-address = 10.0.0.1\n[listener 10.0.0.1]\nadvertised-address = [::2]\n",
+     ":4: advertised-address = [::2]: of another family than [listener 10.0.0.1]; allowed: a host"},
     {"[sipproxy]\nsip-advertised-address = 10.0.0.1:0\n",
      ":2: sip-advertised-address = 10.0.0.1:0: not allowed"},
     {"[sipproxy]\nsip-advertised-address = 2001:db8::1:5060\n",
