@@ -327,6 +327,25 @@ static void keep_challenges(struct branch *b, const struct sip_msg *res)
     b->challenges = buf_get(&out);
 }
 
+/* Does the caller have that dialog already? */
+static bool is_established(struct proxy *p, uint64_t call, const struct sip_msg *res)
+{
+    struct call_dialog d;
+    return record_dialog(p, call, res, &d) && d.confirmed;
+}
+
+/* The caller of a request that was replayed has one call: another 2xx than its own is ended by us.
+ */
+static bool end_second(struct branch *b, const struct sip_msg *res)
+{
+    struct pctx *c = b->ctx;
+    if (c->replays == 0 || !c->has_success || !c->is_invite || b->client == c->winner ||
+        is_established(c->proxy, c->call, res))
+        return false;
+    record_answer(b, res);
+    return release_second(c->proxy, c->call, res);
+}
+
 static void on_success(struct branch *b, const struct sip_msg *res)
 {
     struct pctx *c = b->ctx;
@@ -335,6 +354,10 @@ static void on_success(struct branch *b, const struct sip_msg *res)
         release_unwanted(b, res);
         return;
     }
+    if (end_second(b, res))
+        return;
+    if (!c->has_success)
+        c->winner = b->client;
     c->is_over = c->has_success = true;
     timer_stop(c->proxy->deps.wheel, &c->serial);
     record_answer(b, res);
@@ -387,7 +410,11 @@ static void on_late(const struct linger *l, uint64_t client, const struct sip_ms
         res = hide_put_back(l->proxy, slice_of(l->vias, l->nvias), arena, res);
     if (res == NULL || write_response(l->proxy, &l->up, arena, res, &bytes) != 0)
         return;
+    bool is_second = l->winner != 0 && client != l->winner &&
+                     !is_established(l->proxy, l->call, res);
     record_late(l, client, res);
+    if (is_second && release_second(l->proxy, l->call, res))
+        return;
     counter_inc(l->proxy->deps.counters, CTR_RES_FORWARDED);
     int err = txn_respond(txns, l->server, res->status, bytes);
     if (err < 0 && err != ERR_NOMEM && err != ERR_STALE && l->is_stream)
@@ -401,6 +428,8 @@ static void on_success_again(struct branch *b, const struct sip_msg *res)
         release_unwanted(b, res);
         return;
     }
+    if (end_second(b, res))
+        return;
     record_answer(b, res);
     forward_response(b->ctx, res);
 }

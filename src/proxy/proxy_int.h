@@ -39,6 +39,7 @@ struct proxy {
     struct log_limit resent_limit, replay_limit, not_hidden;
     struct list byes;    /* pctx.byes */
     struct list members; /* branch.in_members */
+    struct list legs;    /* pctx.legs */
     struct list held;    /* held.c: ACKs */
     size_t held_bytes;
     struct timer held_timer;
@@ -81,6 +82,7 @@ struct linger {
     struct proxy *proxy;
     uint64_t server;
     uint64_t call;
+    uint64_t winner;   /* of a request that was replayed: only its 2xx is forwarded; 0: all are */
     bool is_stream;    /* the caller's transport */
     struct hide_up up; /* where topology is hidden */
     uint16_t nvias;
@@ -160,6 +162,8 @@ struct pctx {
     uint64_t since;         /* ms: received */
     enum call_side side;    /* inside a dialog: who sent it */
     struct list byes;       /* a BYE under way: in proxy.byes */
+    struct list legs;       /* an INVITE from a member of an application: in proxy.legs */
+    uint64_t winner;        /* the client transaction whose 2xx was the first */
     bool is_recorded;       /* `call` has been asked for */
     bool is_inner;          /* it came from ourselves: the record is that of its first passage */
     bool is_released;       /* ringing, and ended by us: what is answered now is ended too */
@@ -406,8 +410,12 @@ bool release_ack_lost(struct proxy *p, uint64_t call, enum call_side sender, int
 /* One that could not even be sent. */
 void release_ack_unsent(struct proxy *p, uint64_t call, enum call_side sender, int err,
                         const struct sip_msg *ack);
-/* A 2xx to an INVITE that the administrator has ended. */
+/* A 2xx to an INVITE that the administrator has ended, or that its caller has been told the end of.
+ */
 void release_unwanted(struct branch *b, const struct sip_msg *res);
+/* One more 2xx to an INVITE that was replayed, of which the caller has one call. False: there is no
+ * record by which it can be ended. */
+bool release_second(struct proxy *p, uint64_t call, const struct sip_msg *res);
 void proxy_on_lost(void *ctx, uint64_t server, int err);
 void proxy_on_unacked(void *ctx, uint64_t server, int err);
 

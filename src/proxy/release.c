@@ -32,6 +32,7 @@ struct cause {
     struct slice reason; /* header line */
     bool has_lost;
     enum call_side lost;
+    bool is_callee_only;        /* the caller has never heard of it */
     const struct flow_dest *by; /* only dialogs whose lost side is reached by it; NULL: all */
 };
 
@@ -179,7 +180,9 @@ static bool release_one(struct proxy *p, struct txn_scope *scope, struct byes *c
     if (why->has_lost && why->lost == CALL_CALLEE)
         proxy_note_lost(p, txn_scope_arena(scope), d, why->err);
     struct slice a = send_bye(p, scope, ctx, call, d, CALL_CALLEE, why->reason);
-    struct slice b = send_bye(p, scope, ctx, call, d, CALL_CALLER, why->reason);
+    struct slice b = SLICE_NONE;
+    if (!why->is_callee_only)
+        b = send_bye(p, scope, ctx, call, d, CALL_CALLER, why->reason);
     if (!parse(a.len != 0 ? a : b, &msg, hdrs))
         return false;
     call_end_dialog(p->deps.calls, &msg);
@@ -429,9 +432,19 @@ void release_unwanted(struct branch *b, const struct sip_msg *res)
                         .reason = SLICE("Reason: SIP;cause=200;text=\"" ADMIN_TEXT "\"\r\n")};
     if (b->is_left)
         why = (struct cause){.text = LATE_TEXT,
-                             .reason = SLICE("Reason: SIP;cause=408;text=\"" LATE_TEXT "\"\r\n")};
+                             .reason = SLICE("Reason: SIP;cause=408;text=\"" LATE_TEXT "\"\r\n"),
+                             .is_callee_only = true};
     record_answer(b, res);
     (void)release_dialogs(c->proxy, c->call, NULL, &why);
+}
+
+bool release_second(struct proxy *p, uint64_t call, const struct sip_msg *res)
+{
+    struct call_dialog d;
+    struct cause why = {.text = LATE_TEXT,
+                        .reason = SLICE("Reason: SIP;cause=200;text=\"" LATE_TEXT "\"\r\n"),
+                        .is_callee_only = true};
+    return record_dialog(p, call, res, &d) && release_dialogs(p, call, res, &why) != 0;
 }
 
 /* --- the administrator --- */

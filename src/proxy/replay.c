@@ -86,6 +86,28 @@ static struct route_target *target_at(const struct branch *b, uint32_t member)
     return t;
 }
 
+/* The call goes on by another member: what the first one has sent us for it, if it keeps the
+ * Call-ID, would ring beside it, and make the callee refuse the second request as merged with the
+ * first (RFC 3261 8.2.2.2). The member's own CANCEL may never come. */
+static void cancel_legs(const struct pctx *c, uint32_t member)
+{
+    struct slice call_id = sip_get(c->req, c->req->call_id);
+    LIST_EACH_SAFE(node, tmp, &c->proxy->legs)
+    {
+        struct pctx *leg = container_of(node, struct pctx, legs);
+        if (leg == c || leg->member != member || leg->is_final || leg->has_success ||
+            leg->is_over || leg->req->cseq != c->req->cseq ||
+            !slice_eq(sip_get(leg->req, leg->req->call_id), call_id))
+            continue;
+        leg->is_over = true;
+        best_take(leg, &(struct best){.status = 487, .err = ERR_CLOSED});
+        txn_scope_hold(leg->scope);
+        branches_cancel(leg, NULL, SLICE_NONE);
+        proxy_advance(leg);
+        txn_scope_unhold(leg->scope);
+    }
+}
+
 static void on_again(struct timer *t, uint64_t now);
 
 /* In a branch of its own; without memory for it a while later. */
@@ -107,6 +129,8 @@ static void send_to(struct branch *b, uint32_t to, bool is_replay)
     c->replays++;
     next->breadth = b->breadth + b->reserve;
     txn_scope_hold(c->scope);
+    if (is_replay && c->is_invite)
+        cancel_legs(c, b->target->member);
     branch_leave(b);
     branch_run(next);
     txn_scope_unhold(c->scope);
@@ -219,12 +243,29 @@ static bool is_still_active(const struct branch *b)
            group_state_of(c->proxy->deps.groups, group_of(c->doubted)) == GROUP_UP;
 }
 
+/* Its caller has cancelled it, and the member that should say so has lost its role, or nobody is
+ * left. */
+static void end_cancelled(struct branch *b, uint32_t to)
+{
+    struct pctx *c = b->ctx;
+    if (!c->is_invite || b->state != BRANCH_TRYING ||
+        (to == 0 &&
+         group_state_of(c->proxy->deps.groups, group_of(b->target->member)) != GROUP_DOWN))
+        return;
+    branch_leave(b);
+    proxy_advance(c);
+}
+
 static void look_at(struct branch *b, bool is_due)
 {
     struct pctx *c = b->ctx;
     struct groups *groups = c->proxy->deps.groups;
     uint32_t member = b->target->member, to = group_successor(groups, member);
     bool may = !c->is_over && !b->was_cancelled && proxy_has_room(c);
+    if (b->was_cancelled) {
+        end_cancelled(b, to);
+        return;
+    }
     if (is_still_active(b)) {
         if (is_due)
             branch_failed(b, b->parked_err);

@@ -42,6 +42,7 @@ int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps, stru
     seal_init(&p->seal, deps->lasting_key);
     list_init(&p->byes);
     list_init(&p->members);
+    list_init(&p->legs);
     held_init(p);
     txns_set_via(deps->txns, overload_write_via, p);
     *out = p;
@@ -76,6 +77,7 @@ static void context_end(struct pctx *c)
             route_resolve_cancel(&b->query); /* only when everything ends */
     }
     record_end(c);
+    list_remove(&c->legs);
     if (c->is_counted_here)
         group_call_end(c->proxy->deps.groups, c->counted);
     c->is_counted_here = false;
@@ -112,6 +114,7 @@ void proxy_on_linger(void *ctx, void *small)
                          .proxy = c->proxy,
                          .server = c->server,
                          .call = release_is_for_deputy(c) ? 0 : c->call,
+                         .winner = c->replays != 0 ? c->winner : 0,
                          .is_stream = c->origin->transport != SIP_UDP};
     hide_up_of(c->proxy, c->req, &c->origin->remote, &l->up);
     if (c->has_hidden)
@@ -162,6 +165,7 @@ static struct pctx *context_new(struct proxy *p, const struct sip_msg *req,
                             req->method == SIP_REFER || req->method == SIP_NOTIFY);
     list_init(&c->branches);
     list_init(&c->byes);
+    list_init(&c->legs);
     timer_init(&c->trying, on_trying);
     timer_init(&c->serial, proxy_on_serial);
     return c;
@@ -250,17 +254,18 @@ static void route_request(struct pctx *c)
     }
 }
 
-/* Whoever begins something is the active member. What belongs to something that has begun may come
- * from one that has just lost its role and brings to an end what it has in its hands; OPTIONS may
- * be a check by one in reserve. */
+/* Whoever sends requests is the active member; OPTIONS may be a check by one in reserve, and ACK
+ * and CANCEL belong to what was sent before. */
 static void note_sender(struct pctx *c)
 {
     struct proxy *p = c->proxy;
     if (p->deps.groups == NULL)
         return;
     c->member = route_sender(p->deps.route, c->req, &c->origin->remote);
-    if (group_is_member(c->member) && c->req->method != SIP_OPTIONS && !sip_in_dialog(c->req))
+    if (group_is_member(c->member) && c->req->method != SIP_OPTIONS)
         (void)group_note_request(p->deps.groups, c->member, proxy_now(p));
+    if (group_is_member(c->member) && c->is_invite)
+        list_push(&p->legs, &c->legs);
 }
 
 void proxy_on_request(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin)

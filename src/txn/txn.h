@@ -79,7 +79,7 @@ struct txn_tu {
     void (*on_linger)(void *ctx, void *small);
 };
 
-#define TXN_LINGER_SIZE 64
+#define TXN_LINGER_SIZE 72
 
 int txns_new(const struct txn_conf *conf, struct wheel *wheel, struct flows *flows, unsigned worker,
              const struct hash_key *key, struct counters *counters, struct txns **out) WARN_UNUSED;
