@@ -13,7 +13,6 @@ struct member_check;
 struct probe {
     struct app *app;
     uint32_t member;
-    uint64_t flow; /* the connection that it answered on, 0: none */
     struct member_check *check;
 };
 
@@ -89,7 +88,7 @@ static void on_answered(struct ask *a, unsigned status, const struct flow_origin
     if (p == NULL)
         return;
     struct health *h = p->app->h;
-    p->flow = origin->flow;
+    (void)origin;
     if (!group_note_answer(h->deps.groups, p->member, status, health_now(h)))
         counter_inc(h->deps.counters, CTR_CHECKS_FAILED);
     drop_replaced(p->app);
@@ -215,45 +214,21 @@ void health_on_groups(struct health *h)
 
 /* --- connections --- */
 
-/* The plan is looked at from the loop: what waits on that connection goes out first. */
-static void note_trouble(struct app *app, uint32_t member, const struct flow_event *ev)
-{
-    struct health *h = app->h;
-    group_note_trouble(h->deps.groups, member, ev->err != 0 ? ev->err : ERR_STALE_SUSPECT);
-    timer_set(h->deps.wheel, &app->timer, health_now(h));
-}
-
-static void note_flow(struct app *app, const struct flow_event *ev)
-{
-    for (unsigned i = 0; i < GROUP_MEMBERS_MAX; i++) {
-        struct probe *p = &app->probes[i];
-        if (p->flow == 0 || p->flow != ev->flow)
-            continue;
-        if (ev->kind == FLOW_RENAMED) {
-            p->flow = ev->to;
-            continue;
-        }
-        if (ev->kind != FLOW_MOVED)
-            p->flow = 0;
-        note_trouble(app, p->member, ev);
-    }
-}
-
+/* Of checks or of calls, whoever has it. The plan is looked at from the loop: what waits on that
+ * connection goes out first. */
 void health_on_flow_event(struct health *h, const struct flow_event *ev)
 {
     uint32_t member = 0;
     if (h->deps.groups == NULL || h->is_stopped)
         return;
-    /* Another worker may have used a connection that no check has gone by. */
     if (ev->kind != FLOW_RENAMED && ev->remote.family != ADDR_NONE)
         member = group_member_at(h->deps.groups, &ev->remote);
-    for (struct app *app = h->apps; app != NULL; app = app->next) {
-        note_flow(app, ev);
-        if (app->group == group_of(member) && member != 0)
-            note_trouble(app, member, ev);
-    }
-    if (member != 0)
-        group_note_trouble(h->deps.groups, member, ev->err != 0 ? ev->err : ERR_STALE_SUSPECT);
+    if (member == 0)
+        return;
+    group_note_trouble(h->deps.groups, member, ev->err != 0 ? ev->err : ERR_STALE_SUSPECT);
+    for (struct app *app = h->apps; app != NULL; app = app->next)
+        if (app->group == group_of(member))
+            timer_set(h->deps.wheel, &app->timer, health_now(h));
 }
 
 /* --- which applications --- */

@@ -477,6 +477,7 @@ static void test_one_host(void **state)
 static void test_reload(void **state)
 {
     (void)state;
+    static struct got first;
     open_checked(&r, PAIR);
     wait_asked(APP_A, 0);
     fake_advance(r.loop, 2000);
@@ -496,9 +497,16 @@ static void test_reload(void **state)
     /* A member goes while it is asked. */
     rig_reload(&r, OPEN "oos-check = 5\noos-force = 2\n[application main]\n"
                         "primary = sip:10.0.1.1\nbackup = sip:10.0.1.7\n");
-    answer_udp(&r, APP_B, &got, 200, "");
+    first = got;
+    first.msg.base = first.text;
+    first.msg.hdrs = first.hdrs;
     wait_asked(APP_A, 100);
     answer_udp(&r, APP_A, &got, 200, "");
+    expect_up(APP_A, NULL);
+    drop_all(&r);
+    fake_advance(r.loop, 9000);
+    rig_expect_none(&r, APP_B);
+    answer_udp(&r, APP_B, &first, 200, "");
     expect_up(APP_A, NULL);
     close_checked(&r);
 }
