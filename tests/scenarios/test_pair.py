@@ -16,7 +16,7 @@ NO_CHECKS = {"oos-check": "60", "oos-force": "1"}
 
 
 def _survives(world, fault, transport):
-    them = Pair(world, transport)
+    them = Pair(world, transport, takeover=0.2)
     settle(them)
     demand(run_fault(them, fault))
 
@@ -30,6 +30,27 @@ for _workers, _fault, _transport in ((1, "kill", "udp"), (1, "stop", "tcp"), (1,
         _survives(world, fault, transport)
     _run.__name__ = f"pair_under_load_{_fault}_over_{_transport}"
     scenario(timeout=120, workers=_workers)(_run)
+
+
+@scenario(timeout=120, workers=2)
+def pair_server_that_goes_on_makes_no_second_call(world):
+    """SIGSTOP, and SIGCONT when B has taken over: what A then says of old calls reaches no caller."""
+    them = Pair(world, takeover=0.2)
+    settle(them)
+    outcome = run_fault(them, "resume", callee_ends_every=0)
+    equal((outcome.lost, outcome.doubled["answers"]), ({}, 0), str(outcome))
+
+
+@scenario(timeout=120, workers=1)
+def pair_callee_that_refuses_what_it_rings_for(world):
+    """RFC 3261 8.2.2.2: the same INVITE by the other server is 482 while the first one goes on."""
+    them = Pair(world, takeover=0.2)
+    settle(them)
+    outcome = run_fault(them, "kill", at=1.0, rate=25, seconds=2.0, ring=4.0, hold=0.5,
+                        reinvite_every=0, merged="refuse")
+    check(outcome.states["ringing"] >= 10, f"too few ring: {dict(outcome.states)}")
+    equal({"lost": outcome.lost, **outcome.doubled}, {"lost": {}, "confirmed": 0, "answers": 0,
+                                                      "rung": 0}, str(outcome))
 
 
 # --- one call at a time ---------------------------------------------------------------------------
