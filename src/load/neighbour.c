@@ -68,12 +68,12 @@ bool load_may_send(struct load *load, const struct addr *neighbour, enum load_ki
     struct load_neighbour *n = load_neighbour_of(load, neighbour, false, now);
     if (n == NULL || n->loss == 0 || now >= n->until)
         return true;
-    n->all++;
-    n->can += kind != LOAD_PASS;
     if (n->all >= COUNT_MAX) {
         n->all /= 2;
         n->can /= 2;
     }
+    n->all++;
+    n->can += kind != LOAD_PASS;
     if (kind == LOAD_PASS)
         return true;
     uint64_t share = (uint64_t)n->loss * (LOAD_FULL / 100) * n->all / n->can;

@@ -240,12 +240,25 @@ static void test_who_speaks_it_is_not_refused_twice(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
 
+/* Hardly anything may be held back: also when the counts have just been halved there is the one
+ * that is asked about. */
+static void test_nearly_all_must_pass(void **state)
+{
+    (void)state;
+    note(50, 60000, 10);
+    for (unsigned round = 0; round < 3; round++) {
+        assert_int_equal(sent(LOAD_PASS, 1023 - 512 * (round != 0)), 1023 - 512 * (round != 0));
+        assert_int_equal(sent(LOAD_INVITE, 1), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_share),
         TEST(test_nothing_and_all),
         TEST(test_what_passes_is_made_good_for),
+        TEST(test_nearly_all_must_pass),
         TEST(test_validity),
         TEST(test_end),
         TEST(test_order),
