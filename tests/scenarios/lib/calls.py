@@ -478,7 +478,11 @@ class Calls:
         """BYE by the leg that was confirmed, and its own route set."""
         leg = next((leg for leg in call.legs if leg.tag in call.confirmed), None)
         if leg is None:
-            self._end(call, "established, and the callee has no ACK")
+            # RFC 3261 15: no BYE before the ACK.
+            if time.monotonic() > call.answered_at + self.plan.patience:
+                self._end(call, "established, and the callee has no ACK")
+            else:
+                self._at(time.monotonic() + 0.1, self._hang_up, call)
             return
         call.state, call.left = "ending", True
         msg = Msg(f"BYE {uri_of(leg.msg.get('contact'))} SIP/2.0")
