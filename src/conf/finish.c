@@ -105,6 +105,8 @@ static void finish_registrar(struct reader *r)
 {
     struct registrar_conf *g = &r->conf->registrar;
     g->authenticate = r->conf->authenticate != CONF_AUTH_NONE;
+    r->conf->proxy.open_to = g->open_to;
+    r->conf->proxy.nopen_to = g->nopen_to;
     g->relay_from = r->conf->route.relay_from;
     g->nrelay_from = r->conf->route.nrelay_from;
     if (g->min_expires > g->max_expires)

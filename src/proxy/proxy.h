@@ -51,6 +51,9 @@ struct proxy_conf {
     struct slice *priorities; /* resource-priority: namespaces (RFC 4412) that pass an overload,
                                  from those who may have requests relayed and applications */
     unsigned npriorities;
+    struct addr_net
+        *open_to; /* registrar-open-to: where a registration without a password counts */
+    unsigned nopen_to;
     uint32_t serial_ms; /* how long one of several targets tried in turn may ring, fork = sequential
                            or q */
 };

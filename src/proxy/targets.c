@@ -106,11 +106,18 @@ static int single_target(struct pctx *c, bool with_token)
     return 0;
 }
 
-static bool is_at(const struct dn_info *dn, const struct addr *remote)
+static bool has_password(const struct dn_info *dn)
+{
+    return dn->password.len != 0 || dn->password_ha1.len != 0;
+}
+
+static bool is_at(const struct proxy_conf *conf, const struct dn_info *dn,
+                  const struct addr *remote)
 {
     struct sip_uri uri;
     struct addr a;
-    for (unsigned i = 0; i < dn->nbindings; i++)
+    bool counts = has_password(dn) || addr_nets_have(conf->open_to, conf->nopen_to, remote);
+    for (unsigned i = 0; counts && i < dn->nbindings; i++)
         if (addr_eq_ip(&dn->bindings[i].way.remote, remote))
             return true;
     return dn->contact.len != 0 && sip_uri_parse(dn->contact, &uri) == 0 &&
@@ -119,7 +126,7 @@ static bool is_at(const struct dn_info *dn, const struct addr *remote)
 
 /* A device of ours may use the trunks: whose From is a DN that it is registered as, or that is at
  * its address, or that it has just proved to be. A trunk is no such device: nobody else's calls go
- * from trunk to trunk. */
+ * from trunk to trunk; nor is who has registered without a password from somewhere. */
 static bool is_own_device(const struct pctx *c)
 {
     struct proxy *p = c->proxy;
@@ -133,9 +140,8 @@ static bool is_own_device(const struct pctx *c)
         dn_find(p->deps.dir, name, p->deps.wall(p->deps.user), c->arena, &dn) != 0 ||
         dn.type == DN_TRUNK || dn.type == DN_TRUNK_GROUP)
         return false;
-    bool has_proved = p->conf->authenticate_all && !sip_in_dialog(c->req) &&
-                      (dn.password.len != 0 || dn.password_ha1.len != 0);
-    return has_proved || is_at(&dn, &c->origin->remote);
+    bool has_proved = p->conf->authenticate_all && !sip_in_dialog(c->req) && has_password(&dn);
+    return has_proved || is_at(p->conf, &dn, &c->origin->remote);
 }
 
 /* RFC 3261 16.5, and who may have what relayed. */

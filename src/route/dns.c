@@ -169,6 +169,12 @@ int route_to_dn(struct route *r, const struct route_ask *ask, struct arena *aren
         err = dn_find(r->deps.dir, dn, now, arena, &info);
     if (err != 0)
         return err;
+    /* Whoever may not use it may not have it by its name either. */
+    bool is_trunk = info.type == DN_TRUNK || info.type == DN_TRUNK_GROUP;
+    if (is_trunk && r->conf->has_trunks && !route_is_trusted(ask)) {
+        route_refuse(set, 403, "Trunks Not Allowed");
+        return 0;
+    }
     if (info.out_of_service && !ask->in_dialog) {
         refuse_out_of_service(set, 480, info.oos_until, now);
         return 0;

@@ -98,6 +98,31 @@ static void own_devices_only(void **state)
     ack_udp(&r, OTHER, &w);
 }
 
+static void not_by_its_name_either(void **state)
+{
+    (void)state;
+    struct say w = call_to("sip:first@one.example");
+    refused(STRANGER, &w, 403);
+    w.call_id = w.branch = "c2";
+    w.from = "<sip:sos@one.example>;tag=a";
+    refused(GW1, &w, 403);
+}
+
+/* 1001 has no password: whoever registers as it from anywhere is no device of ours. */
+static void who_has_registered_without_a_password(void **state)
+{
+    (void)state;
+    struct say w = call_to("sip:+49301@one.example");
+    register_udp(&r, "1001", STRANGER, "");
+    refused(STRANGER, &w, 403);
+    w.call_id = w.branch = "c2";
+    say_udp(&r, CALLER, &w); /* from where the registrar is open to */
+    rig_expect_method(&r, GW1, "INVITE", &inv);
+    ends(GW1, 486);
+    rig_expect_status(&r, CALLER, 486, &got);
+    ack_udp(&r, CALLER, &w);
+}
+
 static void no_open_relay(void **state)
 {
     (void)state;
@@ -343,6 +368,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(own_devices_only),
+        TEST(not_by_its_name_either),
+        TEST(who_has_registered_without_a_password),
         TEST(no_open_relay),
         TEST(by_contacts_and_trunks_in_their_order),
         TEST(busy_is_an_answer),
