@@ -164,6 +164,7 @@ static int open_socket(struct net_udp *udp, const struct addr *local, const stru
     }
     udp->fd = fd;
     udp->poll.data = udp;
+    net_udp_look(udp);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* UDP sockets with batched receive (recvmmsg, 64 datagrams a call) and batched send (sendmmsg, at
- * the end of the turn, in order).
+ * the end of the turn; what goes to one destination stays in order, and where the kernel knows
+ * segmentation, datagrams of one size leave as one).
  *
  * owns: the socket and its batch of outgoing datagrams. thread: the loop's. RFC 3581 (replies leave
  * from the address the request came to: IP_PKTINFO on wildcard sockets). */

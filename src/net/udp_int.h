@@ -10,18 +10,40 @@
 
 /* What waits for sending, in order: a list of chunks, each one sendmmsg. One chunk is kept for the
  * next turn. */
+#define UDP_SEND_BATCH       256 /* datagrams of a chunk */
 #define UDP_CHUNK_BYTES      131072
 #define UDP_MAX_QUEUED       4096 /* datagrams */
 #define UDP_MAX_QUEUED_BYTES (4u << 20)
 
+/* Segmentation by the kernel (UDP_SEGMENT): datagrams of one size to one destination go through its
+ * layers as one and are cut apart at the end, in order. The last one may be shorter. */
+#define UDP_RUN_MAX   64    /* datagrams of a run: what every kernel takes that knows it */
+#define UDP_RUN_BYTES 60000 /* of a run: less than an IP packet holds */
+#define UDP_RUN_SIZE  1232  /* of a datagram: larger ones might have to be fragmented (IPv6) */
+#define UDP_RUN_SLOTS 512   /* power of two */
+/* So many refusals by the kernel in a row, and it is not tried again. */
+#define UDP_RUN_FAULTS 8
+
+/* The address to leave from, and the size of the segments. */
+#define UDP_CONTROL (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t)))
+
+struct udp_datagram {
+    union net_sockaddr to;
+    struct iovec bytes;
+    uint16_t run;  /* of the chunk, once it is arranged */
+    uint16_t slot; /* hash of the destination */
+    uint8_t to_len, control_len;
+    _Alignas(16) char control[UDP_CONTROL];
+};
+
 struct udp_chunk {
     struct list node;
-    unsigned n, sent; /* entries written / already sent */
-    size_t len;       /* bytes used */
-    struct mmsghdr msgs[NET_BATCH];
-    struct iovec iov[NET_BATCH];
-    union net_sockaddr to[NET_BATCH];
-    _Alignas(16) char control[NET_BATCH][48];
+    unsigned n;           /* datagrams written */
+    unsigned nruns, sent; /* once it is arranged: messages for sendmmsg / already sent */
+    size_t len;           /* bytes used */
+    struct udp_datagram out[UDP_SEND_BATCH];
+    struct mmsghdr msgs[UDP_SEND_BATCH]; /* of the runs, in the order of their first datagrams */
+    struct iovec iov[UDP_SEND_BATCH];    /* run by run */
     char bytes[UDP_CHUNK_BYTES];
 };
 
@@ -36,13 +58,17 @@ struct net_udp {
     int mask;         /* uv_poll events now asked for */
     uint32_t dropped; /* by the kernel, so far */
     bool wildcard, closed;
-    bool blocked; /* the socket's buffer is full: writability is awaited */
+    bool blocked;       /* the socket's buffer is full: writability is awaited */
+    bool can_segment;   /* UDP_SEGMENT */
+    uint8_t run_faults; /* in a row */
     struct list chunks;
     struct udp_chunk *spare;
     unsigned queued; /* datagrams in chunks */
     size_t queued_bytes;
 };
 
+/* Does the kernel know segmentation? An old one would send a run as one large datagram. */
+void net_udp_look(struct net_udp *udp);
 /* Asks for readability, and writability too. */
 void net_udp_watch(struct net_udp *udp, bool writable);
 /* Frees what is queued; counted as dropped. */

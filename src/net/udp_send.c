@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <netinet/udp.h>
+
 #include "base/alloc.h"
 #include "net/udp_int.h"
 
@@ -30,7 +32,7 @@ static struct udp_chunk *chunk_for(struct net_udp *udp, size_t len)
 {
     if (!list_is_empty(&udp->chunks)) {
         struct udp_chunk *last = container_of(udp->chunks.prev, struct udp_chunk, node);
-        if (last->n < NET_BATCH && len <= UDP_CHUNK_BYTES - last->len)
+        if (last->nruns == 0 && last->n < UDP_SEND_BATCH && len <= UDP_CHUNK_BYTES - last->len)
             return last;
     }
     struct udp_chunk *c = udp->spare;
@@ -39,7 +41,7 @@ static struct udp_chunk *chunk_for(struct net_udp *udp, size_t len)
     if (c == NULL)
         return NULL;
     udp->spare = NULL;
-    c->n = c->sent = 0;
+    c->n = c->nruns = c->sent = 0;
     c->len = 0;
     list_init(&c->node);
     list_push(&udp->chunks, &c->node);
@@ -48,22 +50,22 @@ static struct udp_chunk *chunk_for(struct net_udp *udp, size_t len)
 
 /* Makes the datagram leave from `local` (RFC 3581 section 4: a response from where the request came
  * to). */
-static void set_source(struct msghdr *msg, char *control, const struct addr *local)
+static void set_source(struct udp_datagram *d, const struct addr *local)
 {
-    msg->msg_control = control;
-    struct cmsghdr *c = (struct cmsghdr *)(void *)control;
+    struct cmsghdr *c = (struct cmsghdr *)(void *)d->control;
+    memset(d->control, 0, sizeof(d->control));
     if (local->family == ADDR_IP4) {
         struct in_pktinfo info = {0};
         memcpy(&info.ipi_spec_dst, local->ip, 4);
         *c = (struct cmsghdr){CMSG_LEN(sizeof(info)), IPPROTO_IP, IP_PKTINFO};
         memcpy(CMSG_DATA(c), &info, sizeof(info));
-        msg->msg_controllen = CMSG_SPACE(sizeof(info));
+        d->control_len = CMSG_SPACE(sizeof(info));
     } else {
         struct in6_pktinfo info = {.ipi6_ifindex = local->scope};
         memcpy(&info.ipi6_addr, local->ip, 16);
         *c = (struct cmsghdr){CMSG_LEN(sizeof(info)), IPPROTO_IPV6, IPV6_PKTINFO};
         memcpy(CMSG_DATA(c), &info, sizeof(info));
-        msg->msg_controllen = CMSG_SPACE(sizeof(info));
+        d->control_len = CMSG_SPACE(sizeof(info));
     }
 }
 
@@ -79,49 +81,178 @@ int net_udp_send(struct net_udp *udp, const struct addr *remote, const struct ad
     struct udp_chunk *c = chunk_for(udp, len);
     if (c == NULL)
         return ERR_NOMEM;
-    unsigned i = c->n++;
+    struct udp_datagram *d = &c->out[c->n++];
     memcpy(c->bytes + c->len, bytes, len);
-    c->iov[i] = (struct iovec){c->bytes + c->len, len};
+    d->bytes = (struct iovec){c->bytes + c->len, len};
     c->len += len;
-    size_t name_len = addr_to_sockaddr(remote, &c->to[i].sa);
-    c->msgs[i] = (struct mmsghdr){.msg_hdr = {.msg_name = &c->to[i],
-                                              .msg_namelen = (socklen_t)name_len,
-                                              .msg_iov = &c->iov[i],
-                                              .msg_iovlen = 1}};
+    d->to_len = (uint8_t)addr_to_sockaddr(remote, &d->to.sa);
+    d->slot = (uint16_t)(addr_hash(remote) % UDP_RUN_SLOTS);
+    d->control_len = 0;
     if (udp->wildcard && local->family != ADDR_NONE && !addr_is_any(local))
-        set_source(&c->msgs[i].msg_hdr, c->control[i], local);
+        set_source(d, local);
     udp->queued++;
     udp->queued_bytes += len;
-    if (c->n == NET_BATCH && !udp->blocked)
+    if (c->n == UDP_SEND_BATCH && !udp->blocked)
         net_udp_flush(udp);
     return 0;
 }
 
-static void sent_one(struct net_udp *udp, struct udp_chunk *c)
+/* --- runs ------------------------------------------------------------------------------------- */
+
+struct run {
+    const struct udp_datagram *first;
+    unsigned n;
+    size_t bytes;
+    bool is_over; /* by a shorter one */
+};
+
+void net_udp_look(struct net_udp *udp)
 {
-    udp->queued--;
-    udp->queued_bytes -= c->iov[c->sent].iov_len;
+    int size = 0;
+    socklen_t len = sizeof(size);
+    udp->can_segment = getsockopt(udp->fd, SOL_UDP, UDP_SEGMENT, &size, &len) == 0;
+}
+
+static bool joins(const struct run *r, const struct udp_datagram *d)
+{
+    const struct udp_datagram *f = r->first;
+    return !r->is_over && r->n < UDP_RUN_MAX && d->bytes.iov_len <= f->bytes.iov_len &&
+           d->bytes.iov_len != 0 && f->bytes.iov_len <= UDP_RUN_SIZE &&
+           r->bytes + d->bytes.iov_len <= UDP_RUN_BYTES && d->to_len == f->to_len &&
+           d->control_len == f->control_len && memcmp(&d->to, &f->to, d->to_len) == 0 &&
+           memcmp(d->control, f->control, d->control_len) == 0;
+}
+
+/* Each datagram joins the latest run to its destination or begins a new one. Runs leave in the
+ * order of their first datagrams: what goes to one destination stays in order. */
+static unsigned find_runs(const struct net_udp *udp, struct udp_chunk *c, struct run *runs)
+{
+    uint16_t latest[UDP_RUN_SLOTS]; /* run of the slot, + 1 */
+    unsigned n = 0;
+    if (c->n > 1)
+        memset(latest, 0, sizeof(latest));
+    for (unsigned i = 0; i < c->n; i++) {
+        struct udp_datagram *d = &c->out[i];
+        unsigned at = c->n > 1 && udp->can_segment ? latest[d->slot] : 0;
+        if (at == 0 || !joins(&runs[at - 1], d)) {
+            runs[n++] = (struct run){.first = d};
+            at = n;
+        }
+        struct run *r = &runs[at - 1];
+        d->run = (uint16_t)(at - 1);
+        r->n++;
+        r->bytes += d->bytes.iov_len;
+        r->is_over = d->bytes.iov_len < r->first->bytes.iov_len;
+        latest[d->slot] = (uint16_t)at;
+    }
+    return n;
+}
+
+static void set_segment(struct msghdr *msg, size_t size)
+{
+    uint16_t value = (uint16_t)size;
+    struct cmsghdr *c = (struct cmsghdr *)(void *)((char *)msg->msg_control + msg->msg_controllen);
+    memset(c, 0, CMSG_SPACE(sizeof(value)));
+    *c = (struct cmsghdr){CMSG_LEN(sizeof(value)), SOL_UDP, UDP_SEGMENT};
+    memcpy(CMSG_DATA(c), &value, sizeof(value));
+    msg->msg_controllen += CMSG_SPACE(sizeof(value));
+}
+
+/* One message for each run. */
+static void arrange(const struct net_udp *udp, struct udp_chunk *c)
+{
+    struct run runs[UDP_SEND_BATCH];
+    unsigned n = find_runs(udp, c, runs);
+    struct iovec *iov = c->iov;
+    for (unsigned i = 0; i < n; i++) {
+        struct udp_datagram *d = &c->out[runs[i].first - c->out];
+        struct msghdr *msg = &c->msgs[i].msg_hdr;
+        *msg = (struct msghdr){.msg_name = &d->to,
+                               .msg_namelen = d->to_len,
+                               .msg_iov = iov,
+                               .msg_control = d->control,
+                               .msg_controllen = d->control_len};
+        if (runs[i].n > 1)
+            set_segment(msg, d->bytes.iov_len);
+        iov += runs[i].n;
+    }
+    for (unsigned i = 0; i < c->n; i++) {
+        struct msghdr *msg = &c->msgs[c->out[i].run].msg_hdr;
+        msg->msg_iov[msg->msg_iovlen++] = c->out[i].bytes;
+    }
+    c->nruns = n;
+}
+
+/* The runs that are left one by one, in their order. From the last one on, so that none is
+ * overwritten before it was read. */
+static void break_up(struct udp_chunk *c)
+{
+    unsigned to = c->sent;
+    for (unsigned i = c->sent; i < c->nruns; i++)
+        to += (unsigned)c->msgs[i].msg_hdr.msg_iovlen;
+    unsigned n = to;
+    for (unsigned i = c->nruns; i-- > c->sent;) {
+        struct msghdr run = c->msgs[i].msg_hdr;
+        size_t left = run.msg_iovlen;
+        if (left > 1)
+            run.msg_controllen -= CMSG_SPACE(sizeof(uint16_t));
+        run.msg_iovlen = 1;
+        while (left-- != 0) {
+            c->msgs[--to].msg_hdr = run;
+            c->msgs[to].msg_hdr.msg_iov += left;
+        }
+    }
+    c->nruns = n;
+}
+
+/* Did the kernel refuse the run as such? A path that cannot do it (IPsec, a small MTU, no
+ * checksums) says so; where the single ones fail too it is the destination. */
+static bool is_refused_run(struct net_udp *udp, struct udp_chunk *c)
+{
+    bool is_run = c->msgs[c->sent].msg_hdr.msg_iovlen > 1;
+    if (!is_run || (errno != EIO && errno != EINVAL && errno != EMSGSIZE && errno != ENOPROTOOPT &&
+                    errno != EOPNOTSUPP))
+        return false;
+    if (++udp->run_faults >= UDP_RUN_FAULTS)
+        udp->can_segment = false;
+    break_up(c);
+    return true;
+}
+
+/* --- sending ---------------------------------------------------------------------------------- */
+
+/* How many datagrams it was. */
+static unsigned sent_one(struct net_udp *udp, struct udp_chunk *c)
+{
+    const struct msghdr *msg = &c->msgs[c->sent].msg_hdr;
+    for (size_t i = 0; i < msg->msg_iovlen; i++)
+        udp->queued_bytes -= msg->msg_iov[i].iov_len;
+    udp->queued -= (unsigned)msg->msg_iovlen;
     c->sent++;
+    return (unsigned)msg->msg_iovlen;
 }
 
 /* False when the socket takes no more for now. */
 static bool flush_chunk(struct net_udp *udp, struct udp_chunk *c)
 {
-    while (c->sent < c->n) {
-        int n = sendmmsg(udp->fd, c->msgs + c->sent, c->n - c->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (c->nruns == 0)
+        arrange(udp, c);
+    while (c->sent < c->nruns) {
+        int n =
+            sendmmsg(udp->fd, c->msgs + c->sent, c->nruns - c->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return false;
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && (errno == EINTR || is_refused_run(udp, c)))
             continue;
         if (n <= 0) {
-            /* The error belongs to the first datagram (no route, refused by a firewall…); the rest
-             * go on. */
-            counter_inc(udp->counters, CTR_UDP_SEND_ERROR);
-            sent_one(udp, c);
+            /* The error belongs to the first destination (no route, refused by a firewall…); the
+             * rest go on. */
+            counter_add(udp->counters, CTR_UDP_SEND_ERROR, sent_one(udp, c));
             continue;
         }
         for (int i = 0; i < n; i++)
-            sent_one(udp, c);
+            if (sent_one(udp, c) > 1)
+                udp->run_faults = 0;
     }
     return true;
 }
