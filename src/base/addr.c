@@ -286,6 +286,16 @@ bool addr_is_any(const struct addr *a)
     return a->family != ADDR_NONE && memcmp(a->ip, zero, sizeof(zero)) == 0;
 }
 
+bool addr_is_host(const struct addr *a)
+{
+    static const uint8_t all[4] = {255, 255, 255, 255};
+    if (addr_is_any(a))
+        return false;
+    if (a->family == ADDR_IP6)
+        return a->ip[0] != 0xff;
+    return (a->ip[0] & 0xf0) != 0xe0 && memcmp(a->ip, all, 4) != 0;
+}
+
 bool addr_is_loopback(const struct addr *a)
 {
     static const uint8_t one[16] = {[15] = 1};

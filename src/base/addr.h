@@ -74,6 +74,8 @@ bool addr_eq(const struct addr *a, const struct addr *b);    /* address and port
 bool addr_eq_ip(const struct addr *a, const struct addr *b); /* address alone */
 bool addr_is_any(const struct addr *a);                      /* 0.0.0.0 or :: */
 bool addr_is_loopback(const struct addr *a);
+/* May somebody be there? Not 0.0.0.0 and ::, multicast, or 255.255.255.255. */
+bool addr_is_host(const struct addr *a);
 uint64_t addr_hash(const struct addr *a); /* address and port; not keyed */
 
 /* A network: address with the number of leading bits that count. */

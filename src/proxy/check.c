@@ -198,11 +198,13 @@ struct slice proxy_realm(const struct proxy *p, const struct sip_uri *from)
     return from->host.len != 0 ? from->host : p->conf->host_name;
 }
 
-/* sip-authenticate = all: a request outside a dialog whose From is a DN of ours with a password. */
+/* sip-authenticate = all: a request outside a dialog whose From is a DN of ours with a password. An
+ * application speaks for its callers, and who needs help is not asked who he is. */
 void proxy_check_auth(struct pctx *c, struct refusal *out)
 {
     struct proxy *p = c->proxy;
-    if (!p->conf->authenticate_all || is_inside_dialog(c))
+    if (!p->conf->authenticate_all || is_inside_dialog(c) || c->member != 0 ||
+        proxy_is_emergency(p, &c->way.uri))
         return;
     /* A REGISTER that gets here is for another registrar, which asks for itself. */
     if (c->req->method == SIP_REGISTER && route_has_serving(p->deps.route))

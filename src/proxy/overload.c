@@ -41,7 +41,7 @@ static struct slice plain_number(struct slice user, char *room)
     return buf_get(&out);
 }
 
-static bool is_emergency(const struct proxy *p, const struct sip_uri *uri)
+bool proxy_is_emergency(const struct proxy *p, const struct sip_uri *uri)
 {
     char room[NUMBER_MAX], want[NUMBER_MAX];
     if (uri->scheme == SIP_SCHEME_OTHER)
@@ -96,7 +96,7 @@ static bool is_inner_method(const struct sip_msg *req)
 enum load_kind overload_kind(struct proxy *p, const struct sip_msg *req, const struct addr *from,
                              bool is_application)
 {
-    if (sip_in_dialog(req) || is_inner_method(req) || is_emergency(p, &req->ruri))
+    if (sip_in_dialog(req) || is_inner_method(req) || proxy_is_emergency(p, &req->ruri))
         return LOAD_PASS;
     if (req->method == SIP_OPTIONS && is_application)
         return LOAD_PASS;

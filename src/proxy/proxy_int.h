@@ -185,6 +185,8 @@ void proxy_check(struct pctx *c, struct refusal *out);
 /* `id`: Proxy-Require or Require. */
 void proxy_check_tags(struct pctx *c, enum sip_hdr_id id, struct refusal *out);
 void proxy_check_auth(struct pctx *c, struct refusal *out);
+/* A number of emergency-numbers, or urn:service:sos and below (RFC 5031). overload.c */
+bool proxy_is_emergency(const struct proxy *p, const struct sip_uri *uri);
 struct slice proxy_realm(const struct proxy *p, const struct sip_uri *from);
 /* --- prep.c: RFC 3261 16.4. 0, ERR_PARSE, ERR_NOMEM --- */
 /* `trusts`: the sender may use the tokens of our Path values. */

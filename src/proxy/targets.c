@@ -44,17 +44,6 @@ bool targets_by_header(struct proxy *p, const struct route_ask *ask, struct aren
 
 /* --- inside a dialog with an application ------------------------------------------------------ */
 
-/* The member that a token leads to; it may have connected to us from another port. */
-static uint32_t member_of_token(struct groups *groups, const struct flow_dest *token)
-{
-    struct addr other = token->remote;
-    uint32_t member = group_member_at(groups, &token->remote);
-    if (member != 0 || token->alt_port == 0)
-        return member;
-    other.port = token->alt_port;
-    return group_member_at(groups, &other);
-}
-
 bool targets_by_member(struct proxy *p, const struct route_ask *ask, const struct proxy_way *way,
                        struct arena *arena, struct route_set *set, int *err)
 {
@@ -68,7 +57,7 @@ bool targets_by_member(struct proxy *p, const struct route_ask *ask, const struc
     if (by_route)
         member = route_member_of(p->deps.route, &way->next_uri);
     else if (by_token)
-        member = member_of_token(groups, &way->token);
+        member = proxy_member_of(groups, &way->token);
     if (member == 0)
         return false;
     *set = (struct route_set){0};
@@ -173,7 +162,8 @@ int targets_find(struct pctx *c)
     /* A token is a way we gave out ourselves: one end of this dialog. */
     if (way->has_token || (!may_relay && proxy_find_registered(p, c->arena, c->req, way)))
         return single_target(c, true);
-    ask.is_own = !may_relay && route_has_guarded(p->deps.route) && is_own_device(c);
+    ask.is_own = !may_relay && route_has_guarded(p->deps.route) &&
+                 (is_own_device(c) || proxy_is_emergency(p, &way->uri));
     return route_lookup(p->deps.route, &ask, c->arena, &c->set);
 }
 
@@ -182,7 +172,9 @@ void targets_refuse(struct pctx *c)
     char text[48 + PROXY_WARNING_MAX];
     struct buf b;
     buf_init(&b, text, sizeof(text));
-    if (c->set.retry_after != 0)
+    if (c->set.status == 503 && c->set.retry_after != 0)
+        overload_write_retry_after(c->proxy, c->set.retry_after, &b);
+    else if (c->set.retry_after != 0)
         buf_printf(&b, "Retry-After: %u\r\n", c->set.retry_after);
     proxy_write_warning(c->proxy, c->set.warning, &b);
     if (c->set.status == 403)

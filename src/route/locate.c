@@ -62,7 +62,7 @@ static void add_address(struct route_locate *l, const struct place *at, const st
     struct flows *flows = l->route->deps.flows;
     struct flow_dest d = {.remote = *addr, .transport = at->transport};
     d.remote.port = at->port;
-    if (l->n == ROUTE_DESTS_MAX)
+    if (l->n == ROUTE_DESTS_MAX || !addr_is_host(addr))
         return;
     if (!flows_has(flows, at->transport, addr->family)) {
         l->is_foreign = true;
@@ -84,6 +84,18 @@ static void say_loop(struct route_locate *l)
         LF_SLICE("host", slice_of(l->host.name, l->host.len)), LF_INT("left_out", left_out));
 }
 
+/* Whoever looks after the zone is not told by anybody else. */
+static void say_not_found(struct route_locate *l, int err)
+{
+    struct route *r = l->route;
+    uint32_t left_out;
+    if (!log_limit_ok(&r->lost_limit, flows_time(r->deps.flows), 5, LOG_LOOP_MS, &left_out))
+        return;
+    LOG(LOG_WARN, "route", "a next hop has no address that we can go to",
+        LF_SLICE("host", slice_of(l->host.name, l->host.len)), LF_ERR("cause", err),
+        LF_INT("left_out", left_out));
+}
+
 static int error_of(struct route_locate *l)
 {
     if (l->err == ERR_SHUTDOWN)
@@ -99,6 +111,14 @@ static int error_of(struct route_locate *l)
     return l->is_denied && !l->has_srv ? ERR_UNSUPPORTED : ERR_NOT_FOUND;
 }
 
+static int told_error(struct route_locate *l)
+{
+    int err = error_of(l);
+    if (err != ERR_SHUTDOWN && err != ERR_LOOP)
+        say_not_found(l, err);
+    return err;
+}
+
 static void finish(struct route_locate *l)
 {
     struct route_query *q = l->q;
@@ -107,7 +127,7 @@ static void finish(struct route_locate *l)
     if (l->n != 0 && l->err != ERR_SHUTDOWN)
         q->fn(q->user, 0, l->dests, l->n);
     else
-        q->fn(q->user, error_of(l), NULL, 0);
+        q->fn(q->user, told_error(l), NULL, 0);
     mem_free(l);
 }
 
@@ -302,7 +322,7 @@ static void give_address(const struct route_wanted *w, struct route_query *q, st
 {
     struct route *r = q->route;
     struct flow_dest d = {.remote = *a, .transport = w->transport};
-    if (!flows_has(r->deps.flows, w->transport, a->family)) {
+    if (!addr_is_host(a) || !flows_has(r->deps.flows, w->transport, a->family)) {
         q->fn(q->user, ERR_NO_ROUTE, NULL, 0);
         return;
     }

@@ -25,7 +25,7 @@ struct route {
     struct hash_key token_key; /* its own: what peers see of other hashes says nothing about it */
     uint64_t avoid_until;      /* the last of `avoided`, 0: none */
     struct route_avoided avoided[ROUTE_AVOIDED_MAX];
-    struct log_limit loop_limit;
+    struct log_limit loop_limit, lost_limit;
     uint32_t serving; /* group of serving-sipserver; 0: not looked for yet, or there is none */
 };
 

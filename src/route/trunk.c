@@ -168,7 +168,9 @@ int route_to_trunk(struct route *r, const struct route_ask *ask, struct arena *a
     struct slice number;
     struct trunks t;
     unsigned most = 1;
-    if (!r->conf->has_trunks)
+    /* Whoever is in a call that an application carries gets no other number by way of it: the
+     * number begins a call, and inside it the Contact of the other side is asked. */
+    if (!r->conf->has_trunks || (ask->in_dialog && ask->member != 0))
         return ERR_NOT_FOUND;
     int err = number_of(r, ask->uri, arena, &number);
     if (err != 0)

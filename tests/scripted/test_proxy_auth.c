@@ -15,11 +15,13 @@ static struct got got, inv;
 static int setup(void **state)
 {
     (void)state;
-    rig_open(&r, "sip-authenticate = all\nrelay-from = 10.0.0.0/8\n"
+    rig_open(&r, "sip-authenticate = all\nrelay-from = 10.0.0.0/8\nemergency-numbers = 112\n"
                  "[dn alice]\ntype = extension\npassword = secret\n"
                  "[dn +15550100]\ntype = extension\npassword = secret\n"
                  "[dn free]\ntype = extension\n"
-                 "[dn 1001]\ntype = extension\ncontact = sip:1001@10.0.0.3\n");
+                 "[dn 1001]\ntype = extension\ncontact = sip:1001@10.0.0.3\n"
+                 "[dn help]\ntype = trunk\ncontact = sip:10.0.1.1\nprefix = 112\n"
+                 "[application main]\nprimary = sip:10.0.1.2\noos-check = 0\n");
     return 0;
 }
 
@@ -171,6 +173,29 @@ static void number_alone(void **state)
     assert_null(strstr(got.text, "realm=\"\""));
 }
 
+static void emergency_is_not_challenged(void **state)
+{
+    struct say w = {.uri = "sip:112@10.0.0.1"};
+    (void)state;
+    say_udp(&r, CALLER, &w);
+    rig_expect_method(&r, "10.0.1.1:5060", "INVITE", &inv);
+    assert_string_equal(rig_uri(&inv), "sip:112@10.0.1.1");
+    answer_udp(&r, "10.0.1.1:5060", &inv, 486, "");
+    rig_expect_method(&r, "10.0.1.1:5060", "ACK", &got);
+    rig_expect_status(&r, CALLER, 486, &got);
+    ack_udp(&r, CALLER, &w);
+}
+
+/* It speaks for its callers, and has asked them itself. */
+static void application_is_not_challenged(void **state)
+{
+    (void)state;
+    say_udp(&r, "10.0.1.2:5060", &(struct say){.method = "MESSAGE", .sent_by = "10.0.1.2:5060"});
+    rig_expect_method(&r, PHONE, "MESSAGE", &inv);
+    answer_udp(&r, PHONE, &inv, 200, "");
+    rig_expect_status(&r, "10.0.1.2:5060", 200, &got);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -179,6 +204,7 @@ int main(void)
         T(challenged_then_let_through),   T(made_up_dialog_is_challenged),
         T(others_are_not_challenged),     T(credentials_of_others_are_passed_on),
         T(escaped_name_is_the_same_user), T(number_alone),
+        T(emergency_is_not_challenged),   T(application_is_not_challenged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

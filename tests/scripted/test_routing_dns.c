@@ -460,6 +460,22 @@ static void loops_are_said(void **state)
     assert_int_equal(wire_logged(&x.w, "add its name to sip-domains or aliases host=a.example"), 5);
 }
 
+/* Addresses at which nobody can be: those behind them are used. */
+static void nobody_is_left_out(void **state)
+{
+    (void)state;
+    begin(false);
+    zone("A a.example 0.0.0.0, 255.255.255.255, 224.0.0.1, 10.0.0.2, ff02::1, ::\n"
+         "A none.example 0.0.0.0, 239.1.1.1\n",
+         0);
+    expect("sip:a.example:5060", false, 0, "udp 10.0.0.2:5060");
+    for (unsigned i = 0; i < 20; i++)
+        expect("sip:none.example:5060", false, ERR_NOT_FOUND, "");
+    assert_int_equal(wire_logged(&x.w, "has no address that we can go to host=none.example"), 5);
+    expect("sip:0.0.0.0", false, ERR_NO_ROUTE, "");
+    expect("sip:239.1.1.1:5060", false, ERR_NO_ROUTE, "");
+}
+
 static void without_memory(void **state)
 {
     (void)state;
@@ -500,6 +516,7 @@ int main(void)
         cmocka_unit_test_teardown(many_records_are_bounded, end),
         cmocka_unit_test_teardown(failed_addresses_come_last, end),
         cmocka_unit_test_teardown(loops_are_said, end),
+        cmocka_unit_test_teardown(nobody_is_left_out, end),
         cmocka_unit_test_teardown(without_memory, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -263,6 +263,14 @@ static void emergency_urn(void **state)
     ends(GW3, 486);
     rig_expect_status(&r, CALLER, 486, &got);
     ack_udp(&r, CALLER, &w);
+    w.call_id = w.branch = "c4";
+    w.uri = "urn:service:sos";
+    w.to = "<urn:service:sos>";
+    say_udp(&r, STRANGER, &w); /* who needs help is not asked who he is */
+    rig_expect_method(&r, GW3, "INVITE", &inv);
+    ends(GW3, 486);
+    rig_expect_status(&r, STRANGER, 486, &got);
+    ack_udp(&r, STRANGER, &w);
     w.call_id = w.branch = "c2";
     w.uri = "urn:service:counseling";
     refused(CALLER, &w, 404);

@@ -329,6 +329,15 @@ static void test_kinds(void **state)
         assert_true(addr_is_any(&a) == rows[i].any);
         assert_true(addr_is_loopback(&a) == rows[i].loopback);
     }
+    static const char *const nobody[] = {"0.0.0.0", "::",     "224.0.0.1",      "239.255.255.255",
+                                         "ff02::1", "ff00::", "255.255.255.255"};
+    static const char *const hosts[] = {"10.0.0.1", "223.255.255.255", "240.0.0.1",  "127.0.0.1",
+                                        "::1",      "fe80::1",         "2001:db8::1"};
+    for (size_t i = 0; i < 7; i++) {
+        struct addr a = parse(nobody[i]), b = parse(hosts[i]);
+        assert_false(addr_is_host(&a));
+        assert_true(addr_is_host(&b));
+    }
     assert_false(addr_is_any(&none));
     assert_false(addr_is_loopback(&none));
 }

@@ -291,6 +291,10 @@ static void trunks(void **state)
     rig_expect(&r, "sip:1@proxy.example.com", "sip:1@10.0.1.1 #1 @any");
     r.ask = (struct route_ask){.member = 1};
     rig_expect(&r, "sip:1@proxy.example.com", "sip:1@10.0.1.1 #1 @any");
+    /* Inside a call that it carries somebody else may have written the number. */
+    r.ask.in_dialog = true;
+    rig_expect(&r, "sip:1@proxy.example.com", "404");
+    r.ask.in_dialog = false;
     rig_expect(&r, "urn:service:sos", "404"); /* is no number that "" would carry */
 }
 
@@ -307,6 +311,7 @@ static void trunks_out_of_service(void **state)
     assert_int_equal(r.set.retry_after, 40);
     r.ask.member = 1;
     rig_expect(&r, "sip:01@proxy.example.com", "503 Trunks Out Of Service");
+    r.ask.member = 0;
     r.ask.in_dialog = true;
     rig_expect(&r, "sip:01@proxy.example.com", "sip:01@10.0.1.1 #1 @a, sip:01@10.0.1.2 #1 @b");
 }
