@@ -278,7 +278,7 @@ static void look_at_load(struct worker *w)
     net_take_late(w->loop, &late);
     load_on_buffer(w->load, late.full, late.dropped);
     load_on_turn(w->load, late.ms, atomic_load_explicit(&w->mailbox.count, memory_order_relaxed),
-                 net_clock(w->loop));
+                 late.now);
 }
 
 static void on_turn_end(void *user)

@@ -36,11 +36,6 @@ bool slice_ieq_bytes(const char *a, const char *b, size_t len)
     return true;
 }
 
-bool slice_starts(struct slice s, struct slice prefix)
-{
-    return s.len >= prefix.len && slice_eq(slice_of(s.ptr, prefix.len), prefix);
-}
-
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';

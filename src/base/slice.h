@@ -64,7 +64,10 @@ static inline bool slice_ieq(struct slice a, struct slice b)
 }
 
 /* Does `s` begin with `prefix`, byte by byte / without regard to ASCII case? */
-bool slice_starts(struct slice s, struct slice prefix);
+static inline bool slice_starts(struct slice s, struct slice prefix)
+{
+    return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
+}
 static inline bool slice_istarts(struct slice s, struct slice prefix)
 {
     return s.len >= prefix.len && slice_ieq_bytes(s.ptr, prefix.ptr, prefix.len);

@@ -177,6 +177,7 @@ void group_note_failed(struct groups *groups, uint32_t member, int err, uint64_t
 int group_member_target(struct groups *groups, uint32_t member, struct arena *arena,
                         struct group_target *out) WARN_UNUSED;
 bool group_has_member(struct groups *groups, uint32_t member); /* false: a stale id */
+bool groups_are_any(const struct groups *groups);              /* false: none is configured */
 /* Since the process began. */
 struct group_totals {
     uint64_t switched, down, back;

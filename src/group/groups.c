@@ -120,10 +120,15 @@ uint32_t group_find(struct groups *groups, struct slice name)
     return id;
 }
 
+bool groups_are_any(const struct groups *groups)
+{
+    return atomic_load_explicit(&groups->view.is_used, memory_order_acquire);
+}
+
 uint32_t group_member_named(struct groups *groups, struct slice host, uint16_t port)
 {
     uint32_t id = 0;
-    if (!atomic_load_explicit(&groups->view.is_used, memory_order_acquire))
+    if (!groups_are_any(groups))
         return 0;
     if (host.len > 2 && host.ptr[0] == '[')
         host = slice_of(host.ptr + 1, host.len - 2);

@@ -67,6 +67,7 @@ void net_take_late(struct net_loop *loop, struct net_late *out)
 {
     uint64_t now = net_clock(loop);
     *out = loop->late;
+    out->now = now;
     if (loop->turn_began != 0 && now > loop->turn_began && now - loop->turn_began > out->ms)
         out->ms = now - loop->turn_began < UINT32_MAX ? (uint32_t)(now - loop->turn_began) : 0;
     if (!loop->is_behind)

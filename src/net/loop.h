@@ -47,6 +47,7 @@ struct net_late {
     uint32_t full; /* percent of a receive buffer of datagrams still in use after a full batch was
                       taken from it, the fullest; 0: none had more than one batch */
     uint64_t dropped; /* datagrams that the kernel has dropped since it is full */
+    uint64_t now;     /* net_clock at this call */
 };
 void net_take_late(struct net_loop *loop, struct net_late *out);
 

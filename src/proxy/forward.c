@@ -79,7 +79,7 @@ static void edit_via(struct proxy *p, struct sip_edit *e, const struct outgoing 
 
 bool proxy_is_sips(struct slice uri)
 {
-    return slice_istarts(uri, SLICE("sips:"));
+    return uri.len > 4 && uri.ptr[4] == ':' && slice_istarts(uri, SLICE("sips"));
 }
 
 /* Does the Request-URI or the topmost Route that leaves say sips? */
@@ -93,8 +93,8 @@ static bool is_sips(const struct outgoing *o)
         return true;
     if (o->way->next_route.len != 0)
         return o->way->next_uri.scheme == SIP_SCHEME_SIPS;
-    return sip_list_next(&path, &element) && sip_name_addr_parse(element, &na) == 0 &&
-           proxy_is_sips(na.uri);
+    return path.len != 0 && sip_list_next(&path, &element) &&
+           sip_name_addr_parse(element, &na) == 0 && proxy_is_sips(na.uri);
 }
 
 /* RFC 5630 5.3: there is no exception for the last hop; and by TLS too what goes to a device that

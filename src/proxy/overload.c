@@ -149,26 +149,11 @@ void overload_offer(const struct proxy *p, const struct outgoing *o, struct buf 
     buf_lit(line, SIP_OC_OFFER "\r\n");
 }
 
-/* Is there an `oc` with a value? Our own offer has none, and comes back with nearly all responses:
- * most parameters need not be looked at. */
-static bool has_value(struct slice params)
-{
-    const char *end = params.ptr + params.len, *at = params.ptr;
-    for (; at < end && (at = memchr(at, '=', (size_t)(end - at))) != NULL; at++) {
-        const char *name = at;
-        while (name > params.ptr && (name[-1] == ' ' || name[-1] == '\t'))
-            name--;
-        if (name - params.ptr >= 2 && slice_ieq_bytes(name - 2, "oc", 2))
-            return true;
-    }
-    return false;
-}
-
 void overload_note(struct proxy *p, uint64_t client, const struct sip_msg *res)
 {
     struct load *load = p->deps.load;
     struct sip_oc oc;
-    if (load == NULL || !load_is_control(load) || !has_value(res->via.params) ||
+    if (load == NULL || !load_is_control(load) || !res->via.has_oc ||
         !sip_oc_parse(res->via.params, &oc) || !oc.has_value || !oc.is_loss)
         return;
     const struct flow_dest *dest = txn_client_dest(p->deps.txns, client);

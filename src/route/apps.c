@@ -7,7 +7,7 @@
 
 uint32_t route_sender(struct route *r, const struct sip_msg *req, const struct addr *from)
 {
-    if (r->deps.groups == NULL)
+    if (r->deps.groups == NULL || !groups_are_any(r->deps.groups))
         return 0;
     uint16_t port = req->via.port;
     if (port == 0)
@@ -68,7 +68,7 @@ int route_choose(struct route *r, const struct route_ask *ask, uint32_t group, s
 uint32_t route_member_of(struct route *r, const struct sip_uri *uri)
 {
     struct addr a;
-    if (r->deps.groups == NULL || uri->host.len == 0)
+    if (r->deps.groups == NULL || !groups_are_any(r->deps.groups) || uri->host.len == 0)
         return 0;
     struct slice host = uri->maddr.len != 0 ? uri->maddr : uri->host;
     uint16_t port = uri->port;

@@ -17,6 +17,7 @@ static void rebase_via(struct sip_via *v, const char *from, const char *to)
     rebase(&v->branch, from, to);
     rebase(&v->received, from, to);
     rebase(&v->maddr, from, to);
+    rebase(&v->rport_text, from, to);
 }
 
 static void rebase_uri(struct sip_uri *u, const char *from, const char *to)

@@ -12,14 +12,28 @@ static bool is_source(const struct sip_msg *m)
     return addr_parse_ip(m->via.host, 0, &a) == 0 && addr_eq_ip(&a, &m->source);
 }
 
-bool sip_write_received(struct buf *out, const struct sip_msg *m)
+/* Everything but rport, of which there is one at most, where `received` is not there: the bytes as
+ * they are. False: it cannot be cut out so. */
+static bool write_others(struct buf *out, const struct sip_via *via)
 {
-    const struct sip_via *via = &m->via;
-    if (m->source.family == ADDR_NONE || via->text.len == 0)
+    const char *end = via->text.ptr + via->text.len, *from = via->rport_text.ptr;
+    if (via->received.len != 0 || (via->has_rport && via->rport_text.len == 0))
         return false;
-    bool add_received = via->has_rport || !is_source(m);
-    if (!add_received && via->received.len == 0)
+    if (!via->has_rport) {
+        buf_slice(out, via->text);
+        return true;
+    }
+    const char *rest = from + via->rport_text.len;
+    if (from[-1] != ';' || (rest != end && *rest != ';'))
         return false;
+    buf_add(out, via->text.ptr, (size_t)(from - 1 - via->text.ptr));
+    buf_add(out, rest, (size_t)(end - rest));
+    return true;
+}
+
+/* The same one by one. False: a ';' stands at the end, with nothing behind it. */
+static bool write_one_by_one(struct buf *out, const struct sip_via *via)
+{
     struct slice rest = via->params, name, value;
     /* Everything in front of the parameters stays as it is. */
     buf_add(out, via->text.ptr,
@@ -37,18 +51,26 @@ bool sip_write_received(struct buf *out, const struct sip_msg *m)
         const char *end = value.len != 0 ? value.ptr + value.len : name.ptr + name.len;
         buf_add(out, name.ptr, (size_t)(end - name.ptr));
     }
+    return !has_semi;
+}
+
+bool sip_write_received(struct buf *out, const struct sip_msg *m)
+{
+    const struct sip_via *via = &m->via;
+    if (m->source.family == ADDR_NONE || via->text.len == 0)
+        return false;
+    bool add_received = via->has_rport || !is_source(m);
+    if (!add_received && via->received.len == 0)
+        return false;
+    if (!write_others(out, via) && !write_one_by_one(out, via) && out->len != 0)
+        out->len--;
     if (add_received) {
-        if (!has_semi)
-            buf_char(out, ';');
-        has_semi = false;
-        buf_lit(out, "received=");
+        buf_lit(out, ";received=");
         addr_put_ip(out, &m->source, false);
     }
     if (via->has_rport) {
         buf_lit(out, ";rport=");
         buf_u64(out, m->source.port);
-    } else if (has_semi) {
-        out->len--; /* a ';' with nothing left behind it */
     }
     return true;
 }

@@ -76,6 +76,7 @@ struct sip_via {
     uint8_t transport; /* enum sip_transport */
     bool has_rport;    /* with or without a value */
     bool has_alias;
+    bool has_oc;         /* `oc` with a value (RFC 7339 4.1); sip/oc.h reads it */
     uint16_t port;       /* sent-by, 0: none */
     uint16_t rport;      /* value, 0: none */
     struct slice host;   /* sent-by, brackets kept */
@@ -83,6 +84,7 @@ struct sip_via {
     struct slice branch;
     struct slice received;
     struct slice maddr;
+    struct slice rport_text; /* the parameter with its value; empty: none, or more than one */
 };
 
 int sip_via_parse(struct slice value, struct sip_via *out) WARN_UNUSED;

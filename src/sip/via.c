@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sip/grammar.h"
+#include "sip/oc.h"
 #include "sip/uri.h"
 
 /* token, then the separator with white space around it. Behind both, or 0. */
@@ -58,16 +59,30 @@ static bool is_received(struct slice v)
     return sip_is_ip4(v) || sip_is_ip6(v);
 }
 
+/* rport with or without a value; which one it is, is known only of the only one. */
+static bool take_rport(struct slice name, struct slice value, struct sip_via *out)
+{
+    if (out->has_rport) {
+        out->rport_text = SLICE_NONE;
+        return sip_is_generic_param(name, value);
+    }
+    out->has_rport = true;
+    out->rport_text = slice_of(name.ptr, (size_t)(value.ptr + value.len - name.ptr));
+    return value.len == 0 || sip_port_end(value, 0, &out->rport) == value.len;
+}
+
 /* One of via-params. The first of a name counts; its own check is stricter than that of
  * generic-param, which is for all others. */
 static bool take_param(struct slice name, struct slice value, struct sip_via *out)
 {
     switch (name.len) {
+    case 2:
+        if (value.len != 0 && slice_ieq(name, SLICE("oc")))
+            out->has_oc = true;
+        break;
     case 5:
-        if (!out->has_rport && slice_ieq(name, SLICE("rport"))) {
-            out->has_rport = true;
-            return value.len == 0 || sip_port_end(value, 0, &out->rport) == value.len;
-        }
+        if (slice_ieq(name, SLICE("rport")))
+            return take_rport(name, value, out);
         if (out->maddr.len == 0 && slice_ieq(name, SLICE("maddr"))) {
             out->maddr = value;
             return value.len != 0 && sip_host_end(value, 0) == value.len;
@@ -92,6 +107,32 @@ static bool take_param(struct slice name, struct slice value, struct sip_via *ou
     return sip_is_generic_param(name, value);
 }
 
+/* Is `s` at its end, or at the next parameter, at `i`? */
+static bool is_param_end(struct slice s, size_t i)
+{
+    return i == s.len || s.ptr[i] == ';';
+}
+
+/* What most have, and what we write ourselves (it comes back with each response), when it is a
+ * whole parameter without blanks. The bytes; 0: look closely. */
+static size_t take_usual(struct slice s, struct sip_via *out)
+{
+    struct slice branch = SLICE(";branch="), rport = SLICE(";rport"), offer = SLICE(SIP_OC_OFFER);
+    if (out->branch.len == 0 && slice_starts(s, branch)) {
+        size_t end = sip_word_run(s, branch.len, CH_TOKEN);
+        if (end == branch.len || !is_param_end(s, end))
+            return 0;
+        out->branch = sip_sub(s, branch.len, end);
+        return end;
+    }
+    if (!out->has_rport && slice_starts(s, rport) && is_param_end(s, rport.len)) {
+        out->has_rport = true;
+        out->rport_text = sip_sub(s, 1, rport.len);
+        return rport.len;
+    }
+    return slice_starts(s, offer) && is_param_end(s, offer.len) ? offer.len : 0;
+}
+
 int sip_via_parse(struct slice value, struct sip_via *out)
 {
     struct slice s = slice_trim(value), name, param;
@@ -111,10 +152,17 @@ int sip_via_parse(struct slice value, struct sip_via *out)
         return ERR_PARSE;
     out->params = sip_sub(s, i + 1, s.len);
     struct slice rest = sip_sub(s, i, s.len);
-    int step;
-    while ((step = sip_param_step(&rest, &name, &param)) > 0) {
-        if (!take_param(name, param, out))
+    while (rest.len != 0) {
+        size_t usual = take_usual(rest, out);
+        if (usual != 0) {
+            rest = sip_sub(rest, usual, rest.len);
+            continue;
+        }
+        int step = sip_param_step(&rest, &name, &param);
+        if (step == 0)
+            break;
+        if (step < 0 || !take_param(name, param, out))
             return ERR_PARSE;
     }
-    return step == 0 ? 0 : ERR_PARSE;
+    return 0;
 }

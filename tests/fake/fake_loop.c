@@ -282,6 +282,7 @@ void fake_set_late(struct net_loop *loop, const struct net_late *late)
 void net_take_late(struct net_loop *loop, struct net_late *out)
 {
     *out = loop->late;
+    out->now = net_clock(loop);
 }
 
 void net_alarm(struct net_loop *loop, uint64_t due)

@@ -2,6 +2,7 @@
 #include "sip/uri.h"
 
 #include "check.h"
+#include "sip/received.h"
 
 static struct sip_via parse(const char *text)
 {
@@ -99,6 +100,62 @@ static void first_branch_counts(void **state)
     assert_int_equal(v.rport, 1);
 }
 
+/* What is usual is taken whole; what only looks like it is not. */
+static void usual_parameters(void **state)
+{
+    (void)state;
+    struct sip_via v = parse("SIP/2.0/UDP h;branch=z9hG4bKa;rport;oc;oc-algo=\"loss\"");
+    assert_slice(v.branch, "z9hG4bKa");
+    assert_slice(v.rport_text, "rport");
+    assert_true(v.has_rport && v.rport == 0 && !v.has_oc);
+    v = parse("SIP/2.0/UDP h;oc;oc-algo=\"loss\" ; rport = 7;BRANCH=b ");
+    assert_slice(v.branch, "b");
+    assert_slice(v.rport_text, "rport = 7");
+    assert_int_equal(v.rport, 7);
+    v = parse("SIP/2.0/UDP h;branch=x ;rports;oc;oc-algo=\"loss\";oc=20");
+    assert_slice(v.branch, "x");
+    assert_true(!v.has_rport && v.rport_text.len == 0 && v.has_oc);
+    assert_true(parse("SIP/2.0/UDP h;OC=0").has_oc);
+    assert_int_equal(parse("SIP/2.0/UDP h;rport;rport=2").rport_text.len, 0);
+    assert_int_equal(parse("SIP/2.0/UDP h;rport=1;rport").rport_text.len, 0);
+}
+
+static void check_received(const char *via, const char *expected)
+{
+    char text[256];
+    struct sip_msg m = {.via = parse(via)};
+    struct buf out;
+    assert_int_equal(addr_parse_ip(SLICE("192.0.2.1"), 5070, &m.source), 0);
+    buf_init(&out, text, sip_received_size(&m));
+    if (expected == NULL)
+        assert_false(sip_write_received(&out, &m));
+    else
+        assert_true(sip_write_received(&out, &m));
+    assert_slice(buf_get(&out), expected != NULL ? expected : "");
+    assert_false(out.overflow);
+}
+
+/* RFC 3261 18.2.1, RFC 3581 4. */
+static void received_and_rport(void **state)
+{
+    (void)state;
+    check_received("SIP/2.0/UDP 192.0.2.1;branch=b", NULL);
+    check_received("SIP/2.0/UDP h", "SIP/2.0/UDP h;received=192.0.2.1");
+    check_received("SIP/2.0/UDP h;rport", "SIP/2.0/UDP h;received=192.0.2.1;rport=5070");
+    check_received("SIP/2.0/UDP 192.0.2.1;branch=b;rport;alias",
+                   "SIP/2.0/UDP 192.0.2.1;branch=b;alias;received=192.0.2.1;rport=5070");
+    check_received("SIP/2.0/UDP h;rport=9;x=\"rport\"",
+                   "SIP/2.0/UDP h;x=\"rport\";received=192.0.2.1;rport=5070");
+    check_received("SIP/2.0/UDP h ; rport ; branch=b",
+                   "SIP/2.0/UDP h ;branch=b;received=192.0.2.1;rport=5070");
+    check_received("SIP/2.0/UDP h;rport;a;rport=1",
+                   "SIP/2.0/UDP h;a;received=192.0.2.1;rport=5070");
+    check_received("SIP/2.0/UDP h;received=9.9.9.9;rport;a",
+                   "SIP/2.0/UDP h;a;received=192.0.2.1;rport=5070");
+    check_received("SIP/2.0/UDP 192.0.2.1;received=9.9.9.9", "SIP/2.0/UDP 192.0.2.1");
+    check_received("SIP/2.0/UDP h;received=9.9.9.9", "SIP/2.0/UDP h;received=192.0.2.1");
+}
+
 static void refused(void **state)
 {
     (void)state;
@@ -144,6 +201,10 @@ static void refused(void **state)
         "SIP/2.0/UDP h\r\n;a",
         "SIP/2.0/UDP h;a=\"",
         "SIP/2.0/UDP h;a b",
+        "SIP/2.0/UDP h;oc;oc-algo=\"loss\"x",
+        "SIP/2.0/UDP h;oc;oc-algo=\"loss\";",
+        "SIP/2.0/UDP h;rport;",
+        "SIP/2.0/UDP h;branch=x;",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct sip_via v;
@@ -174,6 +235,8 @@ int main(void)
         cmocka_unit_test(blanks_and_transports),
         cmocka_unit_test(ipv6),
         cmocka_unit_test(first_branch_counts),
+        cmocka_unit_test(usual_parameters),
+        cmocka_unit_test(received_and_rport),
         cmocka_unit_test(refused),
         cmocka_unit_test(every_prefix),
     };
