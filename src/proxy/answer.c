@@ -445,7 +445,10 @@ void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
     }
     struct pctx *c = b->ctx;
     overload_note(c->proxy, client, res);
-    if (c->has_hidden && res->status > 100) {
+    /* Timer C ends what only rings and rings. */
+    bool is_surplus = res->status > 100 && res->status < 200 &&
+                      c->provisionals++ >= PROXY_PROVISIONALS_MAX;
+    if (c->has_hidden && res->status > 100 && !is_surplus) {
         const struct sip_msg *whole = put_back(c, res);
         if (whole == NULL && c->is_invite && res->status < 300)
             return; /* it comes again, or another one does */
@@ -457,8 +460,8 @@ void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
         branch_note_heard(b, res->status);
     }
     if (res->status < 200) {
-        if (res->status > 100 && c->provisionals++ >= PROXY_PROVISIONALS_MAX)
-            return; /* Timer C ends what only rings and rings */
+        if (is_surplus)
+            return;
         branch_on_provisional(b, res->status);
         if (res->status == 100)
             return;

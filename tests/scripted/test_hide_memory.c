@@ -199,11 +199,33 @@ static void calls_from_the_outside(void **state)
     sweep(true);
 }
 
+/* What rings without end is kept no longer than it is forwarded: memory has a bound. */
+static void callee_that_rings_without_end(void **state)
+{
+    (void)state;
+    is_far_calling = false;
+    rig_open(&r, HIDE);
+    was_invited = was_answered = false;
+    invites();
+    assert_true(was_invited);
+    for (unsigned i = 0; i < 300; i++)
+        answers(180);
+    mem_fail_at(50);
+    for (unsigned i = 0; i < 600; i++)
+        answers(180);
+    assert_false(mem_failed());
+    mem_fail_at(0);
+    answers(486);
+    assert_true(was_answered);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_to_the_outside),
         cmocka_unit_test(calls_from_the_outside),
+        cmocka_unit_test(callee_that_rings_without_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
