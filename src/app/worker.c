@@ -408,7 +408,7 @@ static int make_users(struct worker *w)
     if (err != 0)
         return err;
     struct registrar_deps registrar = {w->txns, s->dir,  s->auth, w->flows, &w->counters,
-                                       s->wall, s->user, is_ours, w};
+                                       s->wall, s->user, is_ours, w,        w->load};
     err = registrar_new(&w->conf->registrar, &registrar, &w->registrar);
     return err == 0 ? make_checks(w) : err;
 }

@@ -355,8 +355,8 @@ const struct option conf_options[] = {
     /* overload */
     {"sipproxy", "overload-ctrl-dialog-rate", OPT_U32, AT(load.dialog_rate), 0, 1000000, "0", NULL,
      "0 to 1000000, 0 = off", EFFECT_RELOAD,
-     "Initial INVITEs a second, of all workers together; more of them get 503 with Retry-After. Requests inside dialogs and "
-     "emergency calls pass.",
+     "Initial INVITEs a second, of all workers together; more of them get 503 with Retry-After. Requests inside dialogs, "
+     "emergency calls and whatever applications send pass.",
      NULL},
     {"sipproxy", "overload-source-rate", OPT_U32, AT(load.source_rate), 0, 1000000, "0", NULL,
      "0 to 1000000, 0 = off", EFFECT_RELOAD,
@@ -370,7 +370,8 @@ const struct option conf_options[] = {
      NULL},
     {"sipproxy", "overload-retry-after", OPT_OWN, 0, 0, 0, "2-10", NULL,
      "MIN-MAX, both from 1 to 3600 s", EFFECT_RELOAD,
-     "Retry-After of refusals for overload is drawn between the two, so that the retries are spread.",
+     "Retry-After of each 503 is drawn between the two, so that the retries are spread; for an application that is out of "
+     "service not before its oos-force.",
      parse_retry_after},
     {"sipproxy", "overload-control", OPT_BOOL, AT(load.is_control), 0, 0, "true", NULL,
      "true, false", EFFECT_RELOAD,

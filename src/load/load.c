@@ -137,15 +137,14 @@ static unsigned share_of(struct load *load, enum load_kind kind, const struct ad
     return held >= share ? 0 : (share - held) * LOAD_FULL / (LOAD_FULL - held);
 }
 
-static enum load_cause judge(struct load *load, enum load_kind kind, const struct addr *source,
-                             bool is_peer, uint64_t now)
+enum load_cause load_admit(struct load *load, enum load_kind kind, const struct addr *source,
+                           uint64_t now)
 {
     const struct load_conf *conf = load->conf;
     uint32_t left_out;
     if (kind == LOAD_PASS)
         return LOAD_ADMITTED;
-    if (conf->source_rate != 0 && !is_peer &&
-        !load_source_take(load->shared, source, conf->source_rate, now)) {
+    if (conf->source_rate != 0 && !load_source_take(load->shared, source, conf->source_rate, now)) {
         counter_inc(load->counters, CTR_SHED_SOURCE);
         if (log_limit_ok(&load->source_log, now, 1, LOG_MS, &left_out))
             LOG(LOG_WARN, "load", "refused: more requests than overload-source-rate",
@@ -170,23 +169,16 @@ static enum load_cause judge(struct load *load, enum load_kind kind, const struc
     return LOAD_ADMITTED;
 }
 
-uint32_t load_retry_after(struct load *load)
+uint32_t load_retry_after(struct load *load, uint32_t least)
 {
     uint32_t min = load->conf->retry_min_s, max = load->conf->retry_max_s;
-    return max > min ? min + (uint32_t)rng_below(&load->rng, max - min + 1) : min;
+    uint32_t first = least > min ? least : min;
+    return max > min ? first + (uint32_t)rng_below(&load->rng, max - min + 1) : first;
 }
 
 bool load_is_limiting(const struct load *load)
 {
     return load->conf->dialog_rate != 0 || load->conf->source_rate != 0 || load->control.is_on;
-}
-
-void load_admit(struct load *load, enum load_kind kind, const struct addr *source, bool is_peer,
-                uint64_t now, struct load_verdict *out)
-{
-    *out = (struct load_verdict){judge(load, kind, source, is_peer, now), 0};
-    if (out->cause != LOAD_ADMITTED)
-        out->retry_after = load_retry_after(load);
 }
 
 /* --- for people ------------------------------------------------------------------------------- */

@@ -3,9 +3,9 @@
  *
  * Three limits for what begins something new: initial INVITEs a second of the whole proxy, requests
  * a second from one address, and a share that grows while the worker itself lags. What belongs to
- * something that exists passes. owns: rates, sources, neighbours. borrows: conf, counters. thread:
- * struct load: one worker; struct load_shared: any. RFC 3261 21.5.4 (503, Retry-After); RFC 7339
- * (loss-based); RFC 6357 section 4. */
+ * something that exists passes; that is for the caller to tell (LOAD_PASS). owns: rates, sources,
+ * neighbours. borrows: conf, counters. thread: struct load: one worker; struct load_shared: any.
+ * RFC 3261 21.5.4 (503, Retry-After); RFC 7339 (loss-based); RFC 6357 section 4. */
 #ifndef LOAD_LOAD_H
 #define LOAD_LOAD_H
 
@@ -32,17 +32,12 @@ struct load_conf {
 
 /* What kind of request is it? */
 enum load_kind {
-    LOAD_PASS, /* inside a dialog, emergency, priority, OPTIONS of an application: never refused */
+    LOAD_PASS,   /* inside a dialog, emergency, priority: never refused */
     LOAD_INVITE, /* an initial INVITE */
     LOAD_OTHER,  /* anything else outside a dialog */
 };
 
-enum load_cause { LOAD_ADMITTED, LOAD_RATE, LOAD_SOURCE, LOAD_LAG };
-
-struct load_verdict {
-    enum load_cause cause; /* LOAD_ADMITTED: it may go on */
-    uint32_t retry_after;  /* s */
-};
+enum load_cause { LOAD_ADMITTED, LOAD_RATE, LOAD_SOURCE, LOAD_LAG }; /* ADMITTED: it goes on */
 
 int load_shared_new(const struct hash_key *key, struct load_shared **out) WARN_UNUSED;
 void load_shared_free(struct load_shared **shared);
@@ -59,9 +54,12 @@ void load_on_turn(struct load *load, uint32_t late_ms, uint32_t waiting, uint64_
 void load_on_buffer(struct load *load, unsigned percent, uint64_t dropped);
 /* Is there any limit that could refuse something now? Cheap. */
 bool load_is_limiting(const struct load *load);
-/* `is_peer`: an application, whose requests are not counted by their source. */
-void load_admit(struct load *load, enum load_kind kind, const struct addr *source, bool is_peer,
-                uint64_t now, struct load_verdict *out);
+/* May it go on? Counts it where it does. */
+enum load_cause load_admit(struct load *load, enum load_kind kind, const struct addr *source,
+                           uint64_t now);
+/* The Retry-After of a 503, s: drawn anew for each, from `least` on where that is later than
+ * overload-retry-after begins. */
+uint32_t load_retry_after(struct load *load, uint32_t least);
 /* The share of new requests that is refused now for lag, 0 to 100. */
 unsigned load_loss(const struct load *load, uint64_t now);
 
@@ -82,8 +80,6 @@ bool load_is_control(const struct load *load);
  */
 bool load_may_send(struct load *load, const struct addr *neighbour, enum load_kind kind,
                    uint64_t now);
-/* A drawn Retry-After, s, for a request that load_may_send has held back. */
-uint32_t load_retry_after(struct load *load);
 /* A request has come from a neighbour that speaks it: it holds back by itself what we ask for. */
 void load_note_speaks(struct load *load, const struct addr *neighbour, uint64_t now);
 /* Could load_ask say something? Cheap. */

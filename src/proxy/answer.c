@@ -233,21 +233,22 @@ static unsigned status_of_failure(const struct pctx *c, const struct branch *b, 
     return is_server ? 503 : 480;
 }
 
-/* When the application that the request was for may be tried again. */
+/* When the application that the request was for, or a next hop that wants less, may be tried again:
+ * another peer that was lost says nothing about the next request. */
 static void write_retry_after(struct pctx *c, struct buf *out)
 {
     const struct branch *b = c->best.branch;
     struct group_keys keys = {SLICE_NONE, SLICE_NONE, SLICE_NONE};
-    struct group_choice choice;
-    if (c->best.err == ERR_OVERLOAD)
-        buf_printf(out, "Retry-After: %u\r\n", load_retry_after(c->proxy->deps.load));
-    if (b == NULL || !is_down(c, b) ||
-        group_choose(c->proxy->deps.groups, group_of(b->target->member), &keys, c->arena,
-                     &choice) != 0 ||
-        choice.status == 0)
+    struct group_choice choice = {0};
+    bool is_application = b != NULL && b->target->member != 0;
+    if (!is_application && c->best.err != ERR_OVERLOAD)
         return;
-    counter_inc(c->proxy->deps.counters, CTR_APP_REFUSED);
-    buf_printf(out, "Retry-After: %u\r\n", choice.retry_after);
+    if (is_application && is_down(c, b) &&
+        group_choose(c->proxy->deps.groups, group_of(b->target->member), &keys, c->arena,
+                     &choice) == 0 &&
+        choice.status != 0)
+        counter_inc(c->proxy->deps.counters, CTR_APP_REFUSED);
+    overload_write_retry_after(c->proxy, choice.retry_after, out);
 }
 
 static void send_failure(struct pctx *c)

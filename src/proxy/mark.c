@@ -45,6 +45,24 @@ static bool is_marked(const struct proxy *p, const struct sip_msg *req, const st
            is_equal(mark, mark_of(p, req, sip_get(req, req->to_tag), uri->user, relays));
 }
 
+static bool has_mark(const struct proxy *p, const struct sip_msg *req, const struct sip_uri *uri)
+{
+    return is_marked(p, req, uri, true) || is_marked(p, req, uri, false);
+}
+
+bool proxy_brings_mark(const struct proxy *p, const struct sip_msg *req)
+{
+    struct sip_iter it;
+    struct slice element;
+    struct sip_name_addr na;
+    struct sip_uri uri;
+    if (req->ruri.lr && has_mark(p, req, &req->ruri)) /* a strict router has put it there */
+        return true;
+    sip_iter_init(&it, req, SIP_H_ROUTE);
+    return sip_iter_next(&it, &element) && sip_name_addr_parse(element, &na) == 0 &&
+           sip_uri_parse(na.uri, &uri) == 0 && has_mark(p, req, &uri);
+}
+
 void proxy_learn(struct proxy *p, const struct sip_msg *req, const struct sip_uri *uri,
                  struct proxy_way *way)
 {

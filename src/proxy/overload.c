@@ -86,17 +86,22 @@ static bool has_priority(const struct proxy *p, const struct sip_msg *req)
 
 /* --- what kind of request is it? --- */
 
-/* What ends or goes on with something, whether or not its dialog has got a tag already. */
-static bool is_inner_method(const struct sip_msg *req)
+/* Anybody can write a To tag: what is inside a dialog is known to us, or brings our mark. Without
+ * Record-Route nobody could tell. */
+static bool is_inside(const struct proxy *p, const struct sip_msg *req)
 {
-    return req->method == SIP_ACK || req->method == SIP_CANCEL || req->method == SIP_BYE ||
-           req->method == SIP_PRACK || req->method == SIP_UPDATE;
+    enum call_side side;
+    if (!sip_in_dialog(req))
+        return false;
+    return !p->conf->record_route ||
+           (p->deps.calls != NULL && call_find(p->deps.calls, req, &side) != 0) ||
+           proxy_brings_mark(p, req);
 }
 
 enum load_kind overload_kind(struct proxy *p, const struct sip_msg *req, const struct addr *from,
                              bool is_application)
 {
-    if (sip_in_dialog(req) || is_inner_method(req) || proxy_is_emergency(p, &req->ruri))
+    if (is_inside(p, req) || proxy_is_emergency(p, &req->ruri))
         return LOAD_PASS;
     if (req->method == SIP_OPTIONS && is_application)
         return LOAD_PASS;
@@ -105,28 +110,36 @@ enum load_kind overload_kind(struct proxy *p, const struct sip_msg *req, const s
     return req->method == SIP_INVITE ? LOAD_INVITE : LOAD_OTHER;
 }
 
+void overload_write_retry_after(struct proxy *p, uint32_t least, struct buf *out)
+{
+    uint32_t seconds = p->deps.load != NULL ? load_retry_after(p->deps.load, least) : least;
+    if (seconds == 0)
+        return;
+    buf_lit(out, "Retry-After: ");
+    buf_u64(out, seconds);
+    buf_lit(out, "\r\n");
+}
+
 bool proxy_admit(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin)
 {
     struct load *load = p->deps.load;
     uint64_t now;
-    if (load == NULL || sip_in_dialog(req) || !load_is_limiting(load))
+    if (load == NULL || !load_is_limiting(load))
+        return true;
+    /* What an application sends belongs to a call that was let in when it came to it. */
+    if (route_sender(p->deps.route, req, &origin->remote) != 0)
         return true;
     now = proxy_now(p);
-    bool is_application = route_sender(p->deps.route, req, &origin->remote) != 0;
-    struct load_verdict verdict;
     struct sip_oc oc;
     if (load_loss(load, now) != 0 && sip_oc_parse(req->via.params, &oc) && oc.is_loss)
         load_note_speaks(load, &origin->remote, now);
-    load_admit(load, overload_kind(p, req, &origin->remote, is_application), &origin->remote,
-               is_application, now, &verdict);
-    if (verdict.cause == LOAD_ADMITTED)
+    if (load_admit(load, overload_kind(p, req, &origin->remote, false), &origin->remote, now) ==
+        LOAD_ADMITTED)
         return true;
     char text[32];
     struct buf b;
     buf_init(&b, text, sizeof(text));
-    buf_lit(&b, "Retry-After: ");
-    buf_u64(&b, verdict.retry_after);
-    buf_lit(&b, "\r\n");
+    overload_write_retry_after(p, 0, &b);
     counter_inc(p->deps.counters, CTR_REQ_REJECTED);
     txn_reply_stateless(p->deps.txns, req, origin, 503, SLICE_NONE, buf_get(&b));
     return false;
@@ -172,6 +185,17 @@ bool overload_may_send(struct pctx *c, const struct flow_dest *dest)
     return load_may_send(p->deps.load, &dest->remote, kind, now);
 }
 
+/* What an application sends is let in; if it held back what we ask for, that would be calls that
+ * have been let in already. */
+static bool is_application(struct proxy *p, const struct sip_via *via)
+{
+    struct addr at;
+    uint16_t port = via->port != 0 ? via->port : sip_transport_port(via->transport);
+    struct slice host = via->received.len != 0 ? via->received : via->host;
+    return p->deps.groups != NULL && groups_are_any(p->deps.groups) &&
+           addr_parse_ip(host, port, &at) == 0 && group_sender(p->deps.groups, &at, port) != 0;
+}
+
 /* False: nothing is asked, or its sender does not speak it. */
 static bool write_ask(struct proxy *p, struct slice via, struct slice params, struct buf *out)
 {
@@ -196,7 +220,7 @@ void overload_edit(struct proxy *p, struct sip_edit *e, const struct sip_msg *re
     if (!sip_iter_next(&it, &element) || sip_via_parse(element, &via) != 0)
         return;
     buf_init(&out, room, OVERLOAD_ROOM);
-    if (write_ask(p, element, via.params, &out))
+    if (!is_application(p, &via) && write_ask(p, element, via.params, &out))
         sip_edit_replace(e, element, buf_get(&out));
 }
 
@@ -204,7 +228,7 @@ bool overload_write_via(void *proxy, const struct sip_msg *req, struct slice via
 {
     struct proxy *p = proxy;
     struct sip_via parsed;
-    (void)req;
     return p->deps.load != NULL && load_has_asked(p->deps.load) &&
+           route_sender(p->deps.route, req, &req->source) == 0 &&
            sip_via_parse(via, &parsed) == 0 && write_ask(p, via, parsed.params, out);
 }

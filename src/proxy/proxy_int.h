@@ -207,6 +207,8 @@ void targets_refuse(struct pctx *c);
 /* The mark for a Record-Route with that user part, in a request that may begin a dialog. */
 uint64_t proxy_mark(const struct proxy *p, const struct sip_msg *req, struct slice user,
                     bool relays);
+/* Is it inside a dialog that we have record-routed? By its first Route alone: cheap. */
+bool proxy_brings_mark(const struct proxy *p, const struct sip_msg *req);
 /* What a Route of ours tells: into is_ours_dialog, has_token and token. */
 void proxy_learn(struct proxy *p, const struct sip_msg *req, const struct sip_uri *uri,
                  struct proxy_way *way);
@@ -223,6 +225,8 @@ void proxy_find_only_device(struct pctx *c, struct route_target *t);
 /* --- overload.c --- */
 enum load_kind overload_kind(struct proxy *p, const struct sip_msg *req, const struct addr *from,
                              bool is_application);
+/* When whoever gets a 503 of ours may come again, spread from `least` s on; the whole line. */
+void overload_write_retry_after(struct proxy *p, uint32_t least, struct buf *out);
 /* RFC 7339. A Via of ours, the whole line, is written at the end of `line`: does its receiver get
  * an offer to control the load? */
 struct outgoing;

@@ -146,8 +146,12 @@ static struct pctx *context_new(struct proxy *p, const struct sip_msg *req,
     void *ctx;
     int err = txn_server_new(txns, req, origin, &proxy_tu, sizeof(struct pctx), &ctx, &server);
     if (err != 0) {
-        txn_reply_stateless(txns, req, origin, status, SLICE_NONE,
-                            status == 503 ? SLICE("Retry-After: 5\r\n") : SLICE_NONE);
+        char text[32];
+        struct buf b;
+        buf_init(&b, text, sizeof(text));
+        if (status == 503)
+            overload_write_retry_after(p, 0, &b);
+        txn_reply_stateless(txns, req, origin, status, SLICE_NONE, buf_get(&b));
         return NULL;
     }
     struct pctx *c = ctx;
@@ -184,6 +188,15 @@ static bool is_for_us(struct proxy *p, const struct proxy_way *way)
 #define OUR_METHODS \
     "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, SUBSCRIBE, NOTIFY, REFER, MESSAGE, PUBLISH"
 
+static void refuse_draining(struct pctx *c)
+{
+    char text[32];
+    struct buf b;
+    buf_init(&b, text, sizeof(text));
+    overload_write_retry_after(c->proxy, 0, &b);
+    proxy_refuse(c, &(struct refusal){503, "Draining", buf_get(&b)});
+}
+
 /* RFC 3261 section 11: what we can do, and whether we take calls now. */
 static void answer_self(struct pctx *c)
 {
@@ -192,7 +205,7 @@ static void answer_self(struct pctx *c)
         return;
     }
     if (c->proxy->conf->answer_only) {
-        proxy_refuse(c, &(struct refusal){503, "Draining", SLICE_NONE});
+        refuse_draining(c);
         return;
     }
     struct refusal why = {0};
@@ -228,8 +241,10 @@ static void route_request(struct pctx *c)
         answer_self(c); /* RFC 3261 16.3 step 3, 11 */
         return;
     }
-    if (why.status == 0 && p->conf->answer_only && !sip_in_dialog(c->req))
-        why = (struct refusal){503, "Draining", SLICE("Retry-After: 10\r\n")};
+    if (why.status == 0 && p->conf->answer_only && !sip_in_dialog(c->req)) {
+        refuse_draining(c);
+        return;
+    }
     if (why.status == 0)
         proxy_check_auth(c, &why);
     if (why.status != 0) {

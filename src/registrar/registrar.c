@@ -296,6 +296,17 @@ static void run(struct reg *g)
         refuse(g, &why);
 }
 
+static void refuse_for_want_of_room(struct registrar *r, const struct sip_msg *req,
+                                    const struct flow_origin *origin)
+{
+    char text[32];
+    struct buf b;
+    buf_init(&b, text, sizeof(text));
+    if (r->deps.load != NULL)
+        buf_printf(&b, "Retry-After: %u\r\n", load_retry_after(r->deps.load, 0));
+    txn_reply_stateless(r->deps.txns, req, origin, 503, SLICE_NONE, buf_get(&b));
+}
+
 void registrar_on_request(struct registrar *r, const struct sip_msg *req,
                           const struct flow_origin *origin, struct slice realm)
 {
@@ -305,7 +316,7 @@ void registrar_on_request(struct registrar *r, const struct sip_msg *req,
     int err = txn_server_new(txns, req, origin, &reg_tu, sizeof(struct reg), &ctx, &server);
     if (err != 0) {
         counter_inc(r->deps.counters, CTR_TXN_TABLE_FULL);
-        txn_reply_stateless(txns, req, origin, 503, SLICE_NONE, SLICE("Retry-After: 5\r\n"));
+        refuse_for_want_of_room(r, req, origin);
         return;
     }
     struct reg *g = ctx;

@@ -11,6 +11,7 @@
 #include "base/counter.h"
 #include "dn/dn.h"
 #include "flow/flow.h"
+#include "load/load.h"
 #include "txn/txn.h"
 
 struct registrar;
@@ -37,6 +38,7 @@ struct registrar_deps {
     /* Is the domain of an address of record ours? NULL: only the one that the Request-URI names. */
     bool (*is_ours)(void *ours_user, const struct sip_uri *uri);
     void *ours_user;
+    struct load *load; /* draws Retry-After; NULL: none is said */
 };
 
 int registrar_new(const struct registrar_conf *conf, const struct registrar_deps *deps,

@@ -88,18 +88,26 @@ static void finish(void)
 
 /* --- the rate of calls --- */
 
-static void call_up(const struct say *what)
+static void call_up_to(const char *callee, const struct say *what)
 {
+    char contact[64];
+    snprintf(contact, sizeof(contact), "Contact: <sip:1001@%s>\n", callee);
     say_udp(&r, CALLER, what);
-    rig_expect_method(&r, PHONE, "INVITE", &sent);
-    answer_udp(&r, PHONE, &sent, 200, "Contact: <sip:1001@10.0.0.3:5060>\n");
+    rig_expect_method(&r, callee, "INVITE", &sent);
+    answer_udp(&r, callee, &sent, 200, contact);
     rig_expect_status(&r, CALLER, 200, &got);
 }
 
-static void inside(const struct say *of, const char *method, unsigned cseq)
+static void call_up(const struct say *what)
 {
-    char to[128], branch[64], uri[] = "sip:1001@10.0.0.3:5060";
+    call_up_to(PHONE, what);
+}
+
+static void inside_to(const char *callee, const struct say *of, const char *method, unsigned cseq)
+{
+    char to[128], branch[64], uri[64];
     struct say what = *of;
+    snprintf(uri, sizeof(uri), "sip:1001@%s", callee);
     snprintf(to, sizeof(to), "%s", rig_value(&got, SIP_H_TO, 0));
     snprintf(branch, sizeof(branch), "%s%u", of->branch, cseq);
     what.method = method;
@@ -109,7 +117,12 @@ static void inside(const struct say *of, const char *method, unsigned cseq)
     what.cseq = cseq;
     what.extra = route_set(&got, true);
     say_udp(&r, CALLER, &what);
-    rig_expect_method(&r, PHONE, method, &sent);
+    rig_expect_method(&r, callee, method, &sent);
+}
+
+static void inside(const struct say *of, const char *method, unsigned cseq)
+{
+    inside_to(PHONE, of, method, cseq);
 }
 
 static void rate_of_calls(void **state)
@@ -365,7 +378,7 @@ static void lagging_worker(void **state)
     (void)state;
     open(OPEN MAIN);
     register_udp(&r, "1001", PHONE, "");
-    struct say one = call(NULL, NULL, NULL);
+    struct say one = {.branch = "one", .call_id = "one"};
     call_up(&one);
     struct got answer = got;
     lag(90, 1000);
@@ -524,6 +537,9 @@ static void next_hop_asks_for_less(void **state)
     (void)state;
     open(OPEN);
     register_udp(&r, "1001", PHONE, "");
+    struct say up = {.uri = "sip:5551234@10.0.0.7:5060", .branch = "up", .call_id = "up"};
+    call_up_to(TRUNK, &up);
+    struct got answer = got;
     to_trunk("INVITE", 100, ";oc-validity=5000;oc-seq=10.5");
     struct say what = call(NULL, "sip:5551234@10.0.0.7:5060", NULL);
     say_udp(&r, CALLER, &what);
@@ -535,10 +551,15 @@ static void next_hop_asks_for_less(void **state)
     struct say rp = call(NULL, "sip:5551234@10.0.0.7:5060", "Resource-Priority: ets.0\n");
     say_udp(&r, CALLER, &rp);
     rig_expect_method(&r, TRUNK, "INVITE", &sent);
-    struct say bye = call("BYE", "sip:5551234@10.0.0.7:5060", NULL);
-    bye.to = "<sip:5551234@10.0.0.7>;tag=t";
-    say_udp(&r, CALLER, &bye);
-    rig_expect_method(&r, TRUNK, "BYE", &sent);
+    got = answer;
+    inside_to(TRUNK, &up, "BYE", 2);
+    answer_udp(&r, TRUNK, &sent, 200, "");
+    rig_expect_status(&r, CALLER, 200, &got);
+    struct say fake = call("BYE", "sip:5551234@10.0.0.7:5060", NULL);
+    fake.to = "<sip:5551234@10.0.0.7>;tag=t"; /* of no dialog */
+    say_udp(&r, CALLER, &fake);
+    rig_expect_status(&r, CALLER, 503, &got);
+    assert_int_equal(rig_counter(&r, CTR_SHED_NEIGHBOUR), 2);
     struct say device = call(NULL, NULL, NULL);
     say_udp(&r, CALLER, &device);
     rig_expect_method(&r, PHONE, "INVITE", &sent);
