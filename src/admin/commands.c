@@ -166,7 +166,8 @@ static enum admin_status run_status(struct admin *a, const struct admin_args *ar
               (unsigned long long)sum_of(a, CTR_TXN_CLIENT));
     admin_say(sink, "calls         %llu", (unsigned long long)sum_of(a, CTR_CALLS));
     admin_say(sink, "bindings      %u", dn_bindings(a->deps.dir));
-    admin_say(sink, "applications  %u", groups_count(a->deps.groups));
+    admin_say(sink, "applications  %u, %u out of service", groups_count(a->deps.groups),
+              groups_down(a->deps.groups));
     admin_say(sink, "DNs           %u out of service, %u suspect", out, suspect);
     return ADMIN_OK;
 }

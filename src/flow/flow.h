@@ -140,6 +140,8 @@ struct flow_event {
         at; /* DEAD, MOVED: net_clock when it was noticed. A request received later than that was
                never on the connection that is gone; its sender is told what became of it */
     struct addr remote;
+    struct addr reopen; /* DEAD, MOVED, FAILED: the address by which its peer is known (Contact, or
+                           Via of its requests); ADDR_NONE: not known */
 };
 
 struct flow_events {

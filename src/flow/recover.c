@@ -233,6 +233,7 @@ static void tell_and_hold(struct flow *f, enum flow_event_kind kind, int err, ui
         .acked_before = acked,
         .at = net_clock(fs->loop),
         .remote = f->remote,
+        .reopen = f->reopen,
     };
     uint64_t users = f->users;
     f->users = 0;
@@ -266,7 +267,8 @@ void flow_second_up(struct flow *f)
 static void end_and_tell(struct flow *f, enum flow_event_kind kind, int err, bool abort)
 {
     struct flows *fs = f->owner;
-    struct flow_event ev = {.kind = kind, .err = err, .flow = f->id, .remote = f->remote};
+    struct flow_event ev = {
+        .kind = kind, .err = err, .flow = f->id, .remote = f->remote, .reopen = f->reopen};
     uint64_t users = f->users;
     ev.at = net_clock(fs->loop);
     if (f->state == FLOW_UP && f->work != NULL)

@@ -86,6 +86,7 @@ void groups_set_changed(struct groups *groups, void (*fn)(void *user), void *use
 /* Grows by each such change: cheap, no lock. */
 uint64_t groups_epoch(const struct groups *groups);
 unsigned groups_count(struct groups *groups); /* configured */
+unsigned groups_down(struct groups *groups);  /* of these out of service */
 
 /* Ids; 0: none, and every function takes 0 and stale ids. */
 uint32_t group_find(struct groups *groups, struct slice name);
@@ -177,6 +178,8 @@ void group_note_failed(struct groups *groups, uint32_t member, int err, uint64_t
 int group_member_target(struct groups *groups, uint32_t member, struct arena *arena,
                         struct group_target *out) WARN_UNUSED;
 bool group_has_member(struct groups *groups, uint32_t member); /* false: a stale id */
+/* Its members as they are configured, at most `max`. How many. */
+unsigned group_members(struct groups *groups, uint32_t group, uint32_t *members, unsigned max);
 bool groups_are_any(const struct groups *groups);              /* false: none is configured */
 /* Since the process began. */
 struct group_totals {

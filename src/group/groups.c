@@ -64,6 +64,16 @@ unsigned groups_count(struct groups *groups)
     return n;
 }
 
+unsigned groups_down(struct groups *groups)
+{
+    unsigned n = 0;
+    pthread_mutex_lock(&groups->lock);
+    for (unsigned i = 0; i < groups->n; i++)
+        n += group_now(&groups->list[i]) == GROUP_DOWN;
+    pthread_mutex_unlock(&groups->lock);
+    return n;
+}
+
 /* --- ids --- */
 
 uint32_t group_of(uint32_t member)
@@ -101,6 +111,17 @@ bool group_has_member(struct groups *groups, uint32_t member)
     bool has_it = group_member(groups_find(groups, member), member, &index) != NULL;
     pthread_mutex_unlock(&groups->lock);
     return has_it;
+}
+
+unsigned group_members(struct groups *groups, uint32_t group, uint32_t *members, unsigned max)
+{
+    unsigned n = 0;
+    pthread_mutex_lock(&groups->lock);
+    const struct group *g = groups_find(groups, group);
+    for (; g != NULL && n < g->n && n < max; n++)
+        members[n] = g->members[n].id;
+    pthread_mutex_unlock(&groups->lock);
+    return n;
 }
 
 static struct group *find_name(struct group *list, unsigned n, struct slice name)

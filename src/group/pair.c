@@ -116,6 +116,9 @@ static void found(struct pair *p, unsigned i, enum pair_cause cause, uint64_t no
     p->asks[0].is_awaited = p->asks[1].is_awaited = false;
     p->asks[0].again = p->asks[1].again = 0;
     p->next = p->check_ms != 0 ? now + p->check_ms : UINT64_MAX;
+    /* That opens the connection to it, and shows whether it takes calls. */
+    if (cause == PAIR_REQUEST && p->check_ms != 0)
+        p->next = not_before(&p->asks[i], now);
 }
 
 /* --- time --- */

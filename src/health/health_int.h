@@ -79,6 +79,31 @@ void check_set_late(struct check *c);
 struct slice check_uri(const struct check *c); /* of the first way, for the log */
 void check_move(struct check *c, struct item *to);
 
+/* --- watch.c: what is known of the members of an application besides its checks --- */
+struct watch;
+struct watched {
+    struct watch *watch;
+    uint32_t member;
+    bool is_resolving;
+    struct route_query query;
+};
+struct watch {
+    struct health *h;
+    uint32_t group;
+    uint32_t every_ms; /* 0: stopped */
+    bool has_checks;
+    uint64_t last; /* look, 0: none */
+    struct timer timer;
+    struct watched members[GROUP_MEMBERS_MAX];
+};
+void watch_init(struct watch *w, struct health *h, uint32_t group);
+/* Settings; the first look is soon. */
+void watch_start(struct watch *w, const struct group_conf *conf);
+/* Something has changed: the next look is not waited for. */
+void watch_soon(struct watch *w);
+/* Until it is started again. */
+void watch_stop(struct watch *w);
+
 /* --- member.c: the applications --- */
 void apps_init(struct health *h);
 void apps_free(struct health *h);

@@ -23,6 +23,7 @@ struct app {
     struct timer timer;
     struct group_totals counted;
     bool is_running;
+    struct watch watch;
     struct probe probes[GROUP_MEMBERS_MAX];
 };
 
@@ -208,24 +209,41 @@ static void on_timer(struct timer *t, uint64_t now)
 
 void health_on_groups(struct health *h)
 {
-    for (struct app *app = h->apps; app != NULL; app = app->next)
+    for (struct app *app = h->apps; app != NULL; app = app->next) {
         run(app);
+        watch_soon(&app->watch);
+    }
 }
 
 /* --- connections --- */
+
+/* Whose connection it is; also one that the member has opened itself, from any port. */
+static uint32_t member_of(struct groups *groups, const struct flow_event *ev, bool *is_theirs)
+{
+    uint32_t member = 0;
+    if (ev->kind != FLOW_RENAMED && ev->remote.family != ADDR_NONE)
+        member = group_member_at(groups, &ev->remote);
+    *is_theirs = member == 0;
+    if (member == 0 && ev->kind != FLOW_RENAMED && ev->reopen.family != ADDR_NONE)
+        member = group_member_at(groups, &ev->reopen);
+    return member;
+}
 
 /* Of checks or of calls, whoever has it. The plan is looked at from the loop: what waits on that
  * connection goes out first. */
 void health_on_flow_event(struct health *h, const struct flow_event *ev)
 {
-    uint32_t member = 0;
+    bool is_theirs;
     if (h->deps.groups == NULL || h->is_stopped)
         return;
-    if (ev->kind != FLOW_RENAMED && ev->remote.family != ADDR_NONE)
-        member = group_member_at(h->deps.groups, &ev->remote);
+    uint32_t member = member_of(h->deps.groups, ev, &is_theirs);
     if (member == 0)
         return;
-    group_note_trouble(h->deps.groups, member, ev->err != 0 ? ev->err : ERR_STALE_SUSPECT);
+    int err = ev->err != 0 ? ev->err : ERR_STALE_SUSPECT;
+    /* It may close what it has opened: a reason to ask, but where nobody asks no proof. */
+    if (is_theirs && err == ERR_CLOSED)
+        err = ERR_TIMEOUT;
+    group_note_trouble(h->deps.groups, member, err);
     for (struct app *app = h->apps; app != NULL; app = app->next)
         if (app->group == group_of(member))
             timer_set(h->deps.wheel, &app->timer, health_now(h));
@@ -254,6 +272,7 @@ static void drop_all(struct app *app)
     for (unsigned i = 0; i < GROUP_MEMBERS_MAX; i++)
         drop(&app->probes[i], false);
     timer_stop(app->h->deps.wheel, &app->timer);
+    watch_stop(&app->watch);
 }
 
 static void free_list(struct app *app)
@@ -288,6 +307,7 @@ static struct app *app_new(struct health *h, uint32_t group)
     app->h = h;
     app->group = group;
     timer_init(&app->timer, on_timer);
+    watch_init(&app->watch, h, group);
     group_totals(h->deps.groups, group, &app->counted);
     return app;
 }
@@ -316,6 +336,7 @@ static int use_app(struct health *h, const struct group_conf *conf, struct app *
     if (app == NULL)
         return ERR_NOMEM;
     look_at_members(app);
+    watch_start(&app->watch, conf);
     app->next = h->apps;
     h->apps = app;
     return 0;

@@ -214,7 +214,7 @@ static void test_status_and_counters(void **state)
     assert_int_equal(a.status, ADMIN_OK);
     assert_non_null(strstr(a.text, "\nconnections   7\n"));
     assert_non_null(strstr(a.text, "\nworkers       2\n"));
-    assert_non_null(strstr(a.text, "\napplications  2\n"));
+    assert_non_null(strstr(a.text, "\napplications  2, 0 out of service\n"));
     assert_non_null(strstr(a.text, "\nDNs           1 out of service, 0 suspect\n"));
     rig_ask(r, "counters", &a);
     assert_int_equal(a.status, ADMIN_OK);

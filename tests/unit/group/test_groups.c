@@ -137,6 +137,8 @@ static void test_reload_keeps(void **state)
     struct groups *gs = groups_of(sections, 1);
     uint32_t one = member_id(gs, "main", ONE), two = member_id(gs, "main", TWO);
     assert_true(group_note_request(gs, two, T0 + 100));
+    assert_int_equal(planned(gs, "main", T0 + 100), two);
+    assert_true(group_note_answer(gs, two, 200, T0 + 100));
     group_call_begin(gs, one);
     pair(&sections[1], "main", TWO " " ONE);
     assert_int_equal(configure(gs, &sections[1], 1, T0 + 3000), 0);

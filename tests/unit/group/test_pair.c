@@ -444,6 +444,8 @@ static void test_request(void **state)
     (void)pair_request(&w.pair, 1, w.now, &w.change);
     expect(&w, GROUP_UP, 1);
     expect_switch(&w, 1, PAIR_REQUEST, 0, 0);
+    expect_ask(&w, 0, 1); /* its connection is there then */
+    answer(&w, 1);
     expect_ask(&w, CHECK, 1);
     answer(&w, 1);
     /* And the other way round: it flaps, but each is followed. */
@@ -462,7 +464,9 @@ static void test_request_under_way(void **state)
     w.now += 1000;
     (void)pair_request(&w.pair, 1, w.now, &w.change);
     expect(&w, GROUP_UP, 1);
-    w.now += 10;
+    expect_ask(&w, 0, 1);
+    answer(&w, 1);
+    w.now += PAIR_AGAIN_MS + 10;
     for (unsigned i = 0; i < 3; i++) {
         w.change = (struct pair_change){0};
         assert_true(pair_request(&w.pair, 0, w.now, &w.change));
