@@ -216,9 +216,12 @@ int group_choose_in_dialog(struct groups *groups, uint32_t member, struct arena 
     pthread_mutex_lock(&groups->lock);
     struct group *g = groups_find(groups, member);
     if (group_member(g, member, &i) != NULL) {
-        if (group_now(g) == GROUP_DOWN)
+        bool is_shared = g->conf.role == GROUP_PAIR && g->conf.shares_dialogs;
+        /* An established call waits for who takes over. */
+        bool may_wait = is_shared && g->pair.n == 2 && g->conf.check_ms != 0;
+        if (group_now(g) == GROUP_DOWN && !may_wait)
             refuse(g, out), err = 0;
-        else if (g->conf.role == GROUP_PAIR && g->conf.shares_dialogs)
+        else if (is_shared)
             order_pair(g, g->pair.state != GROUP_UP, &o);
         else
             add(&o, i, 0);
@@ -255,6 +258,28 @@ bool group_has_deputy(struct groups *groups, uint32_t member, bool in_dialog)
                   (!in_dialog || g->conf.shares_dialogs);
     pthread_mutex_unlock(&groups->lock);
     return has_one;
+}
+
+static bool says_no(const struct group *g, unsigned i)
+{
+    return g->conf.role != GROUP_PAIR ? g->members[i].pulse.ask.says_no
+                                      : i < 2 && g->pair.asks[i].says_no;
+}
+
+void group_outage_of(struct groups *groups, uint32_t member, struct group_outage *out)
+{
+    unsigned at;
+    *out = (struct group_outage){0};
+    pthread_mutex_lock(&groups->lock);
+    struct group *g = groups_find(groups, member);
+    if (group_member(g, member, &at) != NULL && group_now(g) == GROUP_DOWN) {
+        out->is_down = true;
+        out->says_no = says_no(g, at);
+        for (unsigned i = 0; i < g->n; i++)
+            if (says_no(g, i))
+                out->wait_ms = g->conf.force_ms;
+    }
+    pthread_mutex_unlock(&groups->lock);
 }
 
 struct slice group_name_of(struct groups *groups, uint32_t group, struct arena *arena)

@@ -129,7 +129,8 @@ struct group_choice {
 int group_choose(struct groups *groups, uint32_t group, const struct group_keys *keys,
                  struct arena *arena, struct group_choice *out) WARN_UNUSED;
 /* For a request inside a dialog that names this member: of a pair that shares dialogs the active
- * one, else the member itself. Also 503 where its whole group is down. The same errors. */
+ * one, else the member itself. Also 503 where its whole group is down, unless it has a deputy
+ * (group_has_deputy): then both, as while it is not known who is active. The same errors. */
 int group_choose_in_dialog(struct groups *groups, uint32_t member, struct arena *arena,
                            struct group_choice *out) WARN_UNUSED;
 /* The member that has taken over from this one: the pair's active member, when that is another one
@@ -142,6 +143,15 @@ bool group_has_deputy(struct groups *groups, uint32_t member, bool in_dialog);
 /* The group's name, in the arena; empty: no such group, or no memory. */
 struct slice group_name_of(struct groups *groups, uint32_t group, struct arena *arena);
 enum group_state group_state_of(struct groups *groups, uint32_t group);
+/* A group that is out of service, as seen by what is under way towards one of its members. */
+struct group_outage {
+    bool is_down;     /* false: it is in service, and the rest says nothing */
+    bool says_no;     /* the member itself lives: it has answered its last check by a status that
+                         does not count */
+    uint32_t wait_ms; /* oos-force where any member answers so, as it may be in reserve and about to
+                         take over; 0: all are silent */
+};
+void group_outage_of(struct groups *groups, uint32_t member, struct group_outage *out);
 enum group_state group_member_state(struct groups *groups, uint32_t member);
 
 /* --- what is found out ------------------------------------------------------------------------ */
@@ -178,6 +188,7 @@ void group_note_failed(struct groups *groups, uint32_t member, int err, uint64_t
 int group_member_target(struct groups *groups, uint32_t member, struct arena *arena,
                         struct group_target *out) WARN_UNUSED;
 bool group_has_member(struct groups *groups, uint32_t member); /* false: a stale id */
+bool groups_are_any(const struct groups *groups);              /* false: none is configured */
 /* Its members as they are configured, at most `max`. How many. */
 unsigned group_members(struct groups *groups, uint32_t group, uint32_t *members, unsigned max);
 bool groups_are_any(const struct groups *groups);              /* false: none is configured */

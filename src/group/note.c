@@ -158,7 +158,10 @@ static void note_pulse(struct group *g, enum fact fact, unsigned i, int err, uin
     case FACT_UNASKED: pulse_unasked(p, now); break;
     case FACT_REQUEST: return;
     case FACT_ANSWER: pulse_answered(p, now); break;
-    case FACT_FAILED: pulse_failed(p, now); break;
+    case FACT_FAILED:
+        pulse_failed(p, now);
+        p->ask.says_no = err == ERR_BAD_STATUS;
+        break;
     }
     note_pulse_change(g, i, before, err, now, news);
 }

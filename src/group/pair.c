@@ -74,7 +74,10 @@ static void look_whether_down(struct pair *p, uint64_t now, struct pair_change *
 {
     if (now < end_of_search(p))
         return;
-    p->asks[0].again = p->asks[1].again = 0;
+    for (unsigned i = 0; i < p->n; i++)
+        if (!p->asks[i].says_no)
+            p->asks[i].again = 0;
+    p->soon = now + PAIR_SOON_MS;
     set_state(p, GROUP_DOWN, out);
     out->is_down = true;
     out->from = out->to = p->active;
@@ -86,6 +89,7 @@ static void note_silent(struct pair *p, unsigned i, int err, uint64_t since)
 {
     lose(p, err, since);
     p->silent |= 1u << i;
+    p->asks[i].says_no = err == ERR_BAD_STATUS;
 }
 
 /* What the one before had under way comes in for a moment. Without checks there would be no other
@@ -215,7 +219,7 @@ void pair_failed(struct pair *p, unsigned i, int err, uint64_t now, struct pair_
             p->next = now;
     }
     note_silent(p, i, err, now);
-    if (p->state != GROUP_DOWN)
+    if (p->state != GROUP_DOWN || (err == ERR_BAD_STATUS && now < p->soon))
         p->asks[i].again = not_before(&p->asks[i], now);
     look_whether_down(p, now, out);
 }
@@ -352,7 +356,7 @@ bool pulse_plan(struct pulse *p, uint64_t now, uint64_t *next)
     if (p->check_ms == 0)
         return is_due;
     if (a->is_awaited && now >= a->since + patience(p)) {
-        a->is_awaited = false;
+        a->is_awaited = a->says_no = false;
         p->state = GROUP_DOWN;
         p->next = not_before(a, now);
     }

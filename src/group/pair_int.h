@@ -11,6 +11,10 @@
 
 #define PAIR_AGAIN_MS 500 /* no member is asked more often than that, whatever the trouble */
 
+/* Out of service for so long, one that answers, though by a status that does not count, is asked
+ * again as soon as that allows: it may be in reserve, and about to take over. */
+#define PAIR_SOON_MS 8000
+
 enum pair_cause { PAIR_CHECK, PAIR_REQUEST, PAIR_TROUBLE, PAIR_ADMIN };
 
 /* OPTIONS to one member. */
@@ -19,6 +23,8 @@ struct pair_ask {
     bool is_awaited; /* neither answered nor failed: silent since `since`, the first one of them */
     uint64_t asked, since;
     uint64_t again; /* in a search: it has failed at once, and is asked again then; 0: not */
+    bool says_no;   /* found to be of no use, and alive: it has answered by a status that does not
+                       count */
 };
 
 struct pair {
@@ -30,6 +36,7 @@ struct pair {
     unsigned silent; /* bit i: member i has been found silent in this search */
     uint64_t begun;  /* the search */
     uint64_t next;   /* when the next one is asked; UINT64_MAX: no checks */
+    uint64_t soon;   /* out of service: the end of PAIR_SOON_MS */
     uint64_t guard;  /* until then a request of the member that has just been active may be one that
                         was under way, and is no proof */
     bool is_lost;    /* nobody has answered since `lost`; `err` says what was seen first */

@@ -115,6 +115,21 @@ bool branch_try_after(struct branch *b, const struct sip_msg *res)
     return go_to(b, alternative(c, b->target)) || (status == 503 && replay_park_reserve(b, res));
 }
 
+bool branch_leave_for_other(struct branch *b)
+{
+    struct pctx *c = b->ctx;
+    struct route_target *t = may_go_on(b) ? alternative(c, b->target) : NULL;
+    struct branch *next = t != NULL ? branch_new(c, t) : NULL;
+    if (next == NULL)
+        return false;
+    count(b);
+    t->is_tried = true;
+    next->breadth = b->breadth + b->reserve;
+    branch_leave(b);
+    branch_run(next);
+    return true;
+}
+
 void branch_note_useless(struct branch *b, int err)
 {
     const struct proxy *p = b->ctx->proxy;

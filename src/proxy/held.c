@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ACKs of 2xx that went to a member of a pair, kept for the time in which it may be found dead:
  * whoever takes over its dialogs gets them too. Nothing answers an ACK, and a second copy changes
- * nothing (RFC 3261 13.2.2.4), but without one the callee ends the call (13.3.1.4).
+ * nothing (RFC 3261 13.2.2.4), but without one the callee ends the call (13.3.1.4). The same with
+ * our own BYEs, of which a second copy meets no dialog.
  *
  * owns: copies of what was sent, at most HELD_MAX bytes; above it the oldest go first. thread: one
  * worker. */
@@ -53,9 +54,9 @@ void held_fini(struct proxy *p)
         held_drop(p, oldest(p));
 }
 
-void held_add(struct proxy *p, uint32_t member, struct slice ack)
+void held_add(struct proxy *p, uint32_t member, struct slice request)
 {
-    size_t size = sizeof(struct held) + ack.len;
+    size_t size = sizeof(struct held) + request.len;
     while (!list_is_empty(&p->held) && p->held_bytes + size > HELD_MAX)
         held_drop(p, oldest(p));
     struct held *h = mem_alloc(size);
@@ -63,8 +64,8 @@ void held_add(struct proxy *p, uint32_t member, struct slice ack)
         return;
     h->due = proxy_now(p) + HELD_MS;
     h->member = member;
-    h->len = (uint32_t)ack.len;
-    memcpy(h->bytes, ack.ptr, ack.len);
+    h->len = (uint32_t)request.len;
+    memcpy(h->bytes, request.ptr, request.len);
     list_init(&h->node);
     list_push(&p->held, &h->node);
     p->held_bytes += size;

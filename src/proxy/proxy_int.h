@@ -40,6 +40,7 @@ struct proxy {
     struct list byes;    /* pctx.byes */
     struct list members; /* branch.in_members */
     struct list legs;    /* pctx.legs */
+    struct timer look;   /* outage.c: while anything is in `members` */
     struct list held;    /* held.c: ACKs */
     size_t held_bytes;
     struct timer held_timer;
@@ -112,6 +113,7 @@ struct branch {
     struct timer timer_c;    /* parked: when it is given up */
     struct timer quiet;      /* failover-time */
     struct list in_members;  /* in proxy.members while under way towards one */
+    uint64_t down;           /* ms: its application is known to be out of service; 0: it is not */
     unsigned breadth;        /* Max-Breadth of this branch */
     unsigned reserve;        /* of a further way that is tried beside it */
     int parked_err;          /* why it was parked */
@@ -300,6 +302,8 @@ bool branch_try_other(struct branch *b, int err);
  * (RFC 3263 4.3), 430 and 408 to another flow of that device (RFC 5626 7); 503, 504 and 408 to an
  * alternative. */
 bool branch_try_after(struct branch *b, const struct sip_msg *res);
+/* An alternative target that is left, in place of `b`, which is left to itself. */
+bool branch_leave_for_other(struct branch *b);
 /* Sent just now: how long may it be silent before a further way is tried beside it? */
 void branch_arm_quiet(struct branch *b);
 void proxy_on_quiet(struct timer *t, uint64_t now);
@@ -316,12 +320,32 @@ bool replay_park(struct branch *b, int err);
 /* The same where a member says 503 that may just be in reserve, and about to take over. */
 bool replay_park_reserve(struct branch *b, const struct sip_msg *res);
 
-/* --- held.c: ACKs of 2xx to members of pairs --- */
+/* --- outage.c: applications that are out of service --- */
+void outage_init(struct proxy *p);
+void outage_fini(struct proxy *p);
+/* Anything is under way towards a member of an application. */
+void outage_watch(struct proxy *p);
+/* True: its application is out of service, and nobody is waited for any more: it has been answered.
+ */
+bool outage_look(struct branch *b);
+
+/* --- held.c: ACKs of 2xx, and our own BYEs, to members of pairs --- */
 void held_init(struct proxy *p);
 void held_fini(struct proxy *p);
-/* The ACK, as sent to that member, is sent to its successor, should it get one soon. */
-void held_add(struct proxy *p, uint32_t member, struct slice ack);
+/* The request, as sent to that member, is sent to its successor, should it get one soon. */
+void held_add(struct proxy *p, uint32_t member, struct slice request);
 void held_on_groups(struct proxy *p);
+
+/* --- detour.c: our own BYE where another member of a pair has the dialog now --- */
+/* The member that is reached by this way; it may have connected to us from another port. 0: none.
+ */
+uint32_t proxy_member_of(struct groups *groups, const struct flow_dest *way);
+/* The member that is to have it instead of the one that this way leads to. False: that one. */
+bool detour_target(struct proxy *p, struct arena *arena, const struct flow_dest *way,
+                   struct group_target *out);
+/* The ACK too that the callee may be waiting for. */
+void detour_bye(struct proxy *p, uint64_t call, const struct call_dialog *dialog, enum call_side to,
+                const struct group_target *at, struct slice reason);
 
 /* --- path.c: RFC 3327 --- */
 /* Our Path for a REGISTER that goes to an application: whole lines. */
@@ -422,6 +446,8 @@ void release_unwanted(struct branch *b, const struct sip_msg *res);
 /* One more 2xx to an INVITE that was replayed, of which the caller has one call. False: there is no
  * record by which it can be ended. */
 bool release_second(struct proxy *p, uint64_t call, const struct sip_msg *res);
+/* RFC 5630 5.3: rather none than one of ours that everybody can read. */
+bool proxy_is_exposed(struct slice request, const struct flow_dest *dest);
 void proxy_on_lost(void *ctx, uint64_t server, int err);
 void proxy_on_unacked(void *ctx, uint64_t server, int err);
 

@@ -80,7 +80,7 @@ static bool has_left(const struct pctx *c)
 void record_final(struct pctx *c, unsigned status)
 {
     struct proxy *p = c->proxy;
-    if (status >= 300 && c->call != 0 && c->is_invite && has_left(c))
+    if (status >= 300 && c->call != 0 && c->is_invite && !sip_in_dialog(c->req) && has_left(c))
         c->is_released = true;
     if (c->call != 0 && c->is_invite && !sip_in_dialog(c->req) && !c->is_inner && !c->is_released)
         call_on_final(p->deps.calls, c->call, status, proxy_now(p));

@@ -105,8 +105,7 @@ static bool find_way_again(struct proxy *p, struct arena *arena, struct slice by
     return is_other;
 }
 
-/* RFC 5630 5.3: rather no BYE than one that everybody can read. */
-static bool is_exposed(struct slice bytes, const struct flow_dest *dest)
+bool proxy_is_exposed(struct slice bytes, const struct flow_dest *dest)
 {
     ptrdiff_t at = slice_chr(bytes, ' ');
     return dest->transport != SIP_TLS && at >= 0 &&
@@ -126,18 +125,24 @@ static struct slice letter_bytes(struct proxy *p, struct arena *arena, uint64_t 
         if (write_letter(p, call, d, l, reason, &b) != 0)
             return SLICE_NONE;
     }
-    return is_exposed(buf_get(&b), &l->dest) ? SLICE_NONE : arena_dup(arena, buf_get(&b));
+    return proxy_is_exposed(buf_get(&b), &l->dest) ? SLICE_NONE : arena_dup(arena, buf_get(&b));
 }
 
 /* To one side; the callee gets the ACK it waits for first, so that it takes the BYE. The bytes of
  * the BYE, empty when it could not be written. */
 static struct slice send_bye(struct proxy *p, struct txn_scope *scope, struct byes *ctx,
                              uint64_t call, const struct call_dialog *d, enum call_side to,
-                             struct slice reason)
+                             const struct cause *why)
 {
     struct txns *txns = p->deps.txns;
     struct arena *arena = txn_scope_arena(scope);
     struct letter l = {.method = SIP_BYE, .to = to, .dest = d->ways[to]};
+    struct group_target at;
+    /* Who has answered just now is there, whatever its role. */
+    if (!why->is_callee_only && detour_target(p, arena, &d->ways[to], &at)) {
+        detour_bye(p, call, d, to, &at, why->reason);
+        return letter_bytes(p, arena, call, d, &l, why->reason);
+    }
     if (txn_client_new(txns, scope, ctx, &l.id) != 0)
         return SLICE_NONE;
     if (to == CALL_CALLEE && !d->acked) {
@@ -147,11 +152,15 @@ static struct slice send_bye(struct proxy *p, struct txn_scope *scope, struct by
             (void)!txn_send_stateless(txns, &ack.dest, bytes, NULL, NULL, 0);
         l.dest = ack.dest;
     }
-    struct slice bytes = letter_bytes(p, arena, call, d, &l, reason);
-    if (bytes.len == 0)
+    struct slice bytes = letter_bytes(p, arena, call, d, &l, why->reason);
+    if (bytes.len == 0) {
         txn_client_drop(txns, l.id);
-    else
-        txn_client_send(txns, l.id, SIP_BYE, &l.dest, l.loop, bytes);
+        return bytes;
+    }
+    txn_client_send(txns, l.id, SIP_BYE, &l.dest, l.loop, bytes);
+    uint32_t member = proxy_member_of(p->deps.groups, &d->ways[to]);
+    if (member != 0 && group_has_deputy(p->deps.groups, member, true))
+        held_add(p, member, bytes);
     return bytes;
 }
 
@@ -179,10 +188,10 @@ static bool release_one(struct proxy *p, struct txn_scope *scope, struct byes *c
         return false;
     if (why->has_lost && why->lost == CALL_CALLEE)
         proxy_note_lost(p, txn_scope_arena(scope), d, why->err);
-    struct slice a = send_bye(p, scope, ctx, call, d, CALL_CALLEE, why->reason);
+    struct slice a = send_bye(p, scope, ctx, call, d, CALL_CALLEE, why);
     struct slice b = SLICE_NONE;
     if (!why->is_callee_only)
-        b = send_bye(p, scope, ctx, call, d, CALL_CALLER, why->reason);
+        b = send_bye(p, scope, ctx, call, d, CALL_CALLER, why);
     if (!parse(a.len != 0 ? a : b, &msg, hdrs))
         return false;
     call_end_dialog(p->deps.calls, &msg);

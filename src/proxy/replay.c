@@ -15,7 +15,6 @@
 #define REPLAYS_MAX  8    /* of one request */
 #define RETRIES_MAX  2    /* at a member that is said to be well */
 #define LOOK_MS      1000 /* between looks at what waits */
-#define DOWN_MS      8000 /* with the pair out of service nothing waits longer than that */
 
 /* For least calls: the call is one of that member's. */
 static void count_call(struct branch *b)
@@ -39,6 +38,7 @@ void replay_watch(struct branch *b)
         return;
     list_remove(&b->in_members);
     list_push(&p->members, &b->in_members);
+    outage_watch(p);
     count_call(b);
 }
 
@@ -150,16 +150,16 @@ static bool is_served_by(const struct branch *b, uint32_t member)
 /* --- waiting for who takes over --- */
 
 /* Nobody has taken over. Where the pair is well and this member is its active one, what has failed
- * is tried there again, though not for ever; where the pair is out of service, one of them may
- * just be about to begin. */
+ * is tried there again, though not for ever. How long it is waited while the pair is out of service
+ * is outage.c's. */
 static void look_again(struct branch *b)
 {
     struct pctx *c = b->ctx;
     struct groups *groups = c->proxy->deps.groups;
     enum group_state state = group_state_of(groups, group_of(b->target->member));
     uint64_t waited = proxy_now(c->proxy) - c->since;
-    uint32_t most = state == GROUP_DOWN ? DOWN_MS : txns_timer_f(c->proxy->deps.txns);
-    if (waited >= most || !proxy_has_room(c) || (state == GROUP_UP && c->retries == RETRIES_MAX)) {
+    if (waited >= txns_timer_f(c->proxy->deps.txns) || !proxy_has_room(c) ||
+        (state == GROUP_UP && c->retries == RETRIES_MAX)) {
         branch_failed(b, b->parked_err);
     } else if (state == GROUP_UP) {
         c->retries++;
@@ -173,7 +173,8 @@ static void on_look(struct timer *t, uint64_t now)
 {
     struct branch *b = container_of(t, struct branch, timer_c);
     timer_set(b->ctx->proxy->deps.wheel, t, now + LOOK_MS);
-    look_at(b, true);
+    if (!outage_look(b))
+        look_at(b, true);
 }
 
 static bool park(struct branch *b, int err)
@@ -186,7 +187,8 @@ static bool park(struct branch *b, int err)
     timer_stop(p->deps.wheel, &b->quiet);
     timer_stop(p->deps.wheel, &b->timer_c);
     timer_init(&b->timer_c, on_look);
-    timer_set(p->deps.wheel, &b->timer_c, proxy_now(p) + LOOK_MS);
+    bool is_down = group_state_of(p->deps.groups, group_of(b->target->member)) == GROUP_DOWN;
+    timer_set(p->deps.wheel, &b->timer_c, proxy_now(p) + (is_down ? 0 : LOOK_MS));
     b->parked_err = err;
     b->state = BRANCH_PARKED;
     txn_scope_hold(c->scope);
@@ -295,7 +297,9 @@ void proxy_on_groups(struct proxy *p)
     list_splice(&todo, &p->members);
     while ((node = list_pop(&todo)) != NULL) {
         list_push(&p->members, node);
-        look_at(container_of(node, struct branch, in_members), false);
+        struct branch *b = container_of(node, struct branch, in_members);
+        if (!outage_look(b))
+            look_at(b, false);
     }
     held_on_groups(p);
 }

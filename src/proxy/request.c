@@ -44,6 +44,7 @@ int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps, stru
     list_init(&p->members);
     list_init(&p->legs);
     held_init(p);
+    outage_init(p);
     txns_set_via(deps->txns, overload_write_via, p);
     *out = p;
     return 0;
@@ -51,8 +52,10 @@ int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps, stru
 
 void proxy_free(struct proxy **p)
 {
-    if (*p != NULL)
+    if (*p != NULL) {
         held_fini(*p);
+        outage_fini(*p);
+    }
     mem_free(*p);
     *p = NULL;
 }

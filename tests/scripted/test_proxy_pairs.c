@@ -12,10 +12,11 @@
 #define APP_A "10.0.1.1:5060"
 #define APP_B "10.0.1.2:5060"
 /* Without checks: who is active is said by the script. */
-#define PAIR(more)                                                                     \
+#define WATCHED                                                                        \
     "relay-from = 10.0.0.0/24\nregistrar-open-to = 10.0.0.0/24\napplications = main\n" \
-    "serving-sipserver = main\n" more "[application main]\nprimary = sip:10.0.1.1\n"   \
-    "backup = sip:10.0.1.2\noos-check = 0\n"
+    "serving-sipserver = main\n[application main]\nprimary = sip:10.0.1.1\n"           \
+    "backup = sip:10.0.1.2\n"
+#define PAIR(more) WATCHED "oos-check = 0\n" more
 
 static struct rig r;
 static struct got got, one, two, ok;
@@ -459,6 +460,52 @@ static void goes_to_the_active_member(void **state)
     assert_int_equal(rig_calls(&r), 0);
 }
 
+/* The administrator ends a call whose member has lost its role: the one that has it is told. */
+static void our_bye_goes_to_the_active_member(void **state)
+{
+    (void)state;
+    establish();
+    switch_over();
+    assert_int_equal(proxy_release(worker_proxy(r.worker), SLICE("c1"), NULL), 1);
+    net_wake(r.loop);
+    fake_run(r.loop);
+    rig_expect_method(&r, APP_B, "ACK", &got);
+    rig_expect_method(&r, APP_B, "BYE", &got);
+    assert_string_equal(rig_uri(&got), "sip:b@10.0.1.1");
+    assert_non_null(strstr(got.text, "Released by administrator"));
+    answer_udp(&r, APP_B, &got, 200, "");
+    rig_expect_none(&r, APP_A);
+    rig_expect_method(&r, CALLER, "BYE", &got);
+    answer_udp(&r, CALLER, &got, 200, "");
+    fake_advance(r.loop, 1000);
+    rig_expect_none(&r, NULL);
+    assert_int_equal(rig_calls(&r), 0);
+}
+
+/* It is not known yet that the member is lost. */
+static void our_bye_follows_the_switchover(void **state)
+{
+    (void)state;
+    rig_reload(&r, WATCHED "oos-check = 60\n");
+    rig_expect_method(&r, APP_A, "OPTIONS", &got);
+    answer_udp(&r, APP_A, &got, 200, "");
+    establish();
+    assert_int_equal(proxy_release(worker_proxy(r.worker), SLICE("c1"), NULL), 1);
+    net_wake(r.loop);
+    fake_run(r.loop);
+    rig_expect_method(&r, CALLER, "BYE", &got);
+    answer_udp(&r, CALLER, &got, 200, "");
+    rig_expect_method(&r, APP_A, "ACK", &got);
+    rig_expect_method(&r, APP_A, "BYE", &one);
+    switch_over();
+    rig_expect_method(&r, APP_B, "OPTIONS", &got);
+    answer_udp(&r, APP_B, &got, 200, "");
+    rig_expect_method(&r, APP_B, "BYE", &got);
+    answer_udp(&r, APP_B, &got, 200, "");
+    rig_reload(&r, PAIR(""));
+    drain(NULL);
+}
+
 static void request_in_dialog(const char *method)
 {
     establish();
@@ -592,6 +639,8 @@ int main(void)
         T(request_of_the_other_member),
         T(bye_of_the_other_member),
         T(goes_to_the_active_member),
+        T(our_bye_goes_to_the_active_member),
+        T(our_bye_follows_the_switchover),
         T(bye_is_replayed),
         T(reinvite_is_replayed),
         T(info_is_replayed),
