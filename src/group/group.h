@@ -191,7 +191,6 @@ bool group_has_member(struct groups *groups, uint32_t member); /* false: a stale
 bool groups_are_any(const struct groups *groups);              /* false: none is configured */
 /* Its members as they are configured, at most `max`. How many. */
 unsigned group_members(struct groups *groups, uint32_t group, uint32_t *members, unsigned max);
-bool groups_are_any(const struct groups *groups);              /* false: none is configured */
 /* Since the process began. */
 struct group_totals {
     uint64_t switched, down, back;
