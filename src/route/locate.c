@@ -57,6 +57,15 @@ static uint32_t peer_of(const struct route *r, uint8_t transport, struct slice p
     return transport == SIP_TLS ? flows_tls_peer(r->deps.flows, profile, host) : 0;
 }
 
+/* Names of one machine: what has given no answer there gives none under another name. */
+static bool is_known(const struct route_locate *l, const struct flow_dest *d)
+{
+    for (unsigned i = 0; i < l->n; i++)
+        if (l->dests[i].transport == d->transport && addr_eq(&l->dests[i].remote, &d->remote))
+            return true;
+    return false;
+}
+
 static void add_address(struct route_locate *l, const struct place *at, const struct addr *addr)
 {
     struct flows *flows = l->route->deps.flows;
@@ -68,7 +77,7 @@ static void add_address(struct route_locate *l, const struct place *at, const st
         l->is_foreign = true;
     } else if (!l->is_spiral && flows_is_us(flows, &d.remote)) {
         l->is_us = true;
-    } else {
+    } else if (!is_known(l, &d)) {
         d.tls_peer = peer_of(l->route, at->transport, l->profile, l->proof);
         l->dests[l->n++] = d;
     }

@@ -278,6 +278,11 @@ static void order_and_both_families(void **state)
          "A h1.example 2001:db8::2, 10.0.0.2\nA h2.example 10.0.0.3, 2001:db8::3",
          "sip:a.example;transport=udp", 0, 0,
          "udp [2001:db8::2]:5060, udp 10.0.0.2:5060, udp 10.0.0.3:5070, udp [2001:db8::3]:5070"},
+        /* one address by several names is one way */
+        {"SRV _sip._udp.a.example 1 0 5060 h1.example, 2 0 5060 h2.example, 3 0 5070 h1.example\n"
+         "A h1.example 10.0.0.2\nA h2.example 10.0.0.2, 10.0.0.3",
+         "sip:a.example;transport=udp", 0, 0,
+         "udp 10.0.0.2:5060, udp 10.0.0.3:5060, udp 10.0.0.2:5070"},
         /* a target without an address is skipped; the host's own address is none of them */
         {"SRV _sip._udp.a.example 1 0 5070 gone.example, 2 0 5070 h.example\nA h.example 10.0.0.2\n"
          "A a.example 10.0.0.9",
@@ -398,7 +403,7 @@ static void host_of_the_uri_is_proved(void **state)
 
 static void many_records_are_bounded(void **state)
 {
-    char text[4096], name[64];
+    char text[4096], name[64], addrs[64];
     struct buf b;
     (void)state;
     begin(true);
@@ -406,7 +411,8 @@ static void many_records_are_bounded(void **state)
     for (unsigned i = 0; i < 20; i++) {
         buf_printf(&b, "%s%u 0 5060 h%u.example", i != 0 ? ", " : "", i, i);
         (void)snprintf(name, sizeof(name), "h%u.example", i);
-        fake_set_host(x.w.loop, name, "10.0.1.1, 10.0.1.2", 0);
+        (void)snprintf(addrs, sizeof(addrs), "10.0.1.%u, 10.0.2.%u", i, i);
+        fake_set_host(x.w.loop, name, addrs, 0);
     }
     text[b.len] = '\0';
     fake_set_srv(x.w.loop, "_sip._udp.a.example", text, 0);
