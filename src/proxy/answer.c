@@ -505,6 +505,9 @@ void branch_failed(struct branch *b, int err)
     if (branch_try_other(b, err))
         return;
     branch_note_unreachable(b, err);
+    /* The member is there, but not by TLS. */
+    if (proxy_is_transport(err) && replay_is_raised(b) && !is_down(c, b))
+        err = ERR_UNSUPPORTED;
     if (sip_in_dialog(c->req) && proxy_is_transport(err))
         c->lost_err = err;
     struct best candidate = {.status = status_of_failure(c, b, err), .err = err, .branch = b};

@@ -140,7 +140,7 @@ void branch_note_useless(struct branch *b, int err)
         return; /* it is there, but has no stream */
     if (!b->target->has_dest && !(is_timeout && b->was_heard))
         route_note_failed(p->deps.route, &b->dests[b->dest]);
-    if (b->target->member == 0 || p->deps.groups == NULL)
+    if (b->target->member == 0 || p->deps.groups == NULL || replay_is_raised(b))
         return;
     b->ctx->member_err = err;
     group_note_trouble(p->deps.groups, b->target->member, err);

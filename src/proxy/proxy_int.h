@@ -317,6 +317,9 @@ void branch_note_useless(struct branch *b, int err);
 void replay_watch(struct branch *b);
 /* It cannot be brought to its member. True: another one may take over, which is waited for. */
 bool replay_park(struct branch *b, int err);
+/* Does it go by TLS for its sips: URI alone, and all else by the way that its member is known by?
+ */
+bool replay_is_raised(const struct branch *b);
 /* The same where a member says 503 that may just be in reserve, and about to take over. */
 bool replay_park_reserve(struct branch *b, const struct sip_msg *res);
 

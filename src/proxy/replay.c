@@ -195,15 +195,37 @@ static bool park(struct branch *b, int err)
     return true;
 }
 
-bool replay_park(struct branch *b, int err)
-{
-    return proxy_is_transport(err) && park(b, err);
-}
-
 static uint32_t active_of(const struct branch *b)
 {
     uint32_t other = group_successor(b->ctx->proxy->deps.groups, b->target->member);
     return other != 0 ? other : b->target->member;
+}
+
+bool replay_is_raised(const struct branch *b)
+{
+    struct sip_uri uri;
+    return b->target->member != 0 && proxy_is_sips(b->target->uri) &&
+           sip_uri_parse(b->target->hop, &uri) == 0 && uri.scheme != SIP_SCHEME_SIPS &&
+           !slice_ieq(uri.transport_text, SLICE("tls"));
+}
+
+/* What goes by TLS for its sips: URI alone says little of a member that is checked by another way:
+ * one look tells whether that one is well. */
+bool replay_park(struct branch *b, int err)
+{
+    struct pctx *c = b->ctx;
+    struct groups *groups = c->proxy->deps.groups;
+    if (!proxy_is_transport(err))
+        return false;
+    bool is_raised = replay_is_raised(b) && groups != NULL &&
+                     group_state_of(groups, group_of(b->target->member)) == GROUP_UP;
+    if ((is_raised && c->doubted != 0) || !park(b, err))
+        return false;
+    if (is_raised) {
+        c->doubted = active_of(b);
+        group_note_trouble(groups, c->doubted, err);
+    }
+    return true;
 }
 
 /* One that is overloaded says when to come again; a member in reserve does not, nor one that has

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "calls.h"
+#include "tls_calls.h"
 
 #define APP_A "10.0.1.1:5060"
 #define APP_B "10.0.1.2:5060"
@@ -80,13 +80,18 @@ static void pass(uint64_t ms)
     look(&b);
 }
 
-static int setup(void **state)
+static void open_with(const char *text)
 {
-    (void)state;
-    rig_open(&r, PAIR);
+    rig_open(&r, text);
     a = (struct member){.addr = APP_A, .check = 200};
     b = (struct member){.addr = APP_B, .check = 503, .call = 503};
     pass(1000);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    open_with(PAIR);
     return 0;
 }
 
@@ -252,6 +257,27 @@ static void overload_is_no_change_of_roles(void **state)
     assert_int_equal(caller_gets(), 503);
     assert_non_null(strstr(got.text, "\r\nRetry-After: 3\r\n"));
     ack_udp(&r, CALLER, &(struct say){.call_id = "c2", .branch = "a2"});
+}
+
+/* By TLS for its sips: URI alone, which neither of them has: no reason to wait for a switchover. */
+static void members_without_tls(void **state)
+{
+    (void)state;
+    rig_abandon(&r);
+    open_with(TLS_ONLY PAIR);
+    fake_set_peer(r.loop, "10.0.1.1:5061", FAKE_REFUSE);
+    fake_set_peer(r.loop, "10.0.1.2:5061", FAKE_REFUSE);
+    struct fake_conn *conn = tls_connect(&r, "10.0.0.2:41000");
+    struct say w = tls_call("sips:1001@10.0.0.1");
+    say_tcp(conn, &w);
+    pass(2500);
+    do
+        rig_expect_tcp(conn, &got);
+    while (got.msg.status == 100);
+    assert_int_equal(got.msg.status, 480);
+    assert_non_null(strstr(got.text, "\r\nWarning: 380 "));
+    assert_int_equal(rig_counter(&r, CTR_APP_REPLAYED), 0);
+    assert_int_equal(a.n + b.n, 0);
 }
 
 /* A was away for a moment only. */
@@ -423,6 +449,7 @@ int main(void)
         T(both_are_dead),
         T(role_changes),
         T(overload_is_no_change_of_roles),
+        T(members_without_tls),
         T(member_comes_back),
         T(ack_waits),
         T(ack_is_passed_on),
