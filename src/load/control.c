@@ -17,7 +17,7 @@
 #define IDLE_MS     1000 /* asleep for so long: nothing is too much now */
 #define TIMES_MAX   10   /* intervals */
 #define BEGIN_LEAST 0.1
-#define BEGIN_MOST  0.9
+#define BEGIN_MOST  0.8
 
 static double within(double x, double least, double most)
 {
@@ -43,6 +43,9 @@ static void interval_ends(struct load_control *c, uint32_t limit_ms, uint64_t no
      * somebody else's, of the machine, or was dropped. */
     change = within(change, -LOAD_INTERVAL_MS * times, 2 * LOAD_INTERVAL_MS * times);
     double less = GAIN_ERROR * (c->last - hold) / 1000 * times + GAIN_CHANGE * change / 1000;
+    /* That the lag falls while everything is refused says nothing about the share. */
+    if (c->is_draining && less < 0)
+        less = 0;
     c->share = 1 - (1 - c->share) * exp(-less);
     c->empty = c->last < hold / 4 ? c->empty + times : 0;
     c->share *= pow(DECAY, c->empty);
@@ -55,14 +58,26 @@ static void interval_ends(struct load_control *c, uint32_t limit_ms, uint64_t no
         c->ends = now + QUIET_MS;
 }
 
-/* A lag that grows by r ms in each ms comes from 1 + r times what can be done. */
+/* What is worked off now came when it was begun to wait: where the wait grows by r ms in each ms,
+ * 1 - r of what comes can be done. */
 static void begin(struct load_control *c, uint64_t now)
 {
-    double r = within(c->growth, 0, 100);
     c->is_on = true;
     c->begun = now;
     c->ends = now + QUIET_MS;
-    c->share = within(r / (1 + r), BEGIN_LEAST, BEGIN_MOST);
+    c->share = within(c->growth, BEGIN_LEAST, BEGIN_MOST);
+}
+
+/* What waits in front of the worker is gone: by the share again, as if nothing had been before. */
+static void drained(struct load_control *c, double lag_ms, uint64_t now)
+{
+    c->is_draining = false;
+    if (now - c->since > IDLE_MS)
+        return;
+    c->since = now;
+    c->last = c->least = lag_ms;
+    c->worst = lag_ms;
+    c->growth = 0;
 }
 
 enum load_change load_control_turn(struct load_control *c, double lag_ms, uint32_t limit_ms,
@@ -73,6 +88,8 @@ enum load_change load_control_turn(struct load_control *c, double lag_ms, uint32
         *c = (struct load_control){.least = -1, .since = now};
         return was_on ? LOAD_ENDS : LOAD_SAME;
     }
+    if (c->is_draining && lag_ms <= limit_ms * HOLD)
+        drained(c, lag_ms, now);
     if (c->least < 0 || lag_ms < c->least)
         c->least = lag_ms;
     if (lag_ms > c->worst)
@@ -84,6 +101,8 @@ enum load_change load_control_turn(struct load_control *c, double lag_ms, uint32
         begin(c, now);
     else if (was_on && c->share <= 0 && now >= c->ends)
         c->is_on = false;
+    if (c->is_on && c->last > limit_ms)
+        c->is_draining = true;
     if (was_on == c->is_on)
         return LOAD_SAME;
     return c->is_on ? LOAD_BEGINS : LOAD_ENDS;
@@ -101,6 +120,8 @@ unsigned load_control_share(const struct load_control *c, enum load_kind kind)
 
 bool load_control_refuses(struct load_control *c, enum load_kind kind, unsigned share)
 {
+    if (c->is_draining && kind == LOAD_INVITE)
+        return true;
     unsigned *credit = kind == LOAD_INVITE ? &c->credit : &c->credit_other;
     *credit += share;
     if (*credit < LOAD_FULL)

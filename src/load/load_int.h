@@ -56,20 +56,24 @@ uint64_t load_source_hash(const struct load_shared *s, const struct addr *from);
 
 /* Shedding begins when the standing lag exceeds the limit, and holds it at a fifth of that from
  * then on, so that what is let in does not wait long; it ends when nothing had to be refused for a
- * while. The share follows the lag and its change (proportional-integral, as RFC 8033). */
+ * while. The share follows the lag and its change (proportional-integral, as RFC 8033). Where the
+ * limit is exceeded all the same everything is refused until the wait is short again: requests
+ * inside dialogs stand in the same line, and a wait of 500 ms makes everybody send again. */
 struct load_control {
-    uint64_t since;  /* of this interval, ms */
-    double least;    /* ms, the least lag in it; below 0: nothing was seen */
-    double most;     /* of the last interval, ms, for show */
-    double worst;    /* in this interval, ms */
-    double last;     /* standing lag of the interval before, ms */
-    double growth;   /* of it, ms for each ms */
-    double empty;    /* intervals in a row in which nothing had to wait */
-    double share;    /* 0 to 1: of INVITEs */
-    bool is_on;      /* shedding */
-    uint64_t ends;   /* while nothing is refused: when shedding ends, ms */
-    uint64_t begun;  /* ms */
-    unsigned credit; /* of refusals, per mille, INVITE and OTHER */
+    uint64_t since;   /* of this interval, ms */
+    double least;     /* ms, the least lag in it; below 0: nothing was seen */
+    double most;      /* of the last interval, ms, for show */
+    double worst;     /* in this interval, ms */
+    double last;      /* standing lag of the interval before, ms */
+    double growth;    /* of it, ms for each ms */
+    double empty;     /* intervals in a row in which nothing had to wait */
+    double share;     /* 0 to 1: of INVITEs */
+    bool is_on;       /* shedding */
+    bool is_draining; /* the standing lag exceeded the limit: no INVITE is let in until what waits
+                         has been worked off */
+    uint64_t ends;    /* while nothing is refused: when shedding ends, ms */
+    uint64_t begun;   /* ms */
+    unsigned credit;  /* of refusals, per mille, INVITE and OTHER */
     unsigned credit_other;
 };
 enum load_change { LOAD_SAME, LOAD_BEGINS, LOAD_ENDS };

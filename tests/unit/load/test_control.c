@@ -270,6 +270,29 @@ static void test_a_sleep_ends_it(void **state)
     assert_int_equal(load_control_share(&c, LOAD_INVITE), 0);
 }
 
+/* Above the limit no INVITE is let in until what waits has been worked off; the share stays for
+ * what comes then. Everything else goes by the share. */
+static void test_a_long_line_is_worked_off(void **state)
+{
+    struct load_control c;
+    uint64_t now;
+    (void)state;
+    begin(&c, &now);
+    double share = c.share;
+    for (double lag = 150; lag > LIMIT * 0.2; lag -= 5, now += 20) {
+        assert_int_equal(load_control_turn(&c, lag, LIMIT, now), LOAD_SAME);
+        for (unsigned i = 0; i < 5; i++)
+            assert_true(load_control_refuses(&c, LOAD_INVITE, 100));
+        assert_false(load_control_refuses(&c, LOAD_OTHER, 0));
+    }
+    assert_int_equal(load_control_turn(&c, 15, LIMIT, now), LOAD_SAME);
+    unsigned n = 0;
+    for (unsigned i = 0; i < 100; i++)
+        n += load_control_refuses(&c, LOAD_INVITE, 100);
+    assert_in_range(n, 9, 11);
+    assert_true(c.is_on && c.share >= share && c.share < share + 0.2);
+}
+
 static void test_turned_off(void **state)
 {
     struct load_control c;
@@ -325,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_the_model_fails_without_it),
         cmocka_unit_test(test_a_single_stop),
         cmocka_unit_test(test_a_sleep_ends_it),
+        cmocka_unit_test(test_a_long_line_is_worked_off),
         cmocka_unit_test(test_turned_off),
         cmocka_unit_test(test_shares),
         cmocka_unit_test(test_refusals_are_spread),
