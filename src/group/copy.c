@@ -4,6 +4,14 @@
 #include "group/group_int.h"
 
 /* "sip:user@host:port;params": the URI has been checked, so this only finds its parts. */
+static bool has_param(struct slice params, struct slice want)
+{
+    for (size_t i = 0; i + want.len <= params.len; i++)
+        if (slice_ieq_bytes(params.ptr + i, want.ptr, want.len))
+            return true;
+    return false;
+}
+
 void member_read_uri(struct member *m)
 {
     struct slice s = slice_str(m->uri);
@@ -30,10 +38,11 @@ void member_read_uri(struct member *m)
         port = 0;
     m->port = (uint16_t)port;
     /* Of transports only TLS has a port of its own. */
-    static const struct slice tls = SLICE(";transport=tls");
-    for (; params + tls.len <= s.len && !is_sips; params++)
-        is_sips = slice_ieq_bytes(s.ptr + params, tls.ptr, tls.len);
+    s = slice_of(s.ptr + params, s.len - params);
+    is_sips = is_sips || has_param(s, SLICE(";transport=tls"));
     m->default_port = is_sips ? 5061 : 5060;
+    bool is_tcp = has_param(s, SLICE(";transport=tcp"));
+    m->least = is_sips ? GROUP_TLS : is_tcp ? GROUP_STREAM : GROUP_DATAGRAM;
 }
 
 static int copy_members(struct group *g, const struct group_conf *src)

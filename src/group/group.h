@@ -92,11 +92,16 @@ unsigned groups_down(struct groups *groups);  /* of these out of service */
 uint32_t group_find(struct groups *groups, struct slice name);
 uint32_t group_of(uint32_t member); /* the group of a member's id */
 
+/* How a request has come, by how hard it is to pretend its source. */
+enum group_way { GROUP_DATAGRAM, GROUP_STREAM, GROUP_TLS };
 /* Who sends from there? A member: its address is `remote`, and its port that of `remote` or
- * `sent_by_port` (of the topmost Via, where the default has been filled in). Else, where `remote`
+ * `sent_by_port` (of the topmost Via, where the default has been filled in), and it came by no less
+ * than what the member's URI says: one with transport=tcp sends no datagrams, one with TLS sends by
+ * TLS only. Else, where `remote`
  * is in its `access`, the group alone, as a member id that names no member. 0: no application. No
  * lock. */
-uint32_t group_sender(struct groups *groups, const struct addr *remote, uint16_t sent_by_port);
+uint32_t group_sender(struct groups *groups, const struct addr *remote, uint16_t sent_by_port,
+                      enum group_way way);
 bool group_is_member(uint32_t member); /* false: 0, or a group alone */
 /* Whose address and port is this (Route, Request-URI, flow)? 0: nobody's. No lock. */
 uint32_t group_member_at(struct groups *groups, const struct addr *addr);

@@ -32,7 +32,8 @@ struct member {
     struct slice host; /* in `uri`, without brackets */
     uint16_t port;     /* as said in `uri`, 0: none */
     uint16_t default_port;
-    struct addr fixed; /* family ADDR_NONE: a name */
+    enum group_way least; /* by which its requests come */
+    struct addr fixed;    /* family ADDR_NONE: a name */
     uint32_t weight;
     int64_t current; /* of the smooth weighted round robin */
     unsigned naddrs;
@@ -117,7 +118,7 @@ enum group_state group_now(const struct group *g);
 enum group_state group_state_of_member(const struct group *g, unsigned index);
 /* Members of a pair that count: 1 or 2. */
 unsigned group_pair_size(const struct group *g);
-/* Host and ports of a member's URI. */
+/* Host, ports and transport of a member's URI. */
 void member_read_uri(struct member *m);
 
 /* --- note.c --- */

@@ -5,8 +5,8 @@
  * same before and after, and reads again when it is not. Words are loaded with acquire and stored
  * with release, so that the second look at the number comes after them; no fences, which the thread
  * sanitizer does not know. The array is: the sizes of its three parts; a hash table of addresses (3
- * words and an id); a hash table of members (id and who holds its role now, cell); networks (3
- * words, id and bits). */
+ * words, an id and the least way); a hash table of members (id and who holds its role now, cell);
+ * networks (3 words, id and bits). */
 #include "base/alloc.h"
 #include "group/group_int.h"
 
@@ -51,11 +51,14 @@ static void put(struct words *words, size_t i, uint64_t value)
 struct look {
     const struct addr *addr;
     uint16_t port;
+    enum group_way way;
     uint32_t id;
     struct cell *cell;
 };
 
-static uint32_t find_addr(const struct words *words, const struct addr *addr, uint16_t port)
+/* Of who may have sent it by that way. */
+static uint32_t find_addr(const struct words *words, const struct addr *addr, uint16_t port,
+                          enum group_way way)
 {
     size_t size = get(words, 0);
     if (size == 0 || size > words->cap)
@@ -63,18 +66,18 @@ static uint32_t find_addr(const struct words *words, const struct addr *addr, ui
     struct key k = key_of(addr, port);
     for (size_t n = 0, at = slot_of(&k, size); n < size; n++, at = (at + 1) & (size - 1)) {
         size_t i = HEAD + at * ADDR_WORDS;
-        uint32_t id = (uint32_t)get(words, i + 3);
-        if (id == 0)
+        uint64_t who = get(words, i + 3);
+        if (who == 0)
             return 0;
         if (get(words, i) == k.w[0] && get(words, i + 1) == k.w[1] && get(words, i + 2) == k.w[2])
-            return id;
+            return who >> 32 <= (uint64_t)way ? (uint32_t)who : 0;
     }
     return 0;
 }
 
 static uint32_t look_at(const struct words *words, struct look *l)
 {
-    return find_addr(words, l->addr, l->port);
+    return find_addr(words, l->addr, l->port, GROUP_TLS);
 }
 
 static uint32_t look_nets(const struct words *words, const struct addr *addr)
@@ -95,9 +98,9 @@ static uint32_t look_nets(const struct words *words, const struct addr *addr)
 
 static uint32_t look_sender(const struct words *words, struct look *l)
 {
-    uint32_t id = find_addr(words, l->addr, l->addr->port);
+    uint32_t id = find_addr(words, l->addr, l->addr->port, l->way);
     if (id == 0 && l->port != 0)
-        id = find_addr(words, l->addr, l->port);
+        id = find_addr(words, l->addr, l->port, l->way);
     return id != 0 ? id : look_nets(words, l->addr);
 }
 
@@ -151,9 +154,10 @@ static uint32_t read_view(struct groups *gs, uint32_t (*fn)(const struct words *
     return result;
 }
 
-uint32_t group_sender(struct groups *groups, const struct addr *remote, uint16_t sent_by_port)
+uint32_t group_sender(struct groups *groups, const struct addr *remote, uint16_t sent_by_port,
+                      enum group_way way)
 {
-    struct look l = {.addr = remote, .port = sent_by_port};
+    struct look l = {.addr = remote, .port = sent_by_port, .way = way};
     return read_view(groups, look_sender, &l);
 }
 
@@ -241,17 +245,17 @@ int view_reserve(struct view *v, const struct group *list, unsigned n)
     return 0;
 }
 
-static void add_addr(struct words *words, const struct addr *addr, uint32_t id)
+static void add_addr(struct words *words, const struct addr *addr, const struct member *m)
 {
     struct key k = key_of(addr, addr->port);
     size_t size = get(words, 0), at = slot_of(&k, size);
-    if (find_addr(words, addr, addr->port) != 0) /* whoever comes first in the file */
+    if (find_addr(words, addr, addr->port, GROUP_TLS) != 0) /* whoever comes first in the file */
         return;
     while (get(words, HEAD + at * ADDR_WORDS + 3) != 0)
         at = (at + 1) & (size - 1);
     for (size_t i = 0; i < 3; i++)
         put(words, HEAD + at * ADDR_WORDS + i, k.w[i]);
-    put(words, HEAD + at * ADDR_WORDS + 3, id);
+    put(words, HEAD + at * ADDR_WORDS + 3, (uint64_t)m->least << 32 | m->id);
 }
 
 static void add_member(struct words *words, const struct group *g, const struct member *m)
@@ -273,9 +277,9 @@ static void add_group(struct words *words, const struct group *g)
         const struct member *m = &g->members[i];
         add_member(words, g, m);
         if (m->fixed.family != ADDR_NONE)
-            add_addr(words, &m->fixed, m->id);
+            add_addr(words, &m->fixed, m);
         for (unsigned a = 0; a < m->naddrs; a++)
-            add_addr(words, &m->addrs[a], m->id);
+            add_addr(words, &m->addrs[a], m);
     }
     for (unsigned i = 0; i < g->conf.naccess; i++) {
         size_t nets = get(words, 2);

@@ -122,7 +122,7 @@ static void ack_route(struct ack *a)
 {
     struct proxy *p = a->proxy;
     struct arena *arena = txn_scope_arena(a->scope);
-    uint32_t member = route_sender(p->deps.route, a->msg, &a->origin.remote);
+    uint32_t member = route_sender(p->deps.route, a->msg, &a->origin.remote, a->origin.transport);
     struct route_set set;
     int err = 0;
     struct route_ask ask = {

@@ -127,7 +127,7 @@ bool proxy_admit(struct proxy *p, const struct sip_msg *req, const struct flow_o
     if (load == NULL || !load_is_limiting(load))
         return true;
     /* What an application sends belongs to a call that was let in when it came to it. */
-    if (route_sender(p->deps.route, req, &origin->remote) != 0)
+    if (route_sender(p->deps.route, req, &origin->remote, origin->transport) != 0)
         return true;
     now = proxy_now(p);
     struct sip_oc oc;
@@ -193,7 +193,8 @@ static bool is_application(struct proxy *p, const struct sip_via *via)
     uint16_t port = via->port != 0 ? via->port : sip_transport_port(via->transport);
     struct slice host = via->received.len != 0 ? via->received : via->host;
     return p->deps.groups != NULL && groups_are_any(p->deps.groups) &&
-           addr_parse_ip(host, port, &at) == 0 && group_sender(p->deps.groups, &at, port) != 0;
+           addr_parse_ip(host, port, &at) == 0 &&
+           group_sender(p->deps.groups, &at, port, GROUP_TLS) != 0;
 }
 
 /* False: nothing is asked, or its sender does not speak it. */
@@ -229,6 +230,6 @@ bool overload_write_via(void *proxy, const struct sip_msg *req, struct slice via
     struct proxy *p = proxy;
     struct sip_via parsed;
     return p->deps.load != NULL && load_has_asked(p->deps.load) &&
-           route_sender(p->deps.route, req, &req->source) == 0 &&
+           route_sender(p->deps.route, req, &req->source, SIP_TLS) == 0 &&
            sip_via_parse(via, &parsed) == 0 && write_ask(p, via, parsed.params, out);
 }

@@ -279,7 +279,7 @@ static void note_sender(struct pctx *c)
     struct proxy *p = c->proxy;
     if (p->deps.groups == NULL)
         return;
-    c->member = route_sender(p->deps.route, c->req, &c->origin->remote);
+    c->member = route_sender(p->deps.route, c->req, &c->origin->remote, c->origin->transport);
     if (group_is_member(c->member) && c->req->method != SIP_OPTIONS)
         (void)group_note_request(p->deps.groups, c->member, proxy_now(p));
     if (group_is_member(c->member) && c->is_invite)

@@ -5,14 +5,18 @@
 /* All of them are alternatives of one choice. */
 #define ALT 1
 
-uint32_t route_sender(struct route *r, const struct sip_msg *req, const struct addr *from)
+uint32_t route_sender(struct route *r, const struct sip_msg *req, const struct addr *from,
+                      uint8_t transport)
 {
+    enum group_way way = transport == SIP_TLS   ? GROUP_TLS
+                         : transport == SIP_TCP ? GROUP_STREAM
+                                                : GROUP_DATAGRAM;
     if (r->deps.groups == NULL || !groups_are_any(r->deps.groups))
         return 0;
     uint16_t port = req->via.port;
     if (port == 0)
         port = sip_transport_port(req->via.transport);
-    return group_sender(r->deps.groups, from, port);
+    return group_sender(r->deps.groups, from, port, way);
 }
 
 /* User and host of the URI in From or To. */

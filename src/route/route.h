@@ -144,7 +144,8 @@ int route_lookup(struct route *r, const struct route_ask *ask, struct arena *are
 int route_by_hop(struct route *r, const struct route_ask *ask, struct slice hop,
                  struct arena *arena, struct route_set *set) WARN_UNUSED;
 /* Who sends: group_sender by the origin and the topmost Via. */
-uint32_t route_sender(struct route *r, const struct sip_msg *req, const struct addr *from);
+uint32_t route_sender(struct route *r, const struct sip_msg *req, const struct addr *from,
+                      uint8_t transport);
 /* Whose host and port is this URI's? A member of an application; 0: nobody's. */
 uint32_t route_member_of(struct route *r, const struct sip_uri *uri);
 /* A request inside a dialog that names this member by the URI `named` (empty: by a flow): by

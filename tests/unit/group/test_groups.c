@@ -28,7 +28,7 @@ static void test_none(void **state)
     struct group_totals totals;
     assert_int_equal(groups_count(gs), 0);
     assert_int_equal(group_find(gs, SLICE("main")), 0);
-    assert_int_equal(group_sender(gs, &a, 5060), 0);
+    assert_int_equal(group_sender(gs, &a, 5060, GROUP_TLS), 0);
     assert_int_equal(group_member_at(gs, &a), 0);
     assert_int_equal(group_member_named(gs, SLICE("a"), 5060), 0);
     assert_int_equal(group_successor(gs, 0x1001), 0);
@@ -276,13 +276,13 @@ static void test_no_memory(void **state)
         }
         assert_int_equal(err, ERR_NOMEM);
         assert_int_equal(groups_count(gs), 1);
-        assert_int_equal(group_sender(gs, &at, 5060), one);
+        assert_int_equal(group_sender(gs, &at, 5060, GROUP_TLS), one);
         assert_int_equal(group_successor(gs, one), two);
         failures++;
     }
     assert_in_range(failures, 10, 100);
     assert_int_equal(groups_count(gs), 2);
-    assert_int_equal(group_sender(gs, &at, 5060), one);
+    assert_int_equal(group_sender(gs, &at, 5060, GROUP_TLS), one);
     assert_int_equal(group_successor(gs, one), two);
     groups_free(&gs);
 }

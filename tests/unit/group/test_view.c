@@ -19,7 +19,7 @@ static struct section sections[2];
 static uint32_t sender(struct groups *gs, const char *remote, uint16_t sent_by)
 {
     struct addr a = address(remote);
-    return group_sender(gs, &a, sent_by);
+    return group_sender(gs, &a, sent_by, GROUP_TLS);
 }
 
 static uint32_t at(struct groups *gs, const char *text)
@@ -72,7 +72,7 @@ static void test_link_local(void **state)
     struct addr a = address("[fe80::9]:5060");
     a.scope = 3;
     assert_int_equal(group_member_at(gs, &a), member_id(gs, "main", "sip:[fe80::9]:5060"));
-    assert_int_not_equal(group_sender(gs, &a, 5060), 0);
+    assert_int_not_equal(group_sender(gs, &a, 5060, GROUP_TLS), 0);
     groups_free(&gs);
 }
 
@@ -173,9 +173,9 @@ static void *read_on(void *user)
     while (!atomic_load(&r->is_over)) {
         uint32_t successor = group_successor(r->gs, r->one);
         uint32_t moved = group_member_at(r->gs, &moves);
-        bool is_right = group_sender(r->gs, &fixed, 5060) == r->one &&
-                        group_sender(r->gs, &net, 1) == group_of(r->one) &&
-                        group_sender(r->gs, &none, 5060) == 0 &&
+        bool is_right = group_sender(r->gs, &fixed, 5060, GROUP_TLS) == r->one &&
+                        group_sender(r->gs, &net, 1, GROUP_TLS) == group_of(r->one) &&
+                        group_sender(r->gs, &none, 5060, GROUP_TLS) == 0 &&
                         (successor == 0 || successor == r->two) && (moved == 0 || moved == r->two);
         group_call_begin(r->gs, r->one);
         group_call_end(r->gs, r->one);
@@ -215,12 +215,51 @@ static void test_race(void **state)
     groups_free(&r.gs);
 }
 
+/* The source of a datagram is whatever its sender writes there: who is reached by TCP or TLS sends
+ * no datagrams. `access` is the operator's word. */
+static void test_way(void **state)
+{
+    static const struct {
+        const char *uri, *from;
+        enum group_way least;
+    } cases[] = {
+        {"sip:10.0.0.1", "10.0.0.1:5060", GROUP_DATAGRAM},
+        {"sip:10.0.0.1;transport=udp", "10.0.0.1:5060", GROUP_DATAGRAM},
+        {"sip:x@10.0.0.1:5070;lr;Transport=TCP", "10.0.0.1:5070", GROUP_STREAM},
+        {"sip:10.0.0.1:5061;transport=tls", "10.0.0.1:5061", GROUP_TLS},
+        {"sips:10.0.0.1:5061", "10.0.0.1:5061", GROUP_TLS},
+        {"sips:10.0.0.1:5061;transport=tcp", "10.0.0.1:5061", GROUP_TLS},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        section_make(&sections[0], "main", GROUP_PAIR, GROUP_ROUND_ROBIN, cases[i].uri);
+        struct addr from = address(cases[i].from), wide = address("10.7.0.1:5060");
+        section_access(&sections[0], "10.7.0.0/16");
+        struct groups *gs = groups_of(sections, 1);
+        uint32_t one = member_id(gs, "main", cases[i].uri);
+        for (enum group_way way = GROUP_DATAGRAM; way <= GROUP_TLS; way++) {
+            uint32_t want = way >= cases[i].least ? one : 0;
+            assert_int_equal(group_sender(gs, &from, 9, way), want);
+            from.port ^= 1;
+            assert_int_equal(group_sender(gs, &from, from.port ^ 1, way), want);
+            from.port ^= 1;
+            assert_int_equal(group_sender(gs, &wide, 9, way), group_of(one));
+        }
+        assert_int_equal(group_member_at(gs, &from), one);
+        groups_free(&gs);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sender),    cmocka_unit_test(test_link_local),
-        cmocka_unit_test(test_addrs),     cmocka_unit_test(test_shared_address),
-        cmocka_unit_test(test_successor), cmocka_unit_test(test_race),
+        cmocka_unit_test(test_way),
+        cmocka_unit_test(test_sender),
+        cmocka_unit_test(test_link_local),
+        cmocka_unit_test(test_addrs),
+        cmocka_unit_test(test_shared_address),
+        cmocka_unit_test(test_successor),
+        cmocka_unit_test(test_race),
     };
     return cmocka_run_group_tests(tests, be_quiet, NULL);
 }

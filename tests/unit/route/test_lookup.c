@@ -153,19 +153,21 @@ static void sender(void **state)
     rig_application(&r, "main", "sip:10.0.0.10 sip:10.0.0.11:5061;transport=tls", true);
     assert_int_equal(addr_parse(SLICE("10.0.0.10:5060"), 0, &from), 0);
     uint32_t first = group_member_at(r.groups, &from);
-    assert_int_equal(route_sender(r.route, &m, &from), first);
+    assert_int_equal(route_sender(r.route, &m, &from, m.via.transport), first);
     from.port = 40000;
-    assert_int_equal(route_sender(r.route, &m, &from), first);
+    assert_int_equal(route_sender(r.route, &m, &from, m.via.transport), first);
     m.via.port = 5062;
-    assert_int_equal(route_sender(r.route, &m, &from), 0);
+    assert_int_equal(route_sender(r.route, &m, &from, m.via.transport), 0);
     assert_int_equal(addr_parse(SLICE("10.0.0.11:40000"), 0, &from), 0);
     m.via.port = 0;
-    assert_int_equal(route_sender(r.route, &m, &from), 0);
+    assert_int_equal(route_sender(r.route, &m, &from, m.via.transport), 0);
     m.via.transport = SIP_TLS;
-    assert_int_not_equal(route_sender(r.route, &m, &from), 0);
-    assert_int_not_equal(route_sender(r.route, &m, &from), first);
+    assert_int_equal(route_sender(r.route, &m, &from, SIP_UDP), 0); /* whatever its Via says */
+    assert_int_equal(route_sender(r.route, &m, &from, SIP_TCP), 0);
+    assert_int_not_equal(route_sender(r.route, &m, &from, m.via.transport), 0);
+    assert_int_not_equal(route_sender(r.route, &m, &from, m.via.transport), first);
     assert_int_equal(addr_parse(SLICE("10.0.0.12:5060"), 0, &from), 0);
-    assert_int_equal(route_sender(r.route, &m, &from), 0);
+    assert_int_equal(route_sender(r.route, &m, &from, m.via.transport), 0);
 }
 
 static void balanced_group(void **state)
