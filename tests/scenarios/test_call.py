@@ -328,9 +328,13 @@ def calls_survive_packet_loss_over_udp(world):
     phone = world.registered_phone(transport="udp")
     caller = world.caller(transport="udp")
     world.firewall.lose(20)
-    calls = [caller.invite("1001") for _ in range(12)]
-    for call in calls:
-        check(call.wait_established(30), f"call not established: {call.transaction.statuses()}")
+    calls = []
+    # Datagrams of one turn to one address pass the firewall as one: it may take some calls until
+    # both directions have lost one.
+    while len(calls) < 12 or (min(world.firewall.dropped()) == 0 and len(calls) < 48):
+        calls += [caller.invite("1001") for _ in range(6)]
+        for call in calls[-6:]:
+            check(call.wait_established(30), f"call not established: {call.transaction.statuses()}")
     equal(len(phone.new_calls()), len(calls), "INVITE transactions at the phone")
     check(min(world.firewall.dropped()) > 0, "the firewall dropped nothing in one direction")
     ends = [call.bye() for call in calls]

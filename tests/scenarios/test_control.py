@@ -221,7 +221,7 @@ def control_switches_an_application(world):
     check(f"active {uris[0]}" in _ask(world, "applications", "switch", "main", "0"), "back")
     hang_up(*complete_call(caller, "1001", first))
     equal(_ask(world, "applications"), _ask(world, "applications", "main"), "of one that is all")
-    check(re.search(r"^applications +1$", _ask(world, "status"), re.M), "status")
+    check(re.search(r"^applications +1, 0 out of service$", _ask(world, "status"), re.M), "status")
     for words, says in ((("main", "2"), "main has no such member"),
                         (("other",), "no such application: other")):
         status, out, err = _run(world, "applications", "switch", *words)
