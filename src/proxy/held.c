@@ -54,7 +54,7 @@ void held_fini(struct proxy *p)
         held_drop(p, oldest(p));
 }
 
-void held_add(struct proxy *p, uint32_t member, struct slice request)
+static void hold(struct proxy *p, uint32_t member, struct slice request, uint64_t due)
 {
     size_t size = sizeof(struct held) + request.len;
     while (!list_is_empty(&p->held) && p->held_bytes + size > HELD_MAX)
@@ -62,7 +62,7 @@ void held_add(struct proxy *p, uint32_t member, struct slice request)
     struct held *h = mem_alloc(size);
     if (h == NULL)
         return;
-    h->due = proxy_now(p) + HELD_MS;
+    h->due = due;
     h->member = member;
     h->len = (uint32_t)request.len;
     memcpy(h->bytes, request.ptr, request.len);
@@ -73,6 +73,11 @@ void held_add(struct proxy *p, uint32_t member, struct slice request)
         timer_set(p->deps.wheel, &p->held_timer, h->due);
 }
 
+void held_add(struct proxy *p, uint32_t member, struct slice request)
+{
+    hold(p, member, request, proxy_now(p) + HELD_MS);
+}
+
 /* --- to who has taken over -------------------------------------------------------------------- */
 
 struct passage {
@@ -81,6 +86,7 @@ struct passage {
     struct route_query query;
     uint32_t member;
     struct slice bytes;
+    uint64_t due; /* of the first copy: a pair that goes to and fro does not keep it for ever */
 };
 
 static void on_end(void *ctx)
@@ -99,12 +105,13 @@ static void on_resolved(void *user, int err, const struct flow_dest *dests, unsi
     if (err == 0 && n != 0) {
         struct flow_dest dest = dests[0];
         (void)!txn_send_stateless(p->deps.txns, &dest, a->bytes, NULL, NULL, 0);
-        held_add(p, a->member, a->bytes);
+        if (a->due > proxy_now(p))
+            hold(p, a->member, a->bytes, a->due);
     }
     txn_scope_unhold(a->scope);
 }
 
-static void pass_on(struct proxy *p, uint32_t member, struct slice bytes)
+static void pass_on(struct proxy *p, uint32_t member, const struct held *h)
 {
     struct group_target at;
     struct sip_uri uri;
@@ -114,8 +121,11 @@ static void pass_on(struct proxy *p, uint32_t member, struct slice bytes)
         return;
     struct passage *a = ctx;
     struct arena *arena = txn_scope_arena(scope);
-    *a = (struct passage){
-        .proxy = p, .scope = scope, .member = member, .bytes = arena_dup(arena, bytes)};
+    *a = (struct passage){.proxy = p,
+                          .scope = scope,
+                          .member = member,
+                          .bytes = arena_dup(arena, slice_of(h->bytes, h->len)),
+                          .due = h->due};
     if (a->bytes.len == 0 || group_member_target(p->deps.groups, member, arena, &at) != 0 ||
         sip_uri_parse(at.uri, &uri) < 0)
         return;
@@ -137,7 +147,7 @@ void held_on_groups(struct proxy *p)
             list_push(&p->held, node);
             continue;
         }
-        pass_on(p, to, slice_of(h->bytes, h->len));
+        pass_on(p, to, h);
         held_drop(p, h);
     }
 }

@@ -460,6 +460,37 @@ static void goes_to_the_active_member(void **state)
     assert_int_equal(rig_calls(&r), 0);
 }
 
+static void checked(const char *member)
+{
+    rig_expect_method(&r, member, "OPTIONS", &got);
+    answer_udp(&r, member, &got, 200, "");
+}
+
+/* An ACK follows each switchover, but only as long as its callee may wait for it. */
+static void held_ack_expires(void **state)
+{
+    (void)state;
+    rig_reload(&r, WATCHED "oos-check = 60\n");
+    checked(APP_A);
+    establish();
+    struct say w = in_dialog("ACK");
+    w.cseq = 1;
+    say_udp(&r, CALLER, &w);
+    rig_expect_method(&r, APP_A, "ACK", &got);
+    switch_over();
+    checked(APP_B);
+    rig_expect_method(&r, APP_B, "ACK", &got);
+    fake_advance(r.loop, 8000);
+    switch_over();
+    checked(APP_A);
+    rig_expect_method(&r, APP_A, "ACK", &got);
+    fake_advance(r.loop, 8000);
+    switch_over();
+    checked(APP_B);
+    rig_expect_none(&r, NULL);
+    rig_reload(&r, PAIR(""));
+}
+
 /* The administrator ends a call whose member has lost its role: the one that has it is told. */
 static void our_bye_goes_to_the_active_member(void **state)
 {
@@ -641,6 +672,7 @@ int main(void)
         T(goes_to_the_active_member),
         T(our_bye_goes_to_the_active_member),
         T(our_bye_follows_the_switchover),
+        T(held_ack_expires),
         T(bye_is_replayed),
         T(reinvite_is_replayed),
         T(info_is_replayed),
