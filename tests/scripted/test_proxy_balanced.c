@@ -64,7 +64,7 @@ static const char *invite(const char *call_id)
 
 static const char *other_than(const char *who)
 {
-    return who == (const char *)APP_A || strcmp(who, APP_A) == 0 ? APP_B : APP_A;
+    return strcmp(who, APP_A) == 0 ? APP_B : APP_A;
 }
 
 /* --- least calls ------------------------------------------------------------------------------ */

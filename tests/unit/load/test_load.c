@@ -154,9 +154,14 @@ static void test_lag(void **state)
     assert_true(load_loss(load, now) > 30);
     assert_int_equal(counter_get(&counters, CTR_LAG_MS), 200);
     assert_int_equal(counter_get(&counters, CTR_LOSS), load_loss(load, now));
+    /* None before what waits has been worked off, then by the share. */
+    assert_int_equal(admitted(LOAD_INVITE, 100), 0);
+    assert_int_equal(counter_get(&counters, CTR_SHED_LAG), 100);
+    lag(15, 50);
+    assert_true(load_loss(load, now) > 30);
     unsigned n = admitted(LOAD_INVITE, 1000);
     assert_in_range(n, 990 - load_loss(load, now) * 10, 1020 - load_loss(load, now) * 10);
-    assert_int_equal(counter_get(&counters, CTR_SHED_LAG), 1000 - n);
+    assert_int_equal(counter_get(&counters, CTR_SHED_LAG), 1100 - n);
     assert_int_equal(admitted(LOAD_PASS, 1000), 1000);
     lag(0, 10000);
     assert_int_equal(load_loss(load, now), 0);
