@@ -111,16 +111,19 @@ static void send_ask(struct dns_server *s, struct dns_ask *ask, const struct dns
 
 /* --- servers ---------------------------------------------------------------------------------- */
 
-/* Does it answer what was answered before? Nobody waits for that. */
+/* Does it answer what was answered before, or, where nothing was, about the root, of which every
+ * server has something to say? Nobody waits for that. */
 static void probe(struct net_resolver *r, struct dns_server *s)
 {
-    if (r->good[0] == '\0' || s->is_probed)
+    bool is_known = r->good[0] != '\0';
+    if (s->is_probed)
         return;
     s->is_probed = true;
     s->probe.is_probe = true;
-    s->probe.type = r->good_type;
+    s->probe.type = is_known ? r->good_type : DNS_A;
     count_ask(s, &s->probe);
-    ares_query(s->channel, r->good, CLASS_IN, (int)r->good_type, on_answer, &s->probe);
+    ares_query(s->channel, is_known ? r->good : ".", CLASS_IN, (int)s->probe.type, on_answer,
+               &s->probe);
 }
 
 /* A server that was silent is looked at when another one has answered. */

@@ -36,17 +36,17 @@ static void test_first_is_silent(void **state)
     d.peers[0].mood = DNS_SILENT;
     ask_fresh("_sip._udp.test", &h);
     assert_int_equal(h.n, 1);
-    assert_int_equal(d.peers[0].asked, 1);
+    assert_int_equal(d.peers[0].asked, 2); /* and once more, whether it keeps silent for the name */
     assert_int_equal(d.peers[1].asked, 1);
     for (unsigned i = 0; i < 20; i++)
         ask_fresh("_sip._udp.test", &h);
     assert_int_equal(d.peers[1].asked, 21);
-    assert_int_equal(d.peers[0].asked, 1);
+    assert_int_equal(d.peers[0].asked, 2);
 
     /* Now and then somebody looks whether it answers again; nobody waits for that. */
     d.peers[0].mood = DNS_GOOD;
     uint64_t before = net_now(d.t.loop);
-    while (d.peers[0].asked < 2) {
+    while (d.peers[0].asked < 3) {
         assert_true(net_now(d.t.loop) < before + 10000);
         dns_rig_idle(&d, 20);
         ask_fresh("_sip._udp.test", &h);
@@ -211,6 +211,19 @@ static void one_is_dropped(struct dns_out *o, const char *name, unsigned type)
 static bool second_heard(void)
 {
     return second.calls != 0;
+}
+
+/* Nothing was answered before, and the very first name is dropped: it is not down. */
+static void test_first_name_is_dropped(void **state)
+{
+    (void)state;
+    dns_rig_start(&d, 1, zone);
+    d.peers[0].more = one_is_dropped;
+    assert_false(dns_ask_srv(&d, "dropped.test", &h));
+    assert_int_equal(h.err, ERR_DNS_SILENT);
+    assert_false(dns_ask_srv(&d, "asked.test", &h));
+    assert_int_equal(h.err, ERR_NOT_FOUND);
+    dns_rig_stop(&d);
 }
 
 static void test_one_name_is_dropped(void **state)
@@ -516,6 +529,7 @@ int main(void)
         cmocka_unit_test(test_all_silent),
         cmocka_unit_test(test_nothing_stale),
         cmocka_unit_test(test_one_name_is_dropped),
+        cmocka_unit_test(test_first_name_is_dropped),
         cmocka_unit_test(test_nobody_listens),
         cmocka_unit_test(test_by_tcp),
         cmocka_unit_test(test_tcp_fails),
