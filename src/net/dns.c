@@ -435,7 +435,7 @@ static int put_records(struct reader *r)
 int dns_answer_parse(const uint8_t *msg, size_t len, enum dns_type type, struct dns_answer *out)
 {
     struct reader r = {.msg = msg, .len = len, .type = type, .out = out};
-    size_t end;
+    size_t end = 0;
     out->ttl = TTL_LIMIT;
     out->n = out->left = 0;
     out->is_denied = false;
