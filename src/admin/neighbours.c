@@ -46,15 +46,35 @@ enum admin_status admin_run_applications(struct admin *a, const struct admin_arg
     return ADMIN_OK;
 }
 
+/* By its number, or by its URI, host or address. */
+static enum admin_status find_place(struct admin *a, const struct admin_args *args, uint64_t *to,
+                                    char *why)
+{
+    struct slice name = args->word[0], member = args->word[1];
+    uint32_t group = group_find(a->deps.groups, name), place = 0;
+    if (slice_u64(member, GROUP_MEMBERS_MAX - 1, to) == 0 || group == 0)
+        return ADMIN_OK;
+    int err = group_place_of(a->deps.groups, group, member, &place);
+    *to = place;
+    if (err == ERR_UNSUPPORTED)
+        return admin_refuse(why, "%.*s is more than one member of %.*s: name the port too",
+                            SLICE_ARG(member), SLICE_ARG(name));
+    if (err != 0)
+        return admin_refuse(why,
+                            "no such member: %.*s; it is named by its number (0 is the first one), "
+                            "URI, host or address",
+                            SLICE_ARG(member));
+    return ADMIN_OK;
+}
+
 enum admin_status admin_run_switch(struct admin *a, const struct admin_args *args,
                                    const struct admin_sink *sink, char *why)
 {
     struct slice name = args->word[0];
     uint64_t to = UINT32_MAX;
     char text[64];
-    if (args->n == 2 && slice_u64(args->word[1], GROUP_MEMBERS_MAX - 1, &to) != 0)
-        return admin_refuse(why, "no such member: %.*s; 0 is the first one",
-                            SLICE_ARG(args->word[1]));
+    if (args->n == 2 && find_place(a, args, &to, why) != ADMIN_OK)
+        return ADMIN_REFUSED;
     int err = group_switch(a->deps.groups, name, (uint32_t)to, loop_now());
     if (err == ERR_NOT_FOUND && group_find(a->deps.groups, name) != 0)
         return admin_refuse(why, "%.*s has no such member", SLICE_ARG(name));

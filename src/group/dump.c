@@ -124,3 +124,56 @@ void groups_dump(struct groups *groups, uint64_t now, void (*line)(void *user, c
     }
     pthread_mutex_unlock(&groups->lock);
 }
+
+/* --- as people name them --- */
+
+/* A name, with or without a port; port 0: none. */
+static struct slice host_part(struct slice text, uint64_t *port)
+{
+    ptrdiff_t colon = slice_chr(text, ':');
+    size_t host = colon >= 0 ? (size_t)colon : text.len;
+    *port = 0;
+    if (colon < 0 ||
+        slice_u64(slice_of(text.ptr + host + 1, text.len - host - 1), UINT16_MAX, port) != 0)
+        return text;
+    return slice_of(text.ptr, host);
+}
+
+static bool is_at(const struct member *m, const struct addr *a)
+{
+    bool is_any_port = a->port == 0;
+    for (unsigned i = 0; i <= m->naddrs; i++) {
+        const struct addr *own = i < m->naddrs ? &m->addrs[i] : &m->fixed;
+        if (addr_eq_ip(own, a) && (is_any_port || own->port == a->port))
+            return true;
+    }
+    return false;
+}
+
+static bool is_named(const struct member *m, struct slice text)
+{
+    uint64_t port;
+    struct addr a;
+    if (slice_ieq(slice_str(m->uri), text))
+        return true;
+    if (addr_parse_ip(text, 0, &a) == 0 || addr_parse(text, 0, &a) == 0)
+        return is_at(m, &a);
+    struct slice host = host_part(text, &port);
+    uint16_t own = m->port != 0 ? m->port : m->default_port;
+    return slice_ieq(m->host, host) && (port == 0 || port == own);
+}
+
+int group_place_of(struct groups *groups, uint32_t group, struct slice text, uint32_t *place)
+{
+    int err = ERR_NOT_FOUND;
+    pthread_mutex_lock(&groups->lock);
+    const struct group *g = groups_find(groups, group);
+    for (unsigned i = 0; g != NULL && i < g->n; i++) {
+        if (!is_named(&g->members[i], text))
+            continue;
+        err = err == ERR_NOT_FOUND ? 0 : ERR_UNSUPPORTED;
+        *place = i;
+    }
+    pthread_mutex_unlock(&groups->lock);
+    return err;
+}

@@ -202,6 +202,11 @@ struct group_totals {
 };
 void group_totals(struct groups *groups, uint32_t group, struct group_totals *out);
 
+/* The place in its application of a member, as people name it: by its URI, or by the host or
+ * address that the list of members shows, with the port where two of them differ by nothing else.
+ * 0, ERR_NOT_FOUND, ERR_UNSUPPORTED (it names several). */
+int group_place_of(struct groups *groups, uint32_t group, struct slice text,
+                   uint32_t *place) WARN_UNUSED;
 /* The administrator. `to`: index of the member, or UINT32_MAX: the other one. 0; ERR_NOT_FOUND;
  * ERR_UNSUPPORTED (not a pair of two). */
 int group_switch(struct groups *groups, struct slice name, uint32_t to, uint64_t now) WARN_UNUSED;

@@ -299,7 +299,24 @@ static void test_switch(void **state)
     assert_string_equal(a.why, "main has no such member");
     rig_ask(r, "applications switch main other", &a);
     assert_int_equal(a.status, ADMIN_REFUSED);
-    assert_string_equal(a.why, "no such member: other; 0 is the first one");
+    assert_string_equal(a.why, "no such member: other; it is named by its number (0 is the first "
+                               "one), URI, host or address");
+    static const char *const second[] = {"sip:10.0.0.2:5060", "10.0.0.2:5060", "10.0.0.2"};
+    for (unsigned i = 0; i < 3; i++) {
+        char ask[64];
+        snprintf(ask, sizeof(ask), "applications switch main %s", second[i]);
+        rig_ask(r, ask, &a);
+        assert_int_equal(a.status, ADMIN_OK);
+        assert_non_null(strstr(a.text, " active sip:10.0.0.2:5060"));
+        rig_ask(r, "applications switch main 0", &a);
+        assert_int_equal(a.status, ADMIN_OK);
+    }
+    rig_ask(r, "applications switch main 10.0.0.2:5061", &a);
+    assert_int_equal(a.status, ADMIN_REFUSED);
+    rig_ask(r, "applications switch nobody 10.0.0.2", &a);
+    assert_string_equal(a.why, "no such application: nobody");
+    rig_ask(r, "applications switch media 10.0.0.3", &a);
+    assert_string_equal(a.why, "media is no pair of two");
     rig_ask(r, "applications switch nobody", &a);
     assert_int_equal(a.status, ADMIN_REFUSED);
     assert_string_equal(a.why, "no such application: nobody");

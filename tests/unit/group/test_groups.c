@@ -209,6 +209,51 @@ static void on_changed(void *user)
     ++*(unsigned *)user;
 }
 
+/* As an administrator may call a member. */
+static void test_places(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int err;
+        uint32_t place;
+    } rows[] = {
+        {"sip:10.0.0.1", 0, 0},
+        {"SIP:10.0.0.1", 0, 0},
+        {"10.0.0.1", 0, 0},
+        {"10.0.0.1:5060", 0, 0},
+        {"10.0.0.1:5062", ERR_NOT_FOUND, 0},
+        {"sip:srv.example.net:5070", 0, 1},
+        {"SRV.example.net:5070", 0, 1},
+        {"srv.example.net", ERR_UNSUPPORTED, 0},
+        {"srv.example.net:5060", 0, 2},
+        {"srv.example.net:x", ERR_NOT_FOUND, 0},
+        {"srv.example.ne", ERR_NOT_FOUND, 0},
+        {"10.0.9.9", 0, 1},
+        {"10.0.9.9:5070", 0, 1},
+        {"[2001:db8::1]:5080", 0, 3},
+        {"[2001:db8::1]", 0, 3},
+        {"2001:DB8::1", 0, 3},
+        {"[2001:db8::1", ERR_NOT_FOUND, 0},
+        {"", ERR_NOT_FOUND, 0},
+        {":", ERR_NOT_FOUND, 0},
+    };
+    section_make(&sections[0], "pool", GROUP_BALANCED, GROUP_ROUND_ROBIN,
+                 ONE " sip:srv.example.net:5070 sip:srv.example.net sip:[2001:db8::1]:5080");
+    struct groups *gs = groups_of(sections, 1);
+    struct addr at = address("10.0.9.9:5070");
+    group_set_addrs(gs, member_id(gs, "pool", "sip:srv.example.net:5070"), &at, 1);
+    uint32_t pool = group_find(gs, SLICE("pool")), place;
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        place = 0;
+        int err = group_place_of(gs, pool, slice_str(rows[i].text), &place);
+        if (err != rows[i].err || (err == 0 && place != rows[i].place))
+            fail_msg("%s: %d, %u", rows[i].text, err, place);
+    }
+    assert_int_equal(group_place_of(gs, 0, SLICE("10.0.0.1"), &place), ERR_NOT_FOUND);
+    groups_free(&gs);
+}
+
 static void test_epoch(void **state)
 {
     (void)state;
@@ -296,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_reload_keeps),
         cmocka_unit_test(test_reload_in_search),
         cmocka_unit_test(test_reload_without_active),
+        cmocka_unit_test(test_places),
         cmocka_unit_test(test_epoch),
         cmocka_unit_test(test_no_memory),
     };
