@@ -14,6 +14,7 @@
 
 #include "base/counter.h"
 #include "base/err.h"
+#include "base/field.h"
 #include "base/mailbox.h"
 #include "base/slice.h"
 #include "call/call.h"
@@ -23,9 +24,18 @@
 #include "load/load.h"
 #include "net/resolver.h"
 #include "proxy/proxy.h"
+#include "trace/trace.h"
 #include "txn/txn.h"
 
 #define ADMIN_WORKERS_MAX 64
+
+/* What only the main thread does. */
+enum admin_order {
+    ADMIN_RELOAD,
+    ADMIN_DRAIN,  /* a: how long at most, in s; empty: without a limit */
+    ADMIN_RESUME, /* ends a drain that has not ended yet */
+    ADMIN_SET,    /* a: option of [sipproxy]; b: value; SLICE_NONE: that of the file again */
+};
 
 /* What the commands reach. All of it outlives the struct admin. */
 struct admin_deps {
@@ -37,8 +47,19 @@ struct admin_deps {
     uint64_t (*wall)(void *user); /* wall-clock ms; any thread */
     /* The worker where the call with that Call-ID lives; any thread. */
     unsigned (*home)(void *user, struct slice call_id);
+    /* Has main do it and waits for that, at most ADMIN_ORDER_MS; any thread but main's and the
+     * workers'. What there is to say about it (mistakes in the file, what needs a restart) comes as
+     * rows of the set "line" with one value, "text". False: refused or failed, and `why`
+     * (ADMIN_WHY_MAX bytes) says it in short. */
+    bool (*order)(void *user, enum admin_order what, struct slice a, struct slice b,
+                  const struct row_sink *sink, char *why);
+    /* Rows of the set "option": section, name, value, default, source ("default", "set",
+     * "FILE:LINE"), effect. Any thread. `want`: only this name; empty: all. */
+    void (*options)(void *user, struct slice want, const struct row_sink *sink);
+    bool (*is_draining)(void *user); /* any thread */
     void *user;
 };
+#define ADMIN_ORDER_MS 30000
 
 struct admin;
 
@@ -59,6 +80,7 @@ struct admin_rooms {
     struct proxy *proxy;
     struct net_resolver *resolver;
     struct load *load;
+    struct trace *trace;
 };
 
 /* A mail of kind MAIL_ADMIN; taken over. Does at most one bounded piece of work. */

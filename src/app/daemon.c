@@ -368,7 +368,7 @@ static void drain(struct daemon *d)
  * show it. */
 static void log_counters(const struct daemon *d, bool with_gauges)
 {
-    struct log_field f[COUNTERS_A_LINE];
+    struct field f[COUNTERS_A_LINE];
     unsigned n = 0;
     for (unsigned id = 0; id < COUNTER_MAX; id++) {
         uint64_t sum = 0;

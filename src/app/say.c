@@ -10,9 +10,9 @@
 
 static void log_listener(const struct addr *a, const char *transports, const struct flow_side *side)
 {
-    struct log_field f[] = {LF_ADDR("address", a), LF_STR("transports", transports),
-                            LF_SLICE("advertised", side->advertised),
-                            LF_INT("advertised_port", side->advertised_port)};
+    struct field f[] = {LF_ADDR("address", a), LF_STR("transports", transports),
+                        LF_SLICE("advertised", side->advertised),
+                        LF_INT("advertised_port", side->advertised_port)};
     unsigned n = side->advertised.len == 0 ? 2 : side->advertised_port == 0 ? 3 : 4;
     log_fields(LOG_INFO, "app", "listening", n, f);
 }
@@ -77,8 +77,8 @@ static void log_certificate(const char *file, const char *of, const char *name, 
     else if (now + SOON_S >= c.ends)
         text = "our certificate expires soon";
     bool is_bad = now < c.starts || now + SOON_S >= c.ends;
-    struct log_field f[] = {LF_STR("subject", c.subject), LF_STR("expires", ends),
-                            LF_STR("file", file), LF_STR(of, name != NULL ? name : "")};
+    struct field f[] = {LF_STR("subject", c.subject), LF_STR("expires", ends), LF_STR("file", file),
+                        LF_STR(of, name != NULL ? name : "")};
     log_fields(is_bad ? LOG_WARN : LOG_INFO, "app", text, name != NULL ? 4 : 3, f);
 }
 

@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "base/wheel.h"
 #include "health/health.h"
+#include "load/line.h"
 #include "net/loop.h"
 #include "net/resolver.h"
 #include "sip/write.h"
@@ -17,6 +18,8 @@
 #define EXPIRE_MS      1000
 #define DRAIN_LOOK_MS  20
 #define LOG_FULL_MS    10000
+#define LINE_PER_TURN  32  /* calls out of the line that are begun in one turn */
+#define LINE_LOOKS     512 /* and refused */
 
 struct worker {
     struct shared *shared;
@@ -39,6 +42,7 @@ struct worker {
     struct registrar *registrar;
     struct health *health;
     struct load *load;
+    struct load_line line; /* new calls, while the worker is late */
     uint64_t groups_epoch; /* the last one that was looked at */
     struct timer expire, drain;
     struct proxy_conf draining; /* the proxy's settings while it takes no new calls */
@@ -96,19 +100,16 @@ static int hand_over(struct worker *w, unsigned home, const struct sip_msg *m,
 
 /* --- the dispatch --- */
 
-static void dispatch(struct worker *w, const struct sip_msg *m, const struct flow_origin *origin)
+static void dispatch_request(struct worker *w, const struct sip_msg *m,
+                             const struct flow_origin *origin, int64_t waited_ms)
 {
     uint64_t invite = 0;
-    if (!m->is_request) {
-        (void)txn_on_response(w->txns, m, origin);
-        return;
-    }
     switch (txn_on_request(w->txns, m, origin, &invite)) {
     case TXN_ABSORBED: break;
     case TXN_ACK: proxy_on_ack(w->proxy, m, origin); break;
     case TXN_CANCEL: proxy_on_cancel(w->proxy, m, origin, invite); break;
     case TXN_NEW:
-        if (!proxy_admit(w->proxy, m, origin))
+        if (!proxy_admit(w->proxy, m, origin, waited_ms))
             break;
         if (proxy_is_for_registrar(w->proxy, m))
             registrar_on_request(w->registrar, m, origin, m->ruri.host);
@@ -116,6 +117,30 @@ static void dispatch(struct worker *w, const struct sip_msg *m, const struct flo
             proxy_on_request(w->proxy, m, origin);
         break;
     }
+}
+
+/* While the worker is late, or others stand there already. */
+static bool stands_in_line(struct worker *w, const struct sip_msg *m,
+                           const struct flow_origin *origin)
+{
+    uint64_t now = net_now(w->loop);
+    if (load_line_is_empty(&w->line) &&
+        (m->method != SIP_INVITE || !load_is_lining(w->load, now)))
+        return false;
+    if (!proxy_may_wait(w->proxy, m, origin))
+        return false;
+    struct sip_mail head = {.origin = *origin, .is_stream = origin->transport != SIP_UDP};
+    struct slice bytes = slice_of(m->base, m->len);
+    return load_line_put(&w->line, now, slice_of((const char *)&head, sizeof(head)), bytes,
+                         m->method == SIP_CANCEL) == 0;
+}
+
+static void dispatch(struct worker *w, const struct sip_msg *m, const struct flow_origin *origin)
+{
+    if (!m->is_request)
+        (void)txn_on_response(w->txns, m, origin);
+    else if (!stands_in_line(w, m, origin))
+        dispatch_request(w, m, origin, -1);
 }
 
 static int on_message(void *user, const struct sip_msg *m, const struct flow_origin *origin)
@@ -149,19 +174,54 @@ static void on_accepted(void *user, const struct addr *remote)
         LF_ADDR("source", remote), LF_INT("dns", n));
 }
 
+/* A struct sip_mail with the bytes behind it. */
+static bool parse_mail(const struct worker *w, struct slice mail, struct sip_mail *head,
+                       struct sip_msg *m, struct sip_hdr *hdrs)
+{
+    struct sip_fault fault;
+    memcpy(head, mail.ptr, sizeof(*head));
+    if (sip_msg_parse(m, mail.ptr + sizeof(*head), mail.len - sizeof(*head), head->is_stream, hdrs,
+                      SIP_HDRS_MAX, &w->conf->flow.limits, &fault) != 0)
+        return false;
+    m->source = head->origin.remote;
+    return true;
+}
+
 static void on_sip_mail(struct worker *w, struct mail *mail)
 {
     struct sip_mail head;
     struct sip_hdr hdrs[SIP_HDRS_MAX];
     struct sip_msg m;
-    struct sip_fault fault;
-    memcpy(&head, mail->payload, sizeof(head));
-    const char *bytes = (const char *)mail->payload + sizeof(head);
-    if (sip_msg_parse(&m, bytes, mail->size - sizeof(head), head.is_stream, hdrs, SIP_HDRS_MAX,
-                      &w->conf->flow.limits, &fault) == 0) {
-        m.source = head.origin.remote;
+    if (parse_mail(w, slice_of((const char *)mail->payload, mail->size), &head, &m, hdrs))
         dispatch(w, &m, &head.origin);
+}
+
+/* Those who stand in line, when all that goes before them has been looked at. Some of them only,
+ * so that more of that can come in between. */
+static void look_at_line(struct worker *w)
+{
+    struct load_waiting first;
+    struct sip_mail head;
+    struct sip_hdr hdrs[SIP_HDRS_MAX];
+    struct sip_msg m;
+    uint64_t now = net_clock(w->loop);
+    unsigned begun = 0;
+    if (load_line_is_empty(&w->line))
+        return;
+    for (unsigned i = 0; i < LINE_LOOKS && begun < LINE_PER_TURN; i++) {
+        if (!load_line_first(&w->line, &first))
+            return;
+        uint64_t waited = now > first.since ? now - first.since : 0;
+        if (i == 0)
+            load_on_line(w->load, waited);
+        uint64_t before = counter_get(&w->counters, CTR_SHED_LAG);
+        if (parse_mail(w, first.bytes, &head, &m, hdrs))
+            dispatch_request(w, &m, &head.origin, (int64_t)waited);
+        if (counter_get(&w->counters, CTR_SHED_LAG) == before)
+            begun++;
+        load_line_drop(&w->line);
     }
+    net_wake(w->loop);
 }
 
 static void on_admin_mail(struct worker *w, struct mail *mail)
@@ -285,6 +345,7 @@ static void on_turn_end(void *user)
 {
     struct worker *w = user;
     wheel_advance(&w->wheel, net_now(w->loop));
+    look_at_line(w);
     flows_flush(w->flows);
     look_at_load(w);
     net_alarm(w->loop, wheel_next(&w->wheel));
@@ -443,7 +504,8 @@ int worker_new(const struct conf *conf, struct shared *shared, unsigned index, s
 int worker_listen(struct worker *w, struct addr *failed)
 {
     struct flow_conf flow = w->conf->flow;
-    struct flow_events events = {on_message, on_flow_event, w, on_accepted};
+    struct flow_events events = {
+        .on_message = on_message, .on_event = on_flow_event, .user = w, .on_accepted = on_accepted};
     *failed = (struct addr){0};
     flow.counts = w->shared->flow_counts;
     flow.aliases = w->shared->flow_aliases;
@@ -489,6 +551,7 @@ void worker_free(struct worker **worker)
         flows_free(&w->flows);
     if (w->load != NULL)
         load_free(&w->load);
+    load_line_fini(&w->line);
     mailbox_fini(&w->mailbox);
     w->shared->mailboxes[w->index] = NULL;
     net_loop_free(&w->loop);

@@ -165,21 +165,22 @@ static void put_name(struct buf *b, enum log_format format, const char *name)
     buf_str(b, format == LOG_JSON ? "\":" : "=");
 }
 
-static void put_field(struct buf *b, enum log_format format, const struct log_field *f, size_t room)
+static void put_field(struct buf *b, enum log_format format, const struct field *f, size_t room)
 {
     char text[ADDR_TEXT_MAX > 64 ? ADDR_TEXT_MAX : 64];
     struct slice s = SLICE_NONE;
 
     put_name(b, format, f->name);
     switch (f->kind) {
-    case LOG_F_INT: put_int(b, f->v.num); return;
-    case LOG_F_STR: s = slice_str(f->v.str); break;
-    case LOG_F_SLICE: s = f->v.slice; break;
-    case LOG_F_ADDR:
+    case FIELD_INT: put_int(b, f->v.num); return;
+    case FIELD_BOOL: s = slice_str(f->v.num != 0 ? "true" : "false"); break;
+    case FIELD_STR: s = slice_str(f->v.str); break;
+    case FIELD_SLICE: s = f->v.slice; break;
+    case FIELD_ADDR:
         if (f->v.addr != NULL)
             s = slice_str(addr_write(f->v.addr, text));
         break;
-    case LOG_F_ERR: s = slice_str(err_text((int)f->v.num, text, sizeof(text))); break;
+    case FIELD_ERR: s = slice_str(err_text((int)f->v.num, text, sizeof(text))); break;
     }
     put_value(b, format, s, room);
 }
@@ -187,7 +188,7 @@ static void put_field(struct buf *b, enum log_format format, const struct log_fi
 /* Each field gets an equal share of what is left, so that a long value never hides those after it.
  */
 static void put_fields(struct buf *b, enum log_format format, unsigned n,
-                       const struct log_field *fields)
+                       const struct field *fields)
 {
     for (unsigned i = 0; i < n; i++) {
         size_t left = LINE_MAX_BYTES - LINE_END_BYTES - b->len;
@@ -289,7 +290,7 @@ static bool write_line(struct slice line)
 }
 
 void log_fields(enum log_level level, const char *module, const char *text, unsigned n,
-                const struct log_field *fields)
+                const struct field *fields)
 {
     char line[1 + LINE_MAX_BYTES];
     enum log_format format = atomic_load_explicit(&sink.format, memory_order_relaxed);

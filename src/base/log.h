@@ -11,45 +11,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/addr.h"
-#include "base/slice.h"
+#include "base/field.h"
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_TEXT, LOG_JSON };
-
-enum log_kind { LOG_F_STR, LOG_F_SLICE, LOG_F_INT, LOG_F_ADDR, LOG_F_ERR };
-
-struct log_field {
-    const char *name;
-    enum log_kind kind;
-    union {
-        const char *str;
-        struct slice slice;
-        int64_t num;
-        const struct addr *addr;
-    } v;
-};
-
-#define LF_STR(n, s)   ((struct log_field){(n), LOG_F_STR, {.str = (s)}})
-#define LF_SLICE(n, s) ((struct log_field){(n), LOG_F_SLICE, {.slice = (s)}})
-#define LF_INT(n, i)   ((struct log_field){(n), LOG_F_INT, {.num = (int64_t)(i)}})
-#define LF_ADDR(n, a)  ((struct log_field){(n), LOG_F_ADDR, {.addr = (a)}})
-#define LF_ERR(n, e)   ((struct log_field){(n), LOG_F_ERR, {.num = (e)}}) /* text of an enum err */
 
 void log_setup(enum log_level level, enum log_format format);
 /* Where lines go instead of stderr; -1: back to stderr. For tests. */
 void log_set_fd(int fd);
 bool log_is_on(enum log_level level);
 
-/* log_fields(LOG_INFO, "flow", "connection reopened", 2, (struct log_field[]){…}) - use the macro:
+/* log_fields(LOG_INFO, "flow", "connection reopened", 2, (struct field[]){…}) - use the macro:
  * LOG(LOG_INFO, "flow", "connection reopened", LF_ADDR("peer", &a), LF_INT("ms", 12)); at least one
  * field */
 void log_fields(enum log_level level, const char *module, const char *text, unsigned n,
-                const struct log_field *fields);
+                const struct field *fields);
 #define LOG(level, module, text, ...)                                                          \
     do {                                                                                       \
         if (log_is_on(level)) {                                                                \
-            const struct log_field log_f_[] = {__VA_ARGS__};                                   \
+            const struct field log_f_[] = {__VA_ARGS__};                                       \
             log_fields((level), (module), (text), sizeof(log_f_) / sizeof(log_f_[0]), log_f_); \
         }                                                                                      \
     } while (0)

@@ -25,6 +25,7 @@
 #include "proxy/proxy.h"
 #include "registrar/registrar.h"
 #include "route/route.h"
+#include "trace/trace.h"
 #include "txn/txn.h"
 
 enum conf_authenticate { CONF_AUTH_NONE, CONF_AUTH_REGISTER, CONF_AUTH_ALL };
@@ -44,7 +45,11 @@ struct conf {
     enum log_format log_format;
     uint32_t drain_ms;          /* how long SIGTERM waits for transactions */
     const char *control_socket; /* NULL: where it is by default; "none": there is none */
-    struct net_tls_conf tls;    /* the daemon's own rules */
+    struct trace_conf trace;
+    struct addr admin_address;                   /* HTTP; family ADDR_NONE: none */
+    char *admin_token;                           /* "": loopback only */
+    char *admin_certificate, *admin_private_key; /* PEM files; NULL: HTTP without TLS */
+    struct net_tls_conf tls;                     /* the daemon's own rules */
     struct flow_tls_profile
         *profiles; /* made by conf_open_tls: the daemon's first, then one for
                       each DN and application with rules of its own; none without TLS */

@@ -28,7 +28,12 @@ enum option_kind {
     OPT_OWN,   /* `parse` does it all */
 };
 
-enum option_effect { EFFECT_RESTART, EFFECT_RELOAD, EFFECT_RELOAD_NEW };
+enum option_effect {
+    EFFECT_RESTART,
+    EFFECT_RELOAD,
+    EFFECT_RELOAD_NEW,
+    EFFECT_AT_ONCE, /* as EFFECT_RELOAD; what `holdfastctl set` is for */
+};
 
 struct reader;
 

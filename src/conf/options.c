@@ -8,6 +8,33 @@
 #define DOMAIN_AT(field)   offsetof(struct route_domain, field)
 #define HOUR_MS            3600000u
 
+/* ADDRESS:PORT, or none. */
+static bool parse_one_address(struct addr *out, struct slice value)
+{
+    *out = (struct addr){0};
+    return slice_ieq(value, SLICE("none")) || (addr_parse(value, 0, out) == 0 && out->port != 0);
+}
+
+static bool parse_admin_address(struct reader *r, void *base, struct slice value)
+{
+    (void)r;
+    return parse_one_address(&((struct conf *)base)->admin_address, value);
+}
+
+static bool parse_hep(struct reader *r, void *base, struct slice value)
+{
+    (void)r;
+    return parse_one_address(&((struct conf *)base)->trace.hep, value);
+}
+
+static bool parse_hep_password(struct reader *r, void *base, struct slice value)
+{
+    struct conf *c = base;
+    char *text = conf_str(r, value);
+    c->trace.hep_password = slice_str(text);
+    return text != NULL;
+}
+
 static bool parse_location(struct reader *r, void *base, struct slice value)
 {
     struct conf *c = base;
@@ -332,10 +359,10 @@ const struct option conf_options[] = {
      "The application that serves: requests for our domains from phones and gateways go to it, REGISTER too.",
      NULL},
     {"sipproxy", "oos-check", OPT_S, AT(oos_check_s), 0, 300, "5", NULL, "0 to 300 s, 0 = off",
-     EFFECT_RELOAD,
+     EFFECT_AT_ONCE,
      "How often members of applications are checked by OPTIONS, and how long an answer may take.",
      NULL},
-    {"sipproxy", "oos-force", OPT_S, AT(oos_force_s), 1, 32, "5", NULL, "1 to 32 s", EFFECT_RELOAD,
+    {"sipproxy", "oos-force", OPT_S, AT(oos_force_s), 1, 32, "5", NULL, "1 to 32 s", EFFECT_AT_ONCE,
      "How often they are checked, the two of a pair in turn, while it is not known which one is active.",
      NULL},
     {"sipproxy", "failover-time", OPT_MS, AT(proxy.failover_ms), 0, HOUR_MS, "4", NULL,
@@ -354,7 +381,7 @@ const struct option conf_options[] = {
 
     /* overload */
     {"sipproxy", "overload-ctrl-dialog-rate", OPT_U32, AT(load.dialog_rate), 0, 1000000, "0", NULL,
-     "0 to 1000000, 0 = off", EFFECT_RELOAD,
+     "0 to 1000000, 0 = off", EFFECT_AT_ONCE,
      "Initial INVITEs a second, of all workers together; more of them get 503 with Retry-After. Requests inside dialogs, "
      "emergency calls and whatever applications send pass.",
      NULL},
@@ -434,16 +461,46 @@ const struct option conf_options[] = {
 
     /* operation */
     {"sipproxy", "log-level", OPT_ENUM, AT(log_level), 0, 0, "info", NULL,
-     "error, warn, info, debug", EFFECT_RELOAD, "What is logged to stderr.", NULL},
+     "error, warn, info, debug", EFFECT_AT_ONCE, "What is logged to stderr.", NULL},
     {"sipproxy", "log-format", OPT_ENUM, AT(log_format), 0, 0, "text", NULL, "text, json",
-     EFFECT_RELOAD, "A line for people, or one JSON object a line.", NULL},
+     EFFECT_AT_ONCE, "A line for people, or one JSON object a line.", NULL},
     {"sipproxy", "drain-timeout", OPT_MS, AT(drain_ms), 0, HOUR_MS, "10", NULL, "0 to 3600 s",
-     EFFECT_RELOAD, "How long SIGTERM waits for transactions to end.", NULL},
+     EFFECT_AT_ONCE, "How long SIGTERM waits for transactions to end.", NULL},
     {"sipproxy", "control-socket", OPT_TEXT, AT(control_socket), 0, 0, "",
      "/run/holdfast/control.sock, or $XDG_RUNTIME_DIR/holdfast.sock where not run by root",
      "a path, or none", EFFECT_RESTART,
      "Unix socket at which holdfastctl gives commands; who may write to it is who may give them.",
      NULL},
+
+    {"sipproxy", "admin-address", OPT_OWN, 0, 0, 0, "127.0.0.1:8060", NULL, "ADDRESS:PORT, or none",
+     EFFECT_RESTART,
+     "Where HTTP is served: dashboard, API, metrics, health. One that is not of this machine alone needs admin-token.",
+     parse_admin_address},
+    {"sipproxy", "admin-token", OPT_TEXT, AT(admin_token), 0, 0, "", "none: loopback only",
+     "at least 16 characters", EFFECT_RELOAD,
+     "What HTTP clients have to show (Authorization: Bearer TOKEN); only /healthz and /readyz are open.",
+     NULL},
+    {"sipproxy", "admin-tls-certificate", OPT_FILE, AT(admin_certificate), 0, 0, "", "none",
+     "a PEM file", EFFECT_RELOAD_NEW, "Serves HTTP by TLS; with admin-tls-private-key.", NULL},
+    {"sipproxy", "admin-tls-private-key", OPT_FILE, AT(admin_private_key), 0, 0, "", "none",
+     "a PEM file", EFFECT_RELOAD_NEW, "The key of admin-tls-certificate.", NULL},
+    {"sipproxy", "trace-buffer", OPT_U32, AT(trace.bytes), 0, 1u << 30, "4194304", NULL,
+     "0 to 1073741824, 0 = off", EFFECT_AT_ONCE,
+     "Bytes of recent SIP messages that each worker keeps for holdfastctl trace.", NULL},
+    {"sipproxy", "hep-collector", OPT_OWN, 0, 0, 0, "none", NULL, "ADDRESS:PORT, or none",
+     EFFECT_AT_ONCE, "A copy of each SIP message goes there, by UDP in HEP version 3.", parse_hep},
+    {"sipproxy", "hep-capture-id", OPT_U32, AT(trace.hep_id), 0, UINT32_MAX, "1", NULL,
+     "0 to 4294967295", EFFECT_AT_ONCE, "By which the collector knows this proxy.", NULL},
+    {"sipproxy", "hep-password", OPT_OWN, 0, 0, 0, "", "none", "text", EFFECT_AT_ONCE,
+     "What the collector asks for.", parse_hep_password},
+    {"sipproxy", "x-sip-mask-sensitive-data", OPT_BOOL, AT(trace.mask.is_on), 0, 0, "false", NULL,
+     "true, false", EFFECT_AT_ONCE,
+     "Private headers and credentials are shown as *, bodies other than application/sdp as CONTENT FILTERED: in log, trace, "
+     "API and HEP.",
+     NULL},
+    {"sipproxy", "x-sip-unmask-headers", OPT_WORDS, AT(trace.mask.unmask), 0, 0, "", "none",
+     "names of headers, separated by commas or blanks", EFFECT_AT_ONCE,
+     "Private headers that are shown all the same.", NULL},
 
     /* one application */
     {"application", "role", OPT_ENUM, APP_AT(group.role), 0, 0, "pair", NULL, "pair, balanced",

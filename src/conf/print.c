@@ -7,6 +7,7 @@ static const char *effect_text(enum option_effect e)
     case EFFECT_RESTART: return "restart";
     case EFFECT_RELOAD: return "reload";
     case EFFECT_RELOAD_NEW: return "reload, new connections";
+    case EFFECT_AT_ONCE: return "at once";
     }
     return "";
 }

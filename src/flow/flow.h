@@ -144,6 +144,16 @@ struct flow_event {
                            Via of its requests); ADDR_NONE: not known */
 };
 
+/* A SIP message as it is on the wire, whole. */
+struct flow_wire {
+    bool is_out;
+    uint8_t transport;
+    const struct addr *local; /* outgoing by UDP: may be a wildcard */
+    const struct addr *remote;
+    uint64_t flow; /* stream: its id; UDP: 0 */
+    struct slice bytes;
+};
+
 struct flow_events {
     /* A SIP message, whole and parsed; bytes and offsets live until the callback returns. 0, or
      * ERR_FULL: cannot be taken now (the home's mailbox is full): a stream keeps it and stops
@@ -155,6 +165,10 @@ struct flow_events {
     void *user;
     /* A peer has connected to us (TLS: and its handshake is done). May be NULL. */
     void (*on_accepted)(void *user, const struct addr *remote);
+    /* Every message that comes (as soon as it is whole, also one that is refused for its grammar)
+     * and goes (when it is given to the socket or queued there; a copy that is sent again counts).
+     * Must not call back into flow. May be NULL. */
+    void (*on_wire)(void *user, const struct flow_wire *wire);
 };
 
 /* `mailboxes`: one for each worker, `nworkers` of them. Opens the listeners: 0, -errno with the

@@ -43,7 +43,7 @@ void flows_set_dn(struct flows *fs, uint64_t id, struct slice dn)
 void flow_log(const struct flow *f, enum log_level level, const char *text, int cause, int64_t ms,
               uint32_t left_out)
 {
-    struct log_field fields[8];
+    struct field fields[8];
     struct net_tls_info tls;
     unsigned n = 0;
     if (!log_is_on(level))

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is found out, what follows from it, and who is told. */
+#include "base/event.h"
 #include "group/group_int.h"
-
-#define EVENT_DOWN     40001
-#define EVENT_BACK     40002
-#define EVENT_SWITCHED 40003
 
 /* Of switchovers that requests made: more than that in a minute are two members that both think
  * they are active. */
@@ -72,23 +69,19 @@ static void tell_switched(const struct news *news)
     char room[GROUP_CAUSE_MAX];
     if (news->is_flapping)
         return;
-    LOG(LOG_WARN, "group", "switchover: another member of the application is the active one",
-        LF_INT("event", EVENT_SWITCHED), LF_STR("application", news->name),
-        LF_STR("from", news->from), LF_STR("to", news->to),
-        LF_STR("cause", group_cause_text(c->cause, c->err, room)), LF_INT("ms", c->ms),
-        LF_INT("left_out", news->left_out));
+    EVENT_LOG(EV_APP_SWITCHED, LF_STR("application", news->name), LF_STR("from", news->from),
+              LF_STR("to", news->to), LF_STR("cause", group_cause_text(c->cause, c->err, room)),
+              LF_INT("ms", c->ms), LF_INT("left_out", news->left_out));
 }
 
 static void tell_state(const struct news *news)
 {
     const struct pair_change *c = &news->change;
     if (c->is_down)
-        LOG(LOG_ERROR, "group", "application unavailable: no member answers",
-            LF_INT("event", EVENT_DOWN), LF_STR("application", news->name),
-            LF_ERR("cause", c->err));
+        EVENT_LOG(EV_APP_DOWN, LF_STR("application", news->name), LF_ERR("cause", c->err));
     if (c->is_back)
-        LOG(LOG_WARN, "group", "application available again", LF_INT("event", EVENT_BACK),
-            LF_STR("application", news->name), LF_STR("member", news->to), LF_INT("ms", c->ms));
+        EVENT_LOG(EV_APP_BACK, LF_STR("application", news->name), LF_STR("member", news->to),
+                  LF_INT("ms", c->ms));
     if (c->is_state && news->state == GROUP_SEARCH)
         LOG(LOG_INFO, "group", "the active member does not answer: both are asked",
             LF_STR("application", news->name), LF_STR("member", news->from),

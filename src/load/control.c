@@ -16,6 +16,9 @@
 #define QUIET_MS    3000 /* nothing refused for so long: it is over */
 #define IDLE_MS     1000 /* asleep for so long: nothing is too much now */
 #define TIMES_MAX   10   /* intervals */
+#define FOLLOW      0.3  /* of the part that came too late, in an interval */
+#define LINE_FROM   0.1  /* of the limit: so late, and new calls stand in line */
+#define LINE_MS     200  /* so long after that */
 #define BEGIN_LEAST 0.1
 #define BEGIN_MOST  0.8
 
@@ -24,12 +27,23 @@ static double within(double x, double least, double most)
     return x < least ? least : x > most ? most : x;
 }
 
+/* What part of the calls that stood in line had to be refused since they stood there for too long.
+ */
+static double late_part(struct load_control *c)
+{
+    unsigned n = c->let_in + c->too_late;
+    double part = n != 0 ? (double)c->too_late / n : 0;
+    c->let_in = c->too_late = 0;
+    return part;
+}
+
 /* A long turn, or a long sleep, is one interval that counts for several. */
 static void interval_ends(struct load_control *c, uint32_t limit_ms, uint64_t now)
 {
     double n = (double)(now - c->since) / LOAD_INTERVAL_MS;
     double times = within(n, 1, TIMES_MAX);
     double change = c->least - c->last, hold = limit_ms * HOLD, worst = c->worst;
+    double late = late_part(c);
     uint64_t since = c->since;
     c->since = now;
     c->growth = change / (n * LOAD_INTERVAL_MS);
@@ -43,10 +57,13 @@ static void interval_ends(struct load_control *c, uint32_t limit_ms, uint64_t no
      * somebody else's, of the machine, or was dropped. */
     change = within(change, -LOAD_INTERVAL_MS * times, 2 * LOAD_INTERVAL_MS * times);
     double less = GAIN_ERROR * (c->last - hold) / 1000 * times + GAIN_CHANGE * change / 1000;
-    /* That the lag falls while everything is refused says nothing about the share. */
-    if (c->is_draining && less < 0)
+    /* That the lag falls while everything is refused says nothing about the share; nor does a lag
+     * that is what it shall be because all that came too late was refused. */
+    if ((c->is_draining || late >= c->share) && less < 0)
         less = 0;
     c->share = 1 - (1 - c->share) * exp(-less);
+    if (late > c->share)
+        c->share += (late - c->share) * FOLLOW;
     c->empty = c->last < hold / 4 ? c->empty + times : 0;
     c->share *= pow(DECAY, c->empty);
     if ((double)(now - since) - worst > IDLE_MS)
@@ -90,6 +107,8 @@ enum load_change load_control_turn(struct load_control *c, double lag_ms, uint32
     }
     if (c->is_draining && lag_ms <= limit_ms * HOLD)
         drained(c, lag_ms, now);
+    if (lag_ms > limit_ms * LINE_FROM || c->is_on)
+        c->lines = now + LINE_MS;
     if (c->least < 0 || lag_ms < c->least)
         c->least = lag_ms;
     if (lag_ms > c->worst)
@@ -116,6 +135,17 @@ unsigned load_control_share(const struct load_control *c, enum load_kind kind)
     if (kind == LOAD_OTHER)
         share = share > 0.8 ? (share - 0.8) * 5 : 0;
     return (unsigned)(share * LOAD_FULL + 0.5);
+}
+
+bool load_control_refuses_late(struct load_control *c, double waited_ms, uint32_t limit_ms,
+                               unsigned share)
+{
+    bool is_late = c->is_on && waited_ms > limit_ms * (share != 0 || c->share <= 0 ? HOLD : 1);
+    if (is_late)
+        c->too_late++;
+    else
+        c->let_in++;
+    return is_late;
 }
 
 bool load_control_refuses(struct load_control *c, enum load_kind kind, unsigned share)

@@ -69,6 +69,11 @@ void load_on_buffer(struct load *load, unsigned percent, uint64_t dropped)
     load->dropped += dropped;
 }
 
+void load_on_line(struct load *load, uint64_t waited_ms)
+{
+    load->in_line = (double)waited_ms;
+}
+
 static void show(struct load *load, uint64_t now)
 {
     unsigned loss = load_control_share(&load->control, LOAD_INVITE);
@@ -102,12 +107,14 @@ void load_on_turn(struct load *load, uint32_t late_ms, uint32_t waiting, uint64_
 {
     uint32_t limit = load->conf->lag_ms;
     double lag = late_ms + (double)late_ms * waiting / MAILS_PER_TURN;
+    if (load->in_line > lag)
+        lag = load->in_line;
     double full = (load->buffer - BUFFER_FROM) / (BUFFER_TO - BUFFER_FROM) * limit;
     uint64_t since = load->control.since;
     enum load_change change =
         load_control_turn(&load->control, lag > full ? lag : full, limit, now);
     tell(load, change, now);
-    load->buffer = 0;
+    load->buffer = load->in_line = 0;
     if (load->control.since != since || change != LOAD_SAME)
         show(load, now);
 }
@@ -137,8 +144,24 @@ static unsigned share_of(struct load *load, enum load_kind kind, const struct ad
     return held >= share ? 0 : (share - held) * LOAD_FULL / (LOAD_FULL - held);
 }
 
+static bool is_for_lag(struct load *load, enum load_kind kind, const struct addr *source,
+                       int64_t waited_ms, uint64_t now)
+{
+    struct load_control *c = &load->control;
+    unsigned share = c->is_on ? share_of(load, kind, source, now) : 0;
+    if (kind == LOAD_INVITE && waited_ms >= 0)
+        return load_control_refuses_late(c, (double)waited_ms, load->conf->lag_ms, share);
+    return load_control_refuses(c, kind, share);
+}
+
 enum load_cause load_admit(struct load *load, enum load_kind kind, const struct addr *source,
                            uint64_t now)
+{
+    return load_admit_late(load, kind, source, -1, now);
+}
+
+enum load_cause load_admit_late(struct load *load, enum load_kind kind, const struct addr *source,
+                                int64_t waited_ms, uint64_t now)
 {
     const struct load_conf *conf = load->conf;
     uint32_t left_out;
@@ -152,7 +175,7 @@ enum load_cause load_admit(struct load *load, enum load_kind kind, const struct 
                 LF_INT("left_out", left_out));
         return LOAD_SOURCE;
     }
-    if (load_control_refuses(&load->control, kind, share_of(load, kind, source, now))) {
+    if (is_for_lag(load, kind, source, waited_ms, now)) {
         counter_inc(load->counters, CTR_SHED_LAG);
         load->shed++;
         return LOAD_LAG;
@@ -174,6 +197,11 @@ uint32_t load_retry_after(struct load *load, uint32_t least)
     uint32_t min = load->conf->retry_min_s, max = load->conf->retry_max_s;
     uint32_t first = least > min ? least : min;
     return max > min ? first + (uint32_t)rng_below(&load->rng, max - min + 1) : first;
+}
+
+bool load_is_lining(const struct load *load, uint64_t now)
+{
+    return now < load->control.lines;
 }
 
 bool load_is_limiting(const struct load *load)

@@ -52,11 +52,20 @@ void load_on_turn(struct load *load, uint32_t late_ms, uint32_t waiting, uint64_
 /* How full the fullest receive buffer of datagrams was when this turn began, and how many the
  * kernel has dropped; before load_on_turn, where it is known. */
 void load_on_buffer(struct load *load, unsigned percent, uint64_t dropped);
+/* How long the first one of those that stand in line has stood there; before load_on_turn. */
+void load_on_line(struct load *load, uint64_t waited_ms);
+/* Is the worker late, so that new calls stand in line (load/line.h) behind what belongs to calls
+ * that exist? Cheap. */
+bool load_is_lining(const struct load *load, uint64_t now);
 /* Is there any limit that could refuse something now? Cheap. */
 bool load_is_limiting(const struct load *load);
 /* May it go on? Counts it where it does. */
 enum load_cause load_admit(struct load *load, enum load_kind kind, const struct addr *source,
                            uint64_t now);
+/* The same for one that has stood in line for so long (ms; below 0: it has not). Under overload an
+ * INVITE that stood there for more than a fifth of overload-lag is refused. */
+enum load_cause load_admit_late(struct load *load, enum load_kind kind, const struct addr *source,
+                                int64_t waited_ms, uint64_t now);
 /* The Retry-After of a 503, s: drawn anew for each, from `least` on where that is later than
  * overload-retry-after begins. */
 uint32_t load_retry_after(struct load *load, uint32_t least);

@@ -73,6 +73,9 @@ struct load_control {
                          has been worked off */
     uint64_t ends;    /* while nothing is refused: when shedding ends, ms */
     uint64_t begun;   /* ms */
+    uint64_t lines;   /* new calls stand in line until then, ms */
+    unsigned let_in;  /* of those that stood in line, in this interval */
+    unsigned too_late;
     unsigned credit;  /* of refusals, per mille, INVITE and OTHER */
     unsigned credit_other;
 };
@@ -82,6 +85,9 @@ enum load_change load_control_turn(struct load_control *c, double lag_ms, uint32
                                    uint64_t now);
 /* Per mille that is refused. Others than INVITE only what INVITEs alone cannot make good. */
 unsigned load_control_share(const struct load_control *c, enum load_kind kind);
+/* Refuse the INVITE that stood in line for so long? `share`: what is refused of its sender's. */
+bool load_control_refuses_late(struct load_control *c, double waited_ms, uint32_t limit_ms,
+                               unsigned share);
 /* Refuse this one? Spreads refusals evenly: of N in a row N times the share. */
 bool load_control_refuses(struct load_control *c, enum load_kind kind, unsigned share);
 
@@ -110,6 +116,7 @@ struct load {
     struct load_control control;
     bool has_wanted;      /* to be rid of something, when the others were last told */
     uint64_t asked_until; /* ms: some neighbour asks for less until then */
+    double in_line;       /* ms, for how long the first one in line has stood there */
     double buffer;        /* how full the fullest receive buffer was in this turn, 0 to 1 */
     uint64_t dropped;     /* datagrams that the kernel dropped while shedding, for the log */
     uint64_t shed;        /* refused since shedding began */

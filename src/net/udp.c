@@ -10,7 +10,7 @@
 #include "net/udp_int.h"
 
 /* recvmmsg calls for one readiness event, so that one busy socket does not starve the others. */
-#define MAX_RECV_CALLS 8
+#define MAX_RECV_CALLS 32
 /* Asked for; the kernel gives at most net.core.rmem_max and wmem_max to those who may not
  * administer the network. What waits may not be dropped while it is late but a little: 16 MiB are
  * some 25,000 datagrams of a few hundred bytes, 200 ms at 120,000 a second. */

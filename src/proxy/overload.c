@@ -120,7 +120,17 @@ void overload_write_retry_after(struct proxy *p, uint32_t least, struct buf *out
     buf_lit(out, "\r\n");
 }
 
-bool proxy_admit(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin)
+bool proxy_may_wait(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin)
+{
+    if (req->method == SIP_CANCEL)
+        return true;
+    return req->method == SIP_INVITE && !sip_in_dialog(req) &&
+           route_sender(p->deps.route, req, &origin->remote, origin->transport) == 0 &&
+           overload_kind(p, req, &origin->remote, false) == LOAD_INVITE;
+}
+
+bool proxy_admit(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin,
+                 int64_t waited_ms)
 {
     struct load *load = p->deps.load;
     uint64_t now;
@@ -133,8 +143,8 @@ bool proxy_admit(struct proxy *p, const struct sip_msg *req, const struct flow_o
     struct sip_oc oc;
     if (load_loss(load, now) != 0 && sip_oc_parse(req->via.params, &oc) && oc.is_loss)
         load_note_speaks(load, &origin->remote, now);
-    if (load_admit(load, overload_kind(p, req, &origin->remote, false), &origin->remote, now) ==
-        LOAD_ADMITTED)
+    if (load_admit_late(load, overload_kind(p, req, &origin->remote, false), &origin->remote,
+                        waited_ms, now) == LOAD_ADMITTED)
         return true;
     char text[32];
     struct buf b;

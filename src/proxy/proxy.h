@@ -84,9 +84,14 @@ void proxy_set_conf(struct proxy *p,
 /* Is this REGISTER for a domain of ours, with no Route left but our own, and no serving-sipserver
  * set? Then it is the registrar's. */
 bool proxy_is_for_registrar(struct proxy *p, const struct sip_msg *req);
+/* May it stand in line behind what belongs to calls that exist, and be refused? An initial INVITE
+ * that has no right to pass; and a CANCEL, which must not overtake the INVITE. */
+bool proxy_may_wait(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin);
 /* Overload: before anything is kept of a request that no transaction knows, for the registrar or
- * the proxy. False: it has been answered with 503 and Retry-After, without a transaction. */
-bool proxy_admit(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin);
+ * the proxy. `waited_ms`: how long it stood in line, -1: not at all. False: it has been answered
+ * with 503 and Retry-After, without a transaction. */
+bool proxy_admit(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin,
+                 int64_t waited_ms);
 /* An application's active member or state has changed (groups_epoch): what is under way towards a
  * member that has lost its role is replayed to the one that has it. */
 void proxy_on_groups(struct proxy *p);

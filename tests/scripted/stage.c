@@ -173,7 +173,8 @@ void stage_init(struct stage *s, bool recover)
 int stage_open(struct stage *s)
 {
     const struct net_loop_events events = {on_alarm, NULL, on_turn_end, s};
-    const struct flow_events flow_events = {on_message, on_event, s, NULL};
+    const struct flow_events flow_events = {
+        .on_message = on_message, .on_event = on_event, .user = s};
     struct addr failed;
     int err = net_loop_new(&s->loop, &events);
 

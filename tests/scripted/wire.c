@@ -151,7 +151,10 @@ void wire_open(struct wire *w)
     }
     for (unsigned i = 0; i < w->nworkers; i++) {
         w->workers[i] = (struct wire_worker){w, i};
-        struct flow_events ev = {on_message, on_event, &w->workers[i], on_accepted};
+        struct flow_events ev = {.on_message = on_message,
+                                 .on_event = on_event,
+                                 .user = &w->workers[i],
+                                 .on_accepted = on_accepted};
         assert_int_equal(flows_new(w->loop, &w->wheel, &w->conf, i, w->nworkers, w->boxes, &w->key,
                                    &w->counters, &ev, &w->flows_of[i], &failed),
                          0);

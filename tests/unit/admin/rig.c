@@ -91,8 +91,13 @@ static void *run_worker(void *user)
 {
     struct start start = *(struct start *)user;
     struct rig_worker *w = start.worker;
-    struct admin_rooms rooms = {
-        7, &w->flows, (void *)w, (void *)w, &start.rig->proxy, &w->resolver, &w->load};
+    struct admin_rooms rooms = {.now = 7,
+                                .flows = &w->flows,
+                                .txns = (void *)w,
+                                .calls = (void *)w,
+                                .proxy = &start.rig->proxy,
+                                .resolver = &w->resolver,
+                                .load = &w->load};
     mem_free(user);
     while (!atomic_load(&w->is_stopping)) {
         struct mail *mail;

@@ -371,7 +371,7 @@ static void test_cut(void **state)
 /* More fields than a line holds: those that do not fit are left out whole. */
 static void test_many_fields(void **state)
 {
-    struct log_field fields[200];
+    struct field fields[200];
     char *line;
 
     for (size_t i = 0; i < 200; i++)

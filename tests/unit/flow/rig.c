@@ -127,7 +127,8 @@ void rig_start(struct rig *r, const char *listen)
     }
     for (unsigned i = 0; i < r->nworkers; i++) {
         r->workers[i] = (struct rig_worker){r, i};
-        struct flow_events fev = {on_message, on_event, &r->workers[i], NULL};
+        struct flow_events fev = {
+            .on_message = on_message, .on_event = on_event, .user = &r->workers[i]};
         assert_int_equal(flows_new(r->loop, &r->wheel, &r->conf, i, r->nworkers, r->boxes, &r->key,
                                    &r->counters, &fev, &r->flows_of[i], &failed),
                          0);

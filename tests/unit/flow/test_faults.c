@@ -33,7 +33,7 @@ static void test_start(void **state)
 {
     static struct rig r;
     struct net_loop_events lev = {.user = NULL};
-    struct flow_events fev = {on_message, on_event, NULL, NULL};
+    struct flow_events fev = {.on_message = on_message, .on_event = on_event};
     struct addr_net net;
     struct flow_side side = {.advertised = SLICE("sip.example.net"), .access = &net, .naccess = 1};
     bool failed = true;
