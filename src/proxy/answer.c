@@ -335,12 +335,12 @@ static bool is_established(struct proxy *p, uint64_t call, const struct sip_msg 
     return record_dialog(p, call, res, &d) && d.confirmed;
 }
 
-/* The caller of a request that was replayed has one call: another 2xx than its own is ended by us.
- */
+/* Where a switchover or a silent way made us try it twice, the caller has one call still: another
+ * 2xx than its own is ended by us. */
 static bool end_second(struct branch *b, const struct sip_msg *res)
 {
     struct pctx *c = b->ctx;
-    if (c->replays == 0 || !c->has_success || !c->is_invite || b->client == c->winner ||
+    if (!proxy_is_one_call(c) || !c->has_success || !c->is_invite || b->client == c->winner ||
         is_established(c->proxy, c->call, res))
         return false;
     record_answer(b, res);

@@ -350,6 +350,7 @@ bool proxy_start_next(struct pctx *c)
     bool has_more = next_group(c, more, 1) != 0;
     if (has_more && left / 2 >= n)
         left /= 2;
+    c->begun += n;
     txn_scope_hold(c->scope);
     start_group(c, group, n, left / n);
     if (c->active != 0 && has_more)

@@ -5,8 +5,9 @@
  * A way that fails, or answers 503, is done with. One that is merely silent for failover-time is
  * not: the request goes on to a further way in a branch beside it, and the first of them that
  * answers goes on alone. What has been passed over is then left to itself: an INVITE is cancelled
- * as soon as it shows a provisional response, and should a 2xx come nevertheless, it is one more
- * of a fork (RFC 3261 16.7 step 5). */
+ * as soon as it shows a provisional response. Should a 2xx come from both, the caller has the first
+ * one, and the other call is ended by us: what RFC 3261 16.7 step 5 lets pass is of a fork, and
+ * here was one target. */
 #include "proxy/proxy_int.h"
 
 /* Another flow of the same device, not yet tried. */

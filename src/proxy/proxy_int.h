@@ -83,7 +83,8 @@ struct linger {
     struct proxy *proxy;
     uint64_t server;
     uint64_t call;
-    uint64_t winner;   /* of a request that was replayed: only its 2xx is forwarded; 0: all are */
+    uint64_t winner;   /* of a request that is one call (proxy_is_one_call): only its 2xx is
+                          forwarded; 0: all are */
     bool is_stream;    /* the caller's transport */
     struct hide_up up; /* where topology is hidden */
     uint16_t nvias;
@@ -146,6 +147,7 @@ struct pctx {
     uint32_t member;          /* the sender: group_sender; 0: no application */
     uint32_t counted;         /* the member that has this call (group_call_begin) */
     bool is_counted_here;     /* there is no record that tells its end */
+    unsigned begun;           /* targets, without the further ways to each of them */
     uint16_t races;           /* numbers of branch.race given */
     uint8_t replays, retries; /* to members of applications, after a failure or switchover */
     int member_err;           /* a member could not be reached, or was silent */
@@ -362,6 +364,12 @@ void proxy_on_serial(struct timer *t, uint64_t now);
 bool proxy_start_next(struct pctx *c);
 /* After a branch ended: more targets, or the final response. */
 void proxy_advance(struct pctx *c);
+/* Was it sent to one target only, by whatever ways, or was it replayed? Then its branches are tries
+ * of ours at one call, and no fork. */
+static inline bool proxy_is_one_call(const struct pctx *c)
+{
+    return c->replays != 0 || c->begun == 1;
+}
 
 /* --- answer.c: RFC 3261 16.7 --- */
 void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
@@ -446,8 +454,8 @@ void release_ack_unsent(struct proxy *p, uint64_t call, enum call_side sender, i
 /* A 2xx to an INVITE that the administrator has ended, or that its caller has been told the end of.
  */
 void release_unwanted(struct branch *b, const struct sip_msg *res);
-/* One more 2xx to an INVITE that was replayed, of which the caller has one call. False: there is no
- * record by which it can be ended. */
+/* One more 2xx to an INVITE of which the caller has one call. False: there is no record by which it
+ * can be ended. */
 bool release_second(struct proxy *p, uint64_t call, const struct sip_msg *res);
 /* RFC 5630 5.3: rather none than one of ours that everybody can read. */
 bool proxy_is_exposed(struct slice request, const struct flow_dest *dest);

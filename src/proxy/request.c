@@ -117,7 +117,7 @@ void proxy_on_linger(void *ctx, void *small)
                          .proxy = c->proxy,
                          .server = c->server,
                          .call = release_is_for_deputy(c) ? 0 : c->call,
-                         .winner = c->replays != 0 ? c->winner : 0,
+                         .winner = proxy_is_one_call(c) ? c->winner : 0,
                          .is_stream = c->origin->transport != SIP_UDP};
     hide_up_of(c->proxy, c->req, &c->origin->remote, &l->up);
     if (c->has_hidden)

@@ -122,16 +122,62 @@ static void late_success_before_the_other_one(void **state)
     rig_expect_none(&r, NULL);
 }
 
+/* The second one is a try of ours at the same target, and no fork: the caller has one call. */
+static void second_is_ended(void)
+{
+    rig_expect_method(&r, PHONE, "ACK", &got);
+    rig_expect_method(&r, PHONE, "BYE", &got);
+    assert_non_null(strstr(got.text, "Answered too late"));
+    answer_udp(&r, PHONE, &got, 200, "");
+    rig_expect_none(&r, CALLER);
+}
+
 static void late_success_after_the_other_one(void **state)
 {
     (void)state;
     pass_over(&call, "INVITE");
     answer_udp(&r, OTHER, &two, 200, "Contact: <sip:b@10.0.0.4>\n");
     rig_expect_status(&r, CALLER, 200, &got);
-    answer_udp(&r, PHONE, &one, 200, "Contact: <sip:b@10.0.0.3>\n");
+    for (unsigned i = 0; i < 2; i++) { /* it comes again when the ACK has been lost */
+        answer_udp(&r, PHONE, &one, 200, "Contact: <sip:b@10.0.0.3>\n");
+        second_is_ended();
+    }
+    /* That of the first one goes on as ever. */
+    answer_udp(&r, OTHER, &two, 200, "Contact: <sip:b@10.0.0.4>\n");
     rig_expect_status(&r, CALLER, 200, &got);
-    assert_non_null(strstr(got.text, "tag=t10.0.0.3"));
+    assert_non_null(strstr(got.text, "tag=t10.0.0.4"));
     rig_expect_none(&r, NULL);
+    assert_int_equal(rig_calls(&r), 1);
+}
+
+/* Both tell of one dialog: nothing is ended. */
+static void late_success_of_the_same_dialog(void **state)
+{
+    (void)state;
+    pass_over(&call, "INVITE");
+    rig_udp(&r, OTHER, rig_response(&two, 200, "same", "Contact: <sip:b@10.0.0.4>\n"));
+    rig_expect_status(&r, CALLER, 200, &got);
+    rig_udp(&r, PHONE, rig_response(&one, 200, "same", "Contact: <sip:b@10.0.0.4>\n"));
+    rig_expect_status(&r, CALLER, 200, &got);
+    rig_expect_none(&r, NULL);
+}
+
+/* One of the other target of a fork is a call of its own. */
+static void late_success_of_a_fork(void **state)
+{
+    (void)state;
+    const struct say w = {.uri = "sip:1001@10.0.0.1"};
+    register_udp(&r, "1001", "10.0.0.6:5060", "");
+    register_udp(&r, "1001", "10.0.0.7:5060", "");
+    say_udp(&r, CALLER, &w);
+    rig_expect_method(&r, "10.0.0.6:5060", "INVITE", &one);
+    rig_expect_method(&r, "10.0.0.7:5060", "INVITE", &two);
+    rig_udp(&r, "10.0.0.6:5060", rig_response(&one, 200, "t6", "Contact: <sip:b@10.0.0.6>\n"));
+    rig_udp(&r, "10.0.0.7:5060", rig_response(&two, 200, "t7", "Contact: <sip:b@10.0.0.7>\n"));
+    drain("10.0.0.7:5060");
+    rig_expect_status(&r, CALLER, 200, &got);
+    rig_expect_status(&r, CALLER, 200, &got);
+    assert_int_equal(rig_calls(&r), 1);
 }
 
 /* The caller has been told the end: whoever answers now is ended by us. */
@@ -467,6 +513,8 @@ int main(void)
         T(slow_address_answers_first),
         T(late_success_before_the_other_one),
         T(late_success_after_the_other_one),
+        T(late_success_of_the_same_dialog),
+        T(late_success_of_a_fork),
         T(late_success_after_the_failure),
         T(further_address_is_of_no_use),
         T(both_lead_to_the_same_place),
