@@ -8,6 +8,7 @@
 #define BASE_FIELD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/addr.h"
@@ -52,5 +53,46 @@ struct row_sink {
         const struct field row_f_[] = {__VA_ARGS__};                                  \
         row_s_->row(row_s_->user, (set), sizeof(row_f_) / sizeof(row_f_[0]), row_f_); \
     } while (0)
+
+/* --- values as text ------------------------------------------------------------------------ */
+
+enum field_form {
+    FIELD_TEXT, /* a line for eyes: quotes, backslashes and control characters escaped, a byte that
+                   is not UTF-8 as \xHH */
+    FIELD_JSON  /* inside a string of JSON (RFC 8259 section 7): a byte that is not UTF-8 becomes
+                   U+FFFD */
+};
+
+#define FIELD_CHAR_MAX 6u /* "\u0000" */
+/* One character of the `left` bytes (at least one) at `p` as it is written in that form. *len: how
+ * many bytes that is. Returns how many bytes of the input it took. */
+unsigned field_char(enum field_form form, const char *p, size_t left, char out[FIELD_CHAR_MAX],
+                    unsigned *len);
+
+/* The value as it is, nothing escaped; in `room` where it has no place of its own. */
+#define FIELD_ROOM 64
+struct slice field_value(const struct field *f, char room[FIELD_ROOM]);
+/* Does it stand in quotes? In a line where it is empty or has a blank, "=", a quote, a backslash or
+ * anything that is not ASCII; in JSON where it is neither a number nor true or false. */
+bool field_is_quoted(enum field_form form, const struct field *f, struct slice value);
+
+/* Where text goes, piece by piece, each of whole characters; false: it takes no more. The
+ * functions below return false as soon as it does, else true. */
+typedef bool field_put_fn(void *user, const void *ptr, size_t len);
+/* The characters of a value, without quotes. */
+bool field_escape(enum field_form form, struct slice s, field_put_fn *put, void *user);
+/* The whole value, as in a line of text. */
+bool field_text(const struct field *f, field_put_fn *put, void *user);
+/* The whole value, as JSON. */
+bool field_json(const struct field *f, field_put_fn *put, void *user);
+
+/* A row in one line: "flow id=1f transport=tcp last_error=\"connection reset by peer\"", with NUL,
+ * in `cap` (at least 8) bytes of `room`; what does not fit is cut with "…". Returns its length. */
+size_t row_line(const char *set, unsigned n, const struct field *fields, char *room, size_t cap);
+
+/* RFC 3339 in UTC to the ms of so many milliseconds since 1970, with NUL, for 0 ""; returns room.
+ */
+#define FIELD_TIME_MAX 48
+const char *field_time(uint64_t wall_ms, char room[FIELD_TIME_MAX]);
 
 #endif

@@ -9,13 +9,11 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/err.h"
 
 #define LINE_MAX_BYTES 2000u
 #define CUT            "\xe2\x80\xa6" /* U+2026, "…" */
 /* What can still follow a value: the mark of a cut, a quote, "}" and the newline. */
 #define LINE_END_BYTES (sizeof(CUT) - 1 + 3)
-#define ESCAPE_MAX     6u /* "\u0000" */
 
 /* The one mutable object of the program. */
 static struct {
@@ -44,118 +42,24 @@ bool log_is_on(enum log_level level)
     return level <= atomic_load_explicit(&sink.level, memory_order_relaxed);
 }
 
-/* --- characters ---------------------------------------------------------------------------- */
-
-/* Bytes of the well-formed UTF-8 sequence (RFC 3629 section 4) at `p`, 0: there is none. */
-static unsigned utf8_length(const unsigned char *p, size_t left)
-{
-    unsigned n;
-    unsigned low = 0x80, high = 0xbf; /* of the second byte */
-
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] < 0xc2 || p[0] > 0xf4)
-        return 0;
-    n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    if (p[0] == 0xe0)
-        low = 0xa0;
-    else if (p[0] == 0xed)
-        high = 0x9f;
-    else if (p[0] == 0xf0)
-        low = 0x90;
-    else if (p[0] == 0xf4)
-        high = 0x8f;
-    if (left < n || p[1] < low || p[1] > high)
-        return 0;
-    for (unsigned i = 2; i < n; i++) {
-        if (p[i] < 0x80 || p[i] > 0xbf)
-            return 0;
-    }
-    return n;
-}
-
-/* C0, DEL and C1, which terminals obey. */
-static bool is_control(const unsigned char *p, unsigned n)
-{
-    return (n == 1 && (p[0] < 0x20 || p[0] == 0x7f)) || (n == 2 && p[0] == 0xc2 && p[1] < 0xa0);
-}
-
-/* Writes one character, escaped where it must be; returns how many bytes of the input it took. */
-static unsigned put_char(struct buf *b, enum log_format format, const unsigned char *p, size_t left)
-{
-    unsigned n = utf8_length(p, left);
-
-    if (n == 0) {
-        if (format == LOG_JSON) {
-            buf_lit(b, "\\ufffd");
-        } else {
-            buf_lit(b, "\\x");
-            buf_hex(b, p[0], 2);
-        }
-        return 1;
-    }
-    if (p[0] == '"' || p[0] == '\\') {
-        buf_char(b, '\\');
-        buf_char(b, (char)p[0]);
-    } else if (p[0] == '\n') {
-        buf_lit(b, "\\n");
-    } else if (p[0] == '\r') {
-        buf_lit(b, "\\r");
-    } else if (p[0] == '\t') {
-        buf_lit(b, "\\t");
-    } else if (is_control(p, n)) {
-        buf_str(b, format == LOG_JSON ? "\\u00" : "\\x");
-        buf_hex(b, p[n - 1], 2);
-    } else {
-        buf_add(b, p, n);
-    }
-    return n;
-}
+/* --- values -------------------------------------------------------------------------------- */
 
 /* The characters of `s` in at most `room` bytes, cut with "…" beyond. */
 static void put_text(struct buf *b, enum log_format format, struct slice s, size_t room)
 {
-    const unsigned char *p = (const unsigned char *)s.ptr;
+    enum field_form form = format == LOG_JSON ? FIELD_JSON : FIELD_TEXT;
     size_t stop = b->len + room;
+    char piece[FIELD_CHAR_MAX];
+    unsigned len;
 
     for (size_t i = 0; i < s.len;) {
-        if (b->len + ESCAPE_MAX > stop) {
+        if (b->len + FIELD_CHAR_MAX > stop) {
             buf_lit(b, CUT);
             return;
         }
-        i += put_char(b, format, p + i, s.len - i);
+        i += field_char(form, s.ptr + i, s.len - i, piece, &len);
+        buf_add(b, piece, len);
     }
-}
-
-/* --- fields -------------------------------------------------------------------------------- */
-
-static bool needs_quotes(struct slice s)
-{
-    const unsigned char *p = (const unsigned char *)s.ptr;
-
-    for (size_t i = 0; i < s.len; i++) {
-        if (p[i] <= ' ' || p[i] >= 0x7f || p[i] == '"' || p[i] == '\\' || p[i] == '=')
-            return true;
-    }
-    return s.len == 0;
-}
-
-static void put_value(struct buf *b, enum log_format format, struct slice s, size_t room)
-{
-    bool quotes = format == LOG_JSON || needs_quotes(s);
-
-    if (quotes)
-        buf_char(b, '"');
-    put_text(b, format, s, room);
-    if (quotes)
-        buf_char(b, '"');
-}
-
-static void put_int(struct buf *b, int64_t num)
-{
-    if (num < 0)
-        buf_char(b, '-');
-    buf_u64(b, num < 0 ? -(uint64_t)num : (uint64_t)num);
 }
 
 static void put_name(struct buf *b, enum log_format format, const char *name)
@@ -167,22 +71,17 @@ static void put_name(struct buf *b, enum log_format format, const char *name)
 
 static void put_field(struct buf *b, enum log_format format, const struct field *f, size_t room)
 {
-    char text[ADDR_TEXT_MAX > 64 ? ADDR_TEXT_MAX : 64];
-    struct slice s = SLICE_NONE;
+    enum field_form form = format == LOG_JSON ? FIELD_JSON : FIELD_TEXT;
+    char text[FIELD_ROOM];
+    struct slice s = field_value(f, text);
+    bool quotes = field_is_quoted(form, f, s);
 
     put_name(b, format, f->name);
-    switch (f->kind) {
-    case FIELD_INT: put_int(b, f->v.num); return;
-    case FIELD_BOOL: s = slice_str(f->v.num != 0 ? "true" : "false"); break;
-    case FIELD_STR: s = slice_str(f->v.str); break;
-    case FIELD_SLICE: s = f->v.slice; break;
-    case FIELD_ADDR:
-        if (f->v.addr != NULL)
-            s = slice_str(addr_write(f->v.addr, text));
-        break;
-    case FIELD_ERR: s = slice_str(err_text((int)f->v.num, text, sizeof(text))); break;
-    }
-    put_value(b, format, s, room);
+    if (quotes)
+        buf_char(b, '"');
+    put_text(b, format, s, room);
+    if (quotes)
+        buf_char(b, '"');
 }
 
 /* Each field gets an equal share of what is left, so that a long value never hides those after it.
@@ -204,27 +103,15 @@ static void put_fields(struct buf *b, enum log_format format, unsigned n,
 
 /* --- lines --------------------------------------------------------------------------------- */
 
-/* RFC 3339 in UTC. Days to date by the calendar's 400 years of 146,097 days, counted from a 1st of
- * March: no lock and no table of the C library's time zones. */
 static void put_time(struct buf *b)
 {
     struct timespec ts;
-    uint64_t seconds, days, era, day, year, month;
+    char text[FIELD_TIME_MAX];
 
     clock_gettime(CLOCK_REALTIME, &ts);
-    seconds = ts.tv_sec > 0 ? (uint64_t)ts.tv_sec : 0;
-    days = seconds / 86400 + 719468; /* since 1 March of year 0 */
-    era = days / 146097;
-    day = days % 146097;
-    year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
-    day -= 365 * year + year / 4 - year / 100;
-    month = (5 * day + 2) / 153; /* 0: March */
-    day -= (153 * month + 2) / 5;
-    year += era * 400 + (month >= 10);
-    month = month >= 10 ? month - 9 : month + 3;
-    buf_printf(b, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)year, (unsigned)month,
-               (unsigned)day + 1, (unsigned)(seconds / 3600 % 24), (unsigned)(seconds / 60 % 60),
-               (unsigned)(seconds % 60), (unsigned)(ts.tv_nsec / 1000000));
+    buf_str(b, field_time(
+                   ts.tv_sec > 0 ? (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000 : 1,
+                   text));
 }
 
 static const char *level_name(enum log_level level)
