@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/columns.h"
+
+#define END                          \
+    {                                \
+        NULL, NULL, ADMIN_TEXT, NULL \
+    }
+
+#define WORKER(set)                                         \
+    {                                                       \
+        set, "worker", ADMIN_INT, "worker that it lives at" \
+    }
+
+/* clang-format off */
+
+/* What a worker could not tell, and what is done, is said in words. */
+#define LINE {"line", "text", ADMIN_TEXT, "said in words: what was done, what could not be"}
+
+#define FLOW \
+    {"flow", "id", ADMIN_TEXT, "identifier, hexadecimal"}, \
+    {"flow", "transport", ADMIN_TEXT, "tcp or tls"}, \
+    {"flow", "state", ADMIN_TEXT, "opening, up, suspect (a second connection is being opened beside it), reopening, closing"}, \
+    {"flow", "dn", ADMIN_TEXT, "DN that is registered over it"}, \
+    {"flow", "remote", ADMIN_TEXT, "the peer's address"}, \
+    {"flow", "local", ADMIN_TEXT, "our address"}, \
+    {"flow", "opened_by", ADMIN_TEXT, "us or peer"}, \
+    {"flow", "age_ms", ADMIN_INT, "since it was opened or accepted"}, \
+    {"flow", "idle_ms", ADMIN_INT, "since the last byte, in either direction"}, \
+    {"flow", "unacked_bytes", ADMIN_INT, "sent, and not acknowledged by the peer"}, \
+    {"flow", "queued_bytes", ADMIN_INT, "not given to the kernel yet"}, \
+    {"flow", "reopened", ADMIN_INT, "how often it was opened again"}, \
+    {"flow", "last_error", ADMIN_TEXT, "why it was opened again the last time"}, \
+    WORKER("flow")
+
+#define CALL \
+    {"call", "call_id", ADMIN_TEXT, "Call-ID"}, \
+    {"call", "state", ADMIN_TEXT, "calling, early, confirmed"}, \
+    {"call", "dn", ADMIN_TEXT, "DN that is called"}, \
+    {"call", "caller", ADMIN_TEXT, "address of the caller's side"}, \
+    {"call", "callee", ADMIN_TEXT, "address of the called side"}, \
+    {"call", "age_ms", ADMIN_INT, "since the INVITE"}, \
+    {"call", "idle_ms", ADMIN_INT, "since the last message of the dialog"}, \
+    {"call", "from", ADMIN_TEXT, "URI of the caller"}, \
+    {"call", "to", ADMIN_TEXT, "URI of the called party"}, \
+    WORKER("call")
+
+#define DN \
+    {"dn", "name", ADMIN_TEXT, "number or name"}, \
+    {"dn", "type", ADMIN_TEXT, "as configured; empty: known by its registration alone"}, \
+    {"dn", "state", ADMIN_TEXT, "in-service, suspect, out-of-service"}, \
+    {"dn", "cause", ADMIN_TEXT, "why it is not in service"}, \
+    {"dn", "since", ADMIN_TIME, "since when"}, \
+    {"dn", "bindings", ADMIN_INT, "registered contacts"}, \
+    {"dn", "checked", ADMIN_BOOL, "is it asked by OPTIONS?"}, \
+    {"dn", "last_check", ADMIN_TIME, "when it was asked last"}, \
+    {"dn", "next_try", ADMIN_TIME, "when it is tried again"}
+
+/* clang-format on */
+
+const struct admin_column admin_columns_help[] = {
+    {"command", "name", ADMIN_TEXT, "one or two words"},
+    {"command", "args", ADMIN_TEXT, "arguments; those in brackets may be left out"},
+    {"command", "help", ADMIN_TEXT, "what it does"},
+    {"command", "changes", ADMIN_BOOL, "does it change something?"},
+    END};
+
+const struct admin_column admin_columns_status[] = {
+    {"status", "version", ADMIN_TEXT, "version of the daemon"},
+    {"status", "started", ADMIN_TIME, "when it was started"},
+    {"status", "up_s", ADMIN_INT, "since then"},
+    {"status", "state", ADMIN_TEXT, "running or draining"},
+    {"status", "workers", ADMIN_INT, "threads that carry messages"},
+    {"status", "connections", ADMIN_INT, "TCP and TLS connections"},
+    {"status", "calls", ADMIN_INT, "calls that pass through"},
+    {"status", "server_transactions", ADMIN_INT, "transactions towards who asks"},
+    {"status", "client_transactions", ADMIN_INT, "transactions towards who is asked"},
+    {"status", "bindings", ADMIN_INT, "registered contacts"},
+    {"status", "applications", ADMIN_INT, "SIP Servers: pairs and groups"},
+    {"status", "applications_down", ADMIN_INT, "those of which no member answers"},
+    {"status", "dns_out", ADMIN_INT, "DNs out of service"},
+    {"status", "dns_suspect", ADMIN_INT, "DNs that are suspect"},
+    {"status", "configuration", ADMIN_TEXT, "file; empty: the embedded default"},
+    END};
+
+const struct admin_column admin_columns_workers[] = {
+    {"worker", "worker", ADMIN_INT, "number"},
+    {"worker", "state", ADMIN_TEXT, "answers, or why there is no answer"},
+    {"worker", "connections", ADMIN_INT, "TCP and TLS connections"},
+    {"worker", "server_transactions", ADMIN_INT, "transactions towards who asks"},
+    {"worker", "client_transactions", ADMIN_INT, "transactions towards who is asked"},
+    {"worker", "calls", ADMIN_INT, "calls that live there"},
+    {"worker", "received", ADMIN_INT, "SIP messages received since the start"},
+    {"worker", "sent", ADMIN_INT, "SIP messages sent since the start"},
+    {"worker", "lag_ms", ADMIN_INT, "how late it is"},
+    {"worker", "cpu_percent", ADMIN_INT, "share of one processor, in the last second or more"},
+    {"worker", "answer_us", ADMIN_INT, "how soon it has answered this command"},
+    END};
+
+const struct admin_column admin_columns_flows[] = {FLOW, LINE, END};
+
+const struct admin_column admin_columns_dns[] = {
+    DN,
+    {"binding", "dn", ADMIN_TEXT, "DN"},
+    {"binding", "contact", ADMIN_TEXT, "registered contact"},
+    {"binding", "transport", ADMIN_TEXT, "udp, tcp or tls"},
+    {"binding", "remote", ADMIN_TEXT, "address that it was registered from"},
+    {"binding", "connection", ADMIN_TEXT, "identifier of the connection; empty: none"},
+    {"binding", "expires_s", ADMIN_INT, "until it expires"},
+    {"binding", "q", ADMIN_TEXT, "preference, 0 to 1"},
+    {"binding", "instance", ADMIN_TEXT, "+sip.instance of the device"},
+    END};
+
+const struct admin_column admin_columns_applications[] = {
+    {"application", "name", ADMIN_TEXT, "name of its section"},
+    {"application", "role", ADMIN_TEXT, "pair, or how calls are shared out"},
+    {"application", "state", ADMIN_TEXT, "unknown, up, search (who is active?), down"},
+    {"application", "active", ADMIN_TEXT, "URI of the active member of a pair"},
+    {"application", "since", ADMIN_TIME, "since when it is in that state"},
+    {"application", "switchovers", ADMIN_INT, "since the start"},
+    {"application", "down_count", ADMIN_INT, "how often it was down, since the start"},
+    {"member", "application", ADMIN_TEXT, "name of the application"},
+    {"member", "index", ADMIN_INT, "number, 0 is the first one"},
+    {"member", "uri", ADMIN_TEXT, "URI"},
+    {"member", "state", ADMIN_TEXT, "active, reserve, up, down, unknown, absent"},
+    {"member", "active", ADMIN_BOOL, "is it the active one of a pair?"},
+    {"member", "addresses", ADMIN_TEXT, "its addresses, divided by commas"},
+    {"member", "last_answer", ADMIN_TEXT, "what it said last when it was checked"},
+    {"member", "calls", ADMIN_INT, "calls that it has"},
+    {"member", "weight", ADMIN_INT, "its share of the calls"},
+    {"switchover", "application", ADMIN_TEXT, "name of the application"},
+    {"switchover", "time", ADMIN_TIME, "when"},
+    {"switchover", "from", ADMIN_TEXT, "member that was active"},
+    {"switchover", "to", ADMIN_TEXT, "member that is active from then on"},
+    {"switchover", "cause", ADMIN_TEXT, "why"},
+    {"switchover", "ms", ADMIN_INT, "how long nobody was active, milliseconds"},
+    END};
+
+const struct admin_column admin_columns_calls[] = {CALL, LINE, END};
+
+const struct admin_column admin_columns_transactions[] = {
+    {"transaction", "id", ADMIN_TEXT, "identifier, hexadecimal"},
+    {"transaction", "kind", ADMIN_TEXT, "server or client"},
+    {"transaction", "method", ADMIN_TEXT, "method of the request"},
+    {"transaction", "state", ADMIN_TEXT, "RFC 3261 section 17"},
+    {"transaction", "call_id", ADMIN_TEXT, "Call-ID"},
+    {"transaction", "branch", ADMIN_TEXT, "branch of the topmost Via"},
+    {"transaction", "remote", ADMIN_TEXT, "the other side's address"},
+    {"transaction", "transport", ADMIN_TEXT, "udp, tcp or tls"},
+    {"transaction", "age_ms", ADMIN_INT, "since it began"},
+    WORKER("transaction"),
+    LINE,
+    END};
+
+const struct admin_column admin_columns_trace[] = {
+    {"message", "time_us", ADMIN_INT, "wall clock, microseconds since 1970"},
+    {"message", "worker", ADMIN_INT, "worker that has carried it"},
+    {"message", "direction", ADMIN_TEXT, "in or out"},
+    {"message", "transport", ADMIN_TEXT, "udp, tcp or tls"},
+    {"message", "local", ADMIN_TEXT, "our address"},
+    {"message", "remote", ADMIN_TEXT, "the peer's address"},
+    {"message", "connection", ADMIN_TEXT, "identifier of the connection; empty: none"},
+    {"message", "start_line", ADMIN_TEXT, "its first line"},
+    {"message", "method", ADMIN_TEXT, "of the request, or of CSeq"},
+    {"message", "status", ADMIN_INT, "of a response; 0: a request"},
+    {"message", "call_id", ADMIN_TEXT, "Call-ID"},
+    {"message", "cseq", ADMIN_TEXT, "CSeq"},
+    {"message", "from", ADMIN_TEXT, "From"},
+    {"message", "to", ADMIN_TEXT, "To"},
+    {"message", "length", ADMIN_INT, "bytes on the wire"},
+    {"message", "cut", ADMIN_BOOL, "is its end missing?"},
+    {"message", "text", ADMIN_TEXT, "the message, masked where that is configured"},
+    {"message", "bytes", ADMIN_TEXT, "the same in base64 (RFC 4648 section 4), where asked for"},
+    LINE,
+    END};
+
+const struct admin_column admin_columns_events[] = {
+    {"event", "seq", ADMIN_INT, "running number"},
+    {"event", "time", ADMIN_TIME, "when"},
+    {"event", "number", ADMIN_INT, "which event; docs/events.md explains it"},
+    {"event", "level", ADMIN_TEXT, "error, warn, info"},
+    {"event", "module", ADMIN_TEXT, "part of the daemon that it comes from"},
+    {"event", "name", ADMIN_TEXT, "name of the event"},
+    {"event", "text", ADMIN_TEXT, "what happened"},
+    {"event", "fields", ADMIN_TEXT,
+     "DN, addresses, cause and so on: text that is an object of JSON"},
+    END};
+
+const struct admin_column admin_columns_search[] = {DN, CALL, FLOW, LINE, END};
+
+const struct admin_column admin_columns_options[] = {
+    {"option", "section", ADMIN_TEXT, "section of the configuration"},
+    {"option", "name", ADMIN_TEXT, "name"},
+    {"option", "value", ADMIN_TEXT, "value now; what is secret is ***"},
+    {"option", "default", ADMIN_TEXT, "value without any"},
+    {"option", "source", ADMIN_TEXT, "default, set (by holdfastctl), or FILE:LINE"},
+    {"option", "effect", ADMIN_TEXT, "when a change takes effect: at once, reload, restart"},
+    END};
+
+const struct admin_column admin_columns_resolver[] = {
+    {"resolver_server", "address", ADMIN_TEXT, "DNS server"},
+    {"resolver_server", "state", ADMIN_TEXT, "in use, or silent"},
+    {"resolver_server", "questions", ADMIN_INT, "sent to it"},
+    {"resolver_server", "failures", ADMIN_INT, "in a row"},
+    WORKER("resolver_server"),
+    {"resolver_name", "name", ADMIN_TEXT, "name"},
+    {"resolver_name", "type", ADMIN_TEXT, "host, srv, naptr"},
+    {"resolver_name", "answer", ADMIN_TEXT, "what is known"},
+    {"resolver_name", "ttl_s", ADMIN_INT, "how long it holds"},
+    {"resolver_name", "state", ADMIN_TEXT, "fresh, expired, asked now, and so on"},
+    WORKER("resolver_name"),
+    LINE,
+    END};
+
+const struct admin_column admin_columns_overload[] = {
+    {"overload", "lag_ms", ADMIN_INT, "how late the worker is"},
+    {"overload", "loss_percent", ADMIN_INT, "share of new requests that is refused for it"},
+    {"overload", "refused_rate", ADMIN_INT, "refused by overload-ctrl-dialog-rate"},
+    {"overload", "refused_source", ADMIN_INT, "refused by overload-source-rate"},
+    {"overload", "refused_lag", ADMIN_INT, "refused since the worker lags"},
+    {"overload", "refused_neighbour", ADMIN_INT, "not sent since the next hop asked for less"},
+    WORKER("overload"),
+    {"neighbour", "address", ADMIN_TEXT, "next hop that speaks RFC 7339"},
+    {"neighbour", "loss_percent", ADMIN_INT, "share that it does not want"},
+    {"neighbour", "until_ms", ADMIN_INT, "how long that holds"},
+    WORKER("neighbour"),
+    LINE,
+    END};
+
+const struct admin_column admin_columns_counters[] = {
+    {"counter", "name", ADMIN_TEXT, "name"},
+    {"counter", "value", ADMIN_INT, "of all workers together"},
+    {"counter", "gauge", ADMIN_BOOL, "does it go up and down?"},
+    {"counter", "help", ADMIN_TEXT, "what it counts"},
+    END};
+
+const struct admin_column admin_columns_done[] = {LINE, END};
