@@ -29,6 +29,8 @@
 
 #define ADMIN_WORKERS_MAX 64
 
+struct admin_events;
+
 /* What only the main thread does. */
 enum admin_order {
     ADMIN_RELOAD,
@@ -57,6 +59,7 @@ struct admin_deps {
      * "FILE:LINE"), effect. Any thread. `want`: only this name; empty: all. */
     void (*options)(void *user, struct slice want, const struct row_sink *sink);
     bool (*is_draining)(void *user); /* any thread */
+    struct admin_events *events;     /* admin/events.h */
     void *user;
 };
 #define ADMIN_ORDER_MS 30000

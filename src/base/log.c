@@ -17,19 +17,49 @@
 
 /* The one mutable object of the program. */
 static struct {
-    _Atomic enum log_level level;
+    _Atomic enum log_level level;            /* of the most talkative module */
+    _Atomic uint8_t levels[LOG_MODULES + 1]; /* the last: lines of no module */
     _Atomic enum log_format format;
     atomic_int fd;                 /* -1: stderr */
     atomic_uint_least32_t dropped; /* lines lost since the last one that was written */
     /* Held from poll to write, so that no other thread takes the room that poll has seen. */
     pthread_mutex_t lock;
     bool torn; /* the last write ended inside a line; under lock */
-} sink = {.level = LOG_INFO, .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
+} sink = {.level = LOG_INFO,
+          .levels = {[0 ... LOG_MODULES] = LOG_INFO},
+          .fd = -1,
+          .lock = PTHREAD_MUTEX_INITIALIZER};
+
+void log_set_levels(const struct log_levels *levels)
+{
+    uint8_t most = levels->others;
+    for (unsigned i = 0; i < LOG_MODULES; i++) {
+        atomic_store(&sink.levels[i], levels->of[i]);
+        most = levels->of[i] > most ? levels->of[i] : most;
+    }
+    atomic_store(&sink.levels[LOG_MODULES], levels->others);
+    atomic_store(&sink.level, (enum log_level)most);
+}
+
+void log_get_levels(struct log_levels *out)
+{
+    for (unsigned i = 0; i < LOG_MODULES; i++)
+        out->of[i] = atomic_load(&sink.levels[i]);
+    out->others = atomic_load(&sink.levels[LOG_MODULES]);
+}
+
+void log_set_format(enum log_format format)
+{
+    atomic_store(&sink.format, format);
+}
 
 void log_setup(enum log_level level, enum log_format format)
 {
-    atomic_store(&sink.level, level);
-    atomic_store(&sink.format, format);
+    struct log_levels all = {.others = (uint8_t)level};
+    for (unsigned i = 0; i < LOG_MODULES; i++)
+        all.of[i] = (uint8_t)level;
+    log_set_levels(&all);
+    log_set_format(format);
 }
 
 void log_set_fd(int fd)
@@ -40,6 +70,14 @@ void log_set_fd(int fd)
 bool log_is_on(enum log_level level)
 {
     return level <= atomic_load_explicit(&sink.level, memory_order_relaxed);
+}
+
+bool log_is_on_for(enum log_level level, const char *module)
+{
+    if (!log_is_on(level))
+        return false;
+    unsigned i = log_module_find(slice_str(module));
+    return level <= (enum log_level)atomic_load_explicit(&sink.levels[i], memory_order_relaxed);
 }
 
 /* --- values -------------------------------------------------------------------------------- */
@@ -114,17 +152,6 @@ static void put_time(struct buf *b)
                    text));
 }
 
-static const char *level_name(enum log_level level)
-{
-    switch (level) {
-    case LOG_ERROR: return "error";
-    case LOG_WARN: return "warn";
-    case LOG_INFO: return "info";
-    case LOG_DEBUG: return "debug";
-    }
-    return "debug";
-}
-
 static void put_head(struct buf *b, enum log_format format, enum log_level level,
                      const char *module, const char *text)
 {
@@ -132,7 +159,7 @@ static void put_head(struct buf *b, enum log_format format, enum log_level level
         buf_lit(b, "{\"time\":\"");
         put_time(b);
         buf_lit(b, "\",\"level\":\"");
-        buf_str(b, level_name(level));
+        buf_str(b, log_level_name(level));
         buf_lit(b, "\",\"module\":\"");
         put_text(b, format, slice_str(module), 40);
         buf_lit(b, "\",\"msg\":\"");
@@ -141,7 +168,7 @@ static void put_head(struct buf *b, enum log_format format, enum log_level level
         return;
     }
     put_time(b);
-    buf_printf(b, " %-5s ", level_name(level));
+    buf_printf(b, " %-5s ", log_level_name(level));
     put_text(b, format, slice_str(module), 40);
     buf_char(b, ' ');
     put_text(b, format, slice_str(text), 600);
@@ -184,7 +211,7 @@ void log_fields(enum log_level level, const char *module, const char *text, unsi
     uint32_t dropped;
     struct buf b;
 
-    if (!log_is_on(level))
+    if (!log_is_on_for(level, module))
         return;
     line[0] = '\n';
     buf_init(&b, line + 1, LINE_MAX_BYTES);
