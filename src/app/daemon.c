@@ -1,48 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "app/daemon.h"
-
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "admin/admin.h"
-#include "app/worker.h"
+#include "app/daemon_int.h"
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "dn/store.h"
 #include "flow/aliases.h"
 #include "flow/counts.h"
 #include "flow/tls.h"
 #include "holdfast_version.h"
 
-#define NONCE_MS        300000
-#define RELOAD_WAIT_MS  10000 /* workers take a configuration at their next turn */
-#define COUNTERS_A_LINE 12
-#define SAID_MAX        65536 /* bytes about the errors of a file */
-
-struct daemon {
-    struct conf *conf;
-    struct shared shared;
-    struct net_tls_keys *tls_keys; /* borrowed */
-    struct dn_store *store;
-    struct admin *admin;
-    struct worker *workers[WORKERS_MAX];
-    pthread_t threads[WORKERS_MAX];
-    unsigned nworkers, nthreads;
-    int signals;              /* signalfd */
-    int drained_fd;           /* eventfd: a worker has drained */
-    _Atomic unsigned drained; /* workers */
-};
+#define NONCE_MS 300000
 
 /* By the thread that has found it out. */
 static void on_groups_changed(void *user)
@@ -65,26 +41,6 @@ static void *thread_main(void *worker)
 {
     worker_run(worker);
     return NULL;
-}
-
-static uint64_t now_us(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static uint64_t now_ms(void)
-{
-    return now_us() / 1000;
-}
-
-static uint64_t wall_ms(void *user)
-{
-    struct timespec ts;
-    (void)user;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 /* --- start --- */
@@ -123,7 +79,8 @@ static int open_directory(struct daemon *d)
     if (err == 0)
         err = groups_new(&d->shared.lasting_key, &d->shared.groups);
     if (err == 0)
-        err = groups_configure(d->shared.groups, d->conf->groups, d->conf->ngroups, now_ms());
+        err =
+            groups_configure(d->shared.groups, d->conf->groups, d->conf->ngroups, daemon_now_ms());
     if (err == 0)
         err = load_shared_new(&d->shared.key, &d->shared.load);
     if (err == 0 && d->shared.nworkers > 1)
@@ -206,6 +163,20 @@ static unsigned home_of_call(void *user, struct slice call_id)
     return worker_home(&d->shared, call_id);
 }
 
+static void options_of(void *user, struct slice want, const struct row_sink *sink)
+{
+    struct daemon *d = user;
+    pthread_mutex_lock(&d->conf_lock);
+    conf_rows(d->conf, want, sink);
+    pthread_mutex_unlock(&d->conf_lock);
+}
+
+static bool is_draining(void *user)
+{
+    struct daemon *d = user;
+    return atomic_load(&d->is_draining);
+}
+
 /* The daemon carries calls with or without a control socket. */
 static void open_admin(struct daemon *d)
 {
@@ -216,8 +187,11 @@ static void open_admin(struct daemon *d)
     struct admin_deps deps = {.nworkers = d->nworkers,
                               .dir = d->shared.dir,
                               .groups = d->shared.groups,
-                              .wall = wall_ms,
+                              .wall = daemon_wall_ms,
                               .home = home_of_call,
+                              .order = orders_give,
+                              .options = options_of,
+                              .is_draining = is_draining,
                               .user = d};
     for (unsigned i = 0; i < d->nworkers; i++) {
         deps.mailboxes[i] = d->shared.mailboxes[i];
@@ -234,196 +208,57 @@ static void open_admin(struct daemon *d)
         LOG(LOG_INFO, "app", "control socket", LF_STR("path", used));
 }
 
-/* --- reload --- */
-
-static void wait_seen(struct daemon *d, const struct conf *conf)
-{
-    uint64_t until = now_ms() + RELOAD_WAIT_MS;
-    for (unsigned i = 0; i < d->nworkers; i++)
-        while (worker_conf_seen(d->workers[i]) != conf && now_ms() < until)
-            poll(NULL, 0, 1);
-}
-
-static bool all_have_seen(struct daemon *d, const struct conf *conf)
-{
-    for (unsigned i = 0; i < d->nworkers; i++)
-        if (worker_conf_seen(d->workers[i]) != conf)
-            return false;
-    return true;
-}
-
-/* What was said about the file, in the format of the log. */
-static void log_lines(enum log_level level, const char *text)
-{
-    struct slice rest = slice_str(text);
-    while (rest.len != 0) {
-        ptrdiff_t end = slice_chr(rest, '\n');
-        size_t len = end >= 0 ? (size_t)end : rest.len;
-        LOG(level, "app", "configuration", LF_SLICE("line", slice_of(rest.ptr, len)));
-        rest = slice_of(rest.ptr + len, rest.len - len);
-        if (rest.len != 0)
-            rest = slice_of(rest.ptr + 1, rest.len - 1);
-    }
-}
-
-static int read_again(struct daemon *d, FILE *said, struct conf **next, unsigned *later)
-{
-    int err = conf_load(d->conf->file, said, next);
-    if (err != 0)
-        return err;
-    *later = conf_needs_restart(d->conf, *next, said);
-    err = conf_keep_running(d->conf, *next);
-    if (err == 0)
-        err = conf_open_tls(*next, d->tls_keys, said);
-    if (err == 0 && d->shared.flow_tls != NULL)
-        err = flow_tls_configure(d->shared.flow_tls, (*next)->profiles, (*next)->nprofiles);
-    if (err == 0)
-        err = groups_configure(d->shared.groups, (*next)->groups, (*next)->ngroups, now_ms());
-    return err == 0 ? dn_dir_configure(d->shared.dir, (*next)->dns, (*next)->ndns) : err;
-}
-
-/* Reads the file again; 0 with a configuration that can take the place of the running one. */
-static int load_next(struct daemon *d, struct conf **next, unsigned *later)
-{
-    char *text = mem_zalloc(SAID_MAX + 1);
-    FILE *said = text != NULL ? fmemopen(text, SAID_MAX, "w") : NULL;
-    int err = said != NULL ? read_again(d, said, next, later) : ERR_NOMEM;
-    if (said != NULL)
-        fclose(said);
-    if (text != NULL)
-        log_lines(err == 0 ? LOG_WARN : LOG_ERROR, text);
-    mem_free(text);
-    return err;
-}
-
-/* The old configuration goes on whenever the new one cannot be had whole. */
-static void reload(struct daemon *d)
-{
-    struct conf *next = NULL;
-    unsigned later = 0;
-    char text[64];
-    /* Not rounded: systemd takes a time before that of its signal for an answer to an earlier one.
-     */
-    snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)now_us());
-    notify_send(text);
-    int err = load_next(d, &next, &later);
-    if (err != 0) {
-        char why[64];
-        LOG(LOG_ERROR, "app", "reload failed, the old configuration stays",
-            LF_STR("cause", err == ERR_PARSE ? "mistakes in the configuration"
-                                             : err_text(err, why, sizeof(why))));
-        conf_free(&next);
-        notify_send("READY=1");
-        return;
-    }
-    log_setup(next->log_level, next->log_format);
-    log_applications(next);
-    log_certificates(next, wall_ms(NULL));
-    for (unsigned i = 0; i < d->nworkers; i++)
-        worker_reload(d->workers[i], next);
-    wait_seen(d, next);
-    /* A worker that has not come round in that time may still use the old one, which is then left
-     * to it. */
-    if (all_have_seen(d, next))
-        conf_free(&d->conf);
-    d->conf = next;
-    LOG(LOG_INFO, "app", "configuration reloaded",
-        LF_STR("file", next->file != NULL ? next->file : "(embedded)"),
-        LF_INT("need_restart", later));
-    notify_send("READY=1");
-}
-
 /* --- run and end --- */
 
-static void drain(struct daemon *d)
+static void reload_by_signal(struct daemon *d)
 {
-    uint64_t until = now_ms() + d->conf->drain_ms;
-    bool is_hurried = false;
-    notify_send("STOPPING=1");
-    LOG(LOG_INFO, "app", "draining", LF_INT("at_most_ms", d->conf->drain_ms));
-    for (unsigned i = 0; i < d->nworkers; i++)
-        worker_drain(d->workers[i]);
-    while (atomic_load(&d->drained) < d->nworkers && !is_hurried) {
-        uint64_t now = now_ms();
-        struct signalfd_siginfo info;
-        struct pollfd fds[2] = {{.fd = d->drained_fd, .events = POLLIN},
-                                {.fd = d->signals, .events = POLLIN}};
-        if (now >= until || poll(fds, 2, (int)(until - now)) == 0)
-            break;
-        uint64_t n;
-        (void)!read(d->drained_fd, &n, sizeof(n));
-        if (read(d->signals, &info, sizeof(info)) == sizeof(info) &&
-            (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT))
-            is_hurried = true;
+    struct said said;
+    char why[ADMIN_WHY_MAX] = "";
+    if (said_open(&said) != 0) {
+        LOG0(LOG_ERROR, "app", "reload failed, the old configuration stays: no memory");
+        return;
     }
-    bool is_all = atomic_load(&d->drained) == d->nworkers;
-    LOG(LOG_INFO, "app",
-        is_all       ? "drained"
-        : is_hurried ? "asked to end a second time: ended at once"
-                     : "ended with transactions pending",
-        LF_INT("workers_drained", atomic_load(&d->drained)));
+    (void)daemon_reload(d, &said, why);
+    said_close(&said);
 }
 
-/* The non-zero counters of all workers, some to a line; what counts up and down only when asked to
- * show it. */
-static void log_counters(const struct daemon *d, bool with_gauges)
+/* False: the end. */
+static bool take_signals(struct daemon *d)
 {
-    struct field f[COUNTERS_A_LINE];
-    unsigned n = 0;
-    for (unsigned id = 0; id < COUNTER_MAX; id++) {
-        uint64_t sum = 0;
-        for (unsigned i = 0; i < d->nworkers; i++)
-            sum += counter_get(worker_counters(d->workers[i]), (enum counter)id);
-        if (sum != 0 && (with_gauges || !counter_is_gauge((enum counter)id)))
-            f[n++] = LF_INT(counter_name((enum counter)id), sum);
-        if (n == COUNTERS_A_LINE || (n != 0 && id + 1 == COUNTER_MAX)) {
-            log_fields(LOG_INFO, "app", "counters", n, f);
-            n = 0;
-        }
+    struct signalfd_siginfo info;
+    while (read(d->signals, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGHUP)
+            reload_by_signal(d);
+        else if (info.ssi_signo == SIGUSR1)
+            log_state(d);
+        else
+            return false;
     }
-}
-
-static void log_dn(void *user, const char *text)
-{
-    (void)user;
-    LOG(LOG_INFO, "app", "directory", LF_STR("dn", text));
-}
-
-static void log_application(void *user, const char *text)
-{
-    (void)user;
-    LOG(LOG_INFO, "app", "applications", LF_STR("application", text));
-}
-
-/* SIGUSR1: what an operator may want to see of a running daemon. */
-static void log_state(struct daemon *d)
-{
-    log_counters(d, true);
-    dn_dump(d->shared.dir, wall_ms(NULL), log_dn, NULL);
-    groups_dump(d->shared.groups, now_ms(), log_application, NULL);
+    return true;
 }
 
 static void run(struct daemon *d)
 {
-    for (;;) {
-        struct signalfd_siginfo info;
-        struct pollfd fd = {.fd = d->signals, .events = POLLIN};
-        if (poll(&fd, 1, -1) < 0 && errno != EINTR)
-            return;
-        while (read(d->signals, &info, sizeof(info)) == sizeof(info)) {
-            if (info.ssi_signo == SIGHUP)
-                reload(d);
-            else if (info.ssi_signo == SIGUSR1)
-                log_state(d);
-            else
-                return;
+    uint64_t tick = daemon_now_ms();
+    do {
+        struct pollfd fds[2] = {{.fd = d->signals, .events = POLLIN},
+                                {.fd = orders_fd(d->orders), .events = POLLIN}};
+        uint64_t now = daemon_now_ms();
+        if (now >= tick) {
+            daemon_watch(d);
+            tick = now + DAEMON_TICK_MS;
         }
-    }
+        if (poll(fds, 2, (int)(tick - now)) < 0 && errno != EINTR)
+            return;
+        if (fds[1].revents != 0)
+            orders_do(d);
+    } while (take_signals(d) && !daemon_has_drained(d));
 }
 
 static void close_all(struct daemon *d)
 {
     admin_free(&d->admin);
+    orders_free(&d->orders);
     for (unsigned i = 0; i < d->nthreads; i++)
         worker_stop(d->workers[i]);
     for (unsigned i = 0; i < d->nthreads; i++)
@@ -479,27 +314,28 @@ int daemon_run(struct conf *conf, struct net_tls_keys *keys)
     d->conf = conf;
     d->tls_keys = keys;
     d->shared.nworkers = conf->workers;
-    d->shared.wall = wall_ms;
+    d->shared.wall = daemon_wall_ms;
     d->shared.on_drained = on_drained;
     d->shared.user = d;
     random_bytes(&d->shared.key, sizeof(d->shared.key));
     lasting_key_read(conf, &d->shared.lasting_key);
     log_setup(conf->log_level, conf->log_format);
     raise_descriptors(conf);
-    bool is_up = open_signals(d) == 0 && open_directory(d) == 0 && open_workers(d) == 0 &&
-                 start_threads(d) == 0;
+    pthread_mutex_init(&d->conf_lock, NULL);
+    bool is_up = orders_new(&d->orders) == 0 && open_signals(d) == 0 && open_directory(d) == 0 &&
+                 open_workers(d) == 0 && start_threads(d) == 0;
     if (is_up) {
         say_keepalive(conf);
         open_admin(d);
         log_listeners(conf);
         log_applications(conf);
-        log_certificates(conf, wall_ms(NULL));
+        log_certificates(conf, daemon_wall_ms(NULL));
         LOG(LOG_INFO, "app", "ready", LF_STR("version", HOLDFAST_VERSION),
             LF_INT("workers", d->nworkers),
             LF_STR("configuration", conf->file != NULL ? conf->file : "(embedded default)"));
         notify_send("READY=1");
         run(d);
-        drain(d);
+        daemon_drain(d);
     }
     close_all(d);
     mem_free(d);

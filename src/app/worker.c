@@ -18,7 +18,7 @@
 #define EXPIRE_MS      1000
 #define DRAIN_LOOK_MS  20
 #define LOG_FULL_MS    10000
-#define LINE_PER_TURN  32  /* calls out of the line that are begun in one turn */
+#define LINE_PER_TURN  16  /* calls out of the line that are begun in one turn */
 #define LINE_LOOKS     512 /* and refused */
 
 struct worker {
@@ -27,8 +27,9 @@ struct worker {
     const struct conf *conf;
     _Atomic(const struct conf *) next_conf; /* given by main, not yet taken */
     _Atomic(const struct conf *) seen_conf;
-    _Atomic bool is_stopping, is_draining;
-    bool has_drained, has_stopped_accepting;
+    _Atomic bool is_stopping, is_draining, refuses_calls;
+    _Atomic unsigned asked, answered; /* by main, whether it still turns */
+    bool has_drained, has_stopped_accepting, is_refusing;
     struct net_loop *loop;
     struct wheel wheel;
     struct mailbox mailbox;
@@ -124,11 +125,14 @@ static bool stands_in_line(struct worker *w, const struct sip_msg *m,
                            const struct flow_origin *origin)
 {
     uint64_t now = net_now(w->loop);
-    if (load_line_is_empty(&w->line) &&
-        (m->method != SIP_INVITE || !load_is_lining(w->load, now)))
+    if (load_line_is_empty(&w->line) && (m->method != SIP_INVITE || !load_is_lining(w->load, now)))
         return false;
     if (!proxy_may_wait(w->proxy, m, origin))
         return false;
+    if (m->method == SIP_INVITE && !load_has_room(w->load, w->line.n)) {
+        dispatch_request(w, m, origin, LOAD_NO_ROOM);
+        return true;
+    }
     struct sip_mail head = {.origin = *origin, .is_stream = origin->transport != SIP_UDP};
     struct slice bytes = slice_of(m->base, m->len);
     return load_line_put(&w->line, now, slice_of((const char *)&head, sizeof(head)), bytes,
@@ -140,7 +144,7 @@ static void dispatch(struct worker *w, const struct sip_msg *m, const struct flo
     if (!m->is_request)
         (void)txn_on_response(w->txns, m, origin);
     else if (!stands_in_line(w, m, origin))
-        dispatch_request(w, m, origin, -1);
+        dispatch_request(w, m, origin, LOAD_AT_ONCE);
 }
 
 static int on_message(void *user, const struct sip_msg *m, const struct flow_origin *origin)
@@ -242,7 +246,8 @@ static void on_admin_mail(struct worker *w, struct mail *mail)
 static void use_proxy_conf(struct worker *w)
 {
     w->draining = w->conf->proxy;
-    w->draining.answer_only = w->has_stopped_accepting;
+    w->is_refusing = atomic_load(&w->refuses_calls);
+    w->draining.answer_only = w->has_stopped_accepting || w->is_refusing;
     proxy_set_conf(w->proxy, &w->draining);
 }
 
@@ -305,8 +310,11 @@ static void on_wake(void *user)
     wheel_advance(&w->wheel, net_now(w->loop));
     if (atomic_load_explicit(&w->is_stopping, memory_order_relaxed))
         net_stop(w->loop);
+    atomic_store(&w->answered, atomic_load(&w->asked));
     take_conf(w);
     look_at_groups(w);
+    if (atomic_load(&w->refuses_calls) != w->is_refusing)
+        use_proxy_conf(w);
     look_at_drain(w);
     unsigned n = 0;
     while (n++ < MAILS_PER_TURN && (mail = mailbox_take(&w->mailbox)) != NULL) {
@@ -578,6 +586,23 @@ const struct conf *worker_conf_seen(struct worker *w)
 
 void worker_wake(struct worker *w)
 {
+    net_wake(w->loop);
+}
+
+void worker_ask(struct worker *w)
+{
+    atomic_fetch_add(&w->asked, 1);
+    net_wake(w->loop);
+}
+
+bool worker_answered(struct worker *w)
+{
+    return atomic_load(&w->answered) == atomic_load(&w->asked);
+}
+
+void worker_refuse_calls(struct worker *w, bool yes)
+{
+    atomic_store(&w->refuses_calls, yes);
     net_wake(w->loop);
 }
 

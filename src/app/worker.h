@@ -60,6 +60,11 @@ void worker_reload(struct worker *w, const struct conf *conf);
 const struct conf *worker_conf_seen(struct worker *w);
 /* Has it look at what all workers share: an application has another active member. */
 void worker_wake(struct worker *w);
+/* Has it show that it turns: worker_answered is true as soon as it has come round. */
+void worker_ask(struct worker *w);
+bool worker_answered(struct worker *w);
+/* New requests outside dialogs get 503, all else goes on; or no longer so. */
+void worker_refuse_calls(struct worker *w, bool yes);
 /* No new connections, no new calls; on_drained when the last pending transaction has ended. */
 void worker_drain(struct worker *w);
 

@@ -8,6 +8,7 @@
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -73,6 +74,9 @@ struct conf {
     unsigned nwritten_aliases; /* of route.aliases, the first ones: `aliases`; the rest follows from
                                   advertised addresses */
     const char **values;       /* as written, by index of the table; for conf_needs_restart */
+    unsigned *lines;           /* where each was given, 0: nowhere, CONF_BY_HAND: by conf_set */
+    struct conf_source
+        *source; /* what was read, for conf_load_again; shared with whoever was made of it */
     struct arena_cache cache;
     struct arena arena; /* all of the above */
     const char *file;   /* NULL: the embedded default */
@@ -82,6 +86,26 @@ struct conf {
  * VALUE: what is allowed" lines, all of them. 0; ERR_PARSE (errors were written); -errno
  * (unreadable, one line was written); ERR_NOMEM. */
 int conf_load(const char *file, FILE *err, struct conf **out) WARN_UNUSED;
+/* An option of [sipproxy] that is set by hand while the daemon runs, in place of the file's value.
+ */
+struct conf_set {
+    struct slice name, value;
+};
+#define CONF_BY_HAND UINT_MAX
+/* The same with options that are set by hand: what is wrong with one of these is said as
+ * "NAME = VALUE: what is allowed". */
+int conf_load_with(const char *file, const struct conf_set *sets, unsigned n, FILE *err,
+                   struct conf **out) WARN_UNUSED;
+/* The same from the text that `now` was made of: an edit of the file that has not been asked for by
+ * a reload stays out. Errors as conf_load_with, but -errno. */
+int conf_load_again(const struct conf *now, const struct conf_set *sets, unsigned n, FILE *err,
+                    struct conf **out) WARN_UNUSED;
+/* May it be set by hand? 0; ERR_NOT_FOUND: no such option of [sipproxy]; ERR_UNSUPPORTED: it takes
+ * a restart. */
+int conf_can_set(struct slice name) WARN_UNUSED;
+/* Rows of the set "option": section, name, value, default, source ("default", "set", "FILE:LINE"),
+ * effect; of [sipproxy]. What is secret is shown as ***. `want`: only that one; empty: all. */
+void conf_rows(const struct conf *conf, struct slice want, const struct row_sink *sink);
 /* Reads the files of TLS as they are now and makes the contexts, which live as long as `conf` does
  * or somebody else holds them. Errors are written like those of conf_load. Nothing is done without
  * sip-port-tls or any file. 0; ERR_PARSE (errors were written); ERR_NOMEM. */

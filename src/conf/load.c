@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <ini.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -91,10 +92,17 @@ static bool is_list(const struct option *o)
            o->kind == OPT_URIS;
 }
 
-/* What a message may show of a value; "passwd" and "pasword" were meant to be one, too. */
+/* "passwd" and "pasword" were meant to be one, too. */
+bool conf_is_secret(const char *name)
+{
+    return strncmp(name, "pass", 4) == 0 || strncmp(name, "pasw", 4) == 0 ||
+           strstr(name, "-password") != NULL || strstr(name, "-token") != NULL;
+}
+
+/* What a message may show of a value. */
 static struct slice shown(const char *name, struct slice value)
 {
-    return strncmp(name, "pass", 4) == 0 || strncmp(name, "pasw", 4) == 0 ? SLICE("***") : value;
+    return conf_is_secret(name) ? SLICE("***") : value;
 }
 
 static void keep_place(struct reader *r, unsigned option)
@@ -177,7 +185,42 @@ static int on_value(void *user, const char *section, const char *name, const cha
 
 /* --- the whole --- */
 
-static int read_file(const char *file, FILE *err, char **text, size_t *len)
+/* The text of a file; several configurations are made of one, the last to go frees it. */
+struct conf_source {
+    _Atomic unsigned refs;
+    size_t len;
+    char bytes[];
+};
+
+static void source_drop(struct conf_source *s)
+{
+    if (s != NULL && atomic_fetch_sub(&s->refs, 1) == 1)
+        mem_free(s);
+}
+
+static int read_stream(FILE *f, const char *file, FILE *err, struct conf_source **out)
+{
+    struct conf_source *s = mem_alloc(sizeof(*s) + FILE_MAX + 1);
+    if (s == NULL)
+        return ERR_NOMEM;
+    atomic_init(&s->refs, 1);
+    s->len = fread(s->bytes, 1, FILE_MAX + 1, f);
+    int status = ferror(f) != 0 ? -EIO : s->len > FILE_MAX ? ERR_LIMIT : 0;
+    if (status == -EIO && err != NULL)
+        fprintf(err, "%s: cannot be read (is it a directory?)\n", file);
+    if (status == ERR_LIMIT && err != NULL)
+        fprintf(err, "%s: larger than %u bytes\n", file, FILE_MAX);
+    struct conf_source *fit = status == 0 ? mem_realloc(s, sizeof(*s) + s->len + 1) : NULL;
+    if (fit != NULL)
+        s = fit;
+    if (status != 0)
+        mem_free(s);
+    else
+        *out = s;
+    return status;
+}
+
+static int read_file(const char *file, FILE *err, struct conf_source **out)
 {
     FILE *f = fopen(file, "re");
     if (f == NULL) {
@@ -187,21 +230,8 @@ static int read_file(const char *file, FILE *err, char **text, size_t *len)
             fprintf(err, "%s: cannot be read: %s\n", file, err_text(-e, buf, sizeof(buf)));
         return -e;
     }
-    char *bytes = mem_alloc(FILE_MAX + 1);
-    *len = bytes != NULL ? fread(bytes, 1, FILE_MAX + 1, f) : 0;
-    int status = bytes == NULL ? ERR_NOMEM : ferror(f) != 0 ? -EIO : 0;
+    int status = read_stream(f, file, err, out);
     fclose(f);
-    if (status == -EIO && err != NULL)
-        fprintf(err, "%s: cannot be read (is it a directory?)\n", file);
-    if (status == 0 && *len > FILE_MAX) {
-        status = ERR_LIMIT;
-        if (err != NULL)
-            fprintf(err, "%s: larger than %u bytes\n", file, FILE_MAX);
-    }
-    if (status != 0)
-        mem_free(bytes);
-    else
-        *text = bytes;
     return status;
 }
 
@@ -214,45 +244,104 @@ static struct conf *conf_new(struct reader *r)
     arena_init(&c->arena, &c->cache);
     r->conf = c;
     c->values = arena_zalloc(&c->arena, conf_noptions * sizeof(*c->values));
-    r->lines = arena_zalloc(&c->arena, conf_noptions * sizeof(*r->lines));
-    if (c->values == NULL || r->lines == NULL)
+    c->lines = arena_zalloc(&c->arena, conf_noptions * sizeof(*c->lines));
+    r->lines = c->lines;
+    if (c->values == NULL || c->lines == NULL)
         conf_free(&c);
     return c;
 }
 
-int conf_load(const char *file, FILE *err, struct conf **out)
+/* In place of what the file says. */
+static void set_by_hand(struct reader *r, const struct conf_set *set)
+{
+    char name[64];
+    unsigned i;
+    const struct option *o = NULL;
+    const char *file = r->file;
+    r->file = "set";
+    if (slice_cstr(set->name, name, sizeof(name)))
+        o = find_option("sipproxy", name, &i);
+    if (o == NULL) {
+        conf_error(r, "%.*s: no such option", SLICE_ARG(set->name));
+    } else {
+        r->section = SECTION_SIPPROXY;
+        r->item = r->conf;
+        r->is_continued = false;
+        r->lines[i] = 0;
+        set_option(r, o, i, set->value);
+        r->lines[i] = CONF_BY_HAND;
+    }
+    r->file = file;
+}
+
+static int read_text(struct reader *r, const struct conf_source *source)
+{
+    r->conf->txn = txn_conf_default;
+    conf_set_defaults(r, "sipproxy", r->conf);
+    if (source == NULL)
+        return 0;
+    r->rest = slice_of(source->bytes, source->len);
+    return source->len != 0 ? ini_parse_stream(next_line, r, on_value, r) : 0;
+}
+
+static int load_text(const char *file, struct conf_source *source, const struct conf_set *sets,
+                     unsigned n, FILE *err, struct conf **out)
 {
     struct reader r = {
         .file = file != NULL ? file : "embedded default", .err = err, .section = SECTION_NONE};
-    char *text = NULL;
-    size_t len = 0;
-    if (file != NULL) {
-        int status = read_file(file, err, &text, &len);
-        if (status != 0)
-            return status;
-    }
     struct conf *c = conf_new(&r);
     if (c == NULL || table_init(&r.names, NAMES_FIRST) != 0) {
-        mem_free(text);
         conf_free(&c);
         return ERR_NOMEM;
     }
-    c->txn = txn_conf_default;
-    conf_set_defaults(&r, "sipproxy", c);
-    r.rest = slice_of(text, len);
-    int status = len != 0 ? ini_parse_stream(next_line, &r, on_value, &r) : 0;
-    mem_free(text);
+    int status = read_text(&r, source);
     table_fini(&r.names);
     c->file = file != NULL ? conf_str(&r, slice_str(file)) : NULL;
     r.line = 0;
+    for (unsigned i = 0; i < n; i++)
+        set_by_hand(&r, &sets[i]);
     conf_finish(&r);
     bool is_short = r.no_memory || c->arena.overflow || status == -2;
     if (r.errors != 0 || is_short) {
         conf_free(&c);
         return is_short ? ERR_NOMEM : ERR_PARSE;
     }
+    c->source = source;
+    if (source != NULL)
+        atomic_fetch_add(&source->refs, 1);
     *out = c;
     return 0;
+}
+
+int conf_load_with(const char *file, const struct conf_set *sets, unsigned n, FILE *err,
+                   struct conf **out)
+{
+    struct conf_source *source = NULL;
+    int status = file != NULL ? read_file(file, err, &source) : 0;
+    if (status == 0)
+        status = load_text(file, source, sets, n, err, out);
+    source_drop(source);
+    return status;
+}
+
+int conf_load_again(const struct conf *now, const struct conf_set *sets, unsigned n, FILE *err,
+                    struct conf **out)
+{
+    return load_text(now->file, now->source, sets, n, err, out);
+}
+
+int conf_load(const char *file, FILE *err, struct conf **out)
+{
+    return conf_load_with(file, NULL, 0, err, out);
+}
+
+int conf_can_set(struct slice name)
+{
+    char text[64];
+    unsigned i;
+    if (!slice_cstr(name, text, sizeof(text)) || find_option("sipproxy", text, &i) == NULL)
+        return ERR_NOT_FOUND;
+    return conf_options[i].effect == EFFECT_RESTART ? ERR_UNSUPPORTED : 0;
 }
 
 void conf_free(struct conf **conf)
@@ -261,6 +350,7 @@ void conf_free(struct conf **conf)
     if (c == NULL)
         return;
     conf_close_tls(c);
+    source_drop(c->source);
     arena_fini(&c->arena);
     arena_cache_fini(&c->cache);
     mem_free(c);

@@ -47,6 +47,35 @@ static void print_wrapped(FILE *out, const char *text)
     fputc('\n', out);
 }
 
+/* Where the value was given. */
+static const char *source_text(const struct conf *c, unsigned i, char *room, size_t cap)
+{
+    if (c->lines[i] == 0)
+        return "default";
+    if (c->lines[i] == CONF_BY_HAND)
+        return "set";
+    snprintf(room, cap, "%s:%u", c->file != NULL ? c->file : "", c->lines[i]);
+    return room;
+}
+
+void conf_rows(const struct conf *c, struct slice want, const struct row_sink *sink)
+{
+    for (unsigned i = 0; i < conf_noptions; i++) {
+        const struct option *o = &conf_options[i];
+        char room[512];
+        if (strcmp(o->section, "sipproxy") != 0 ||
+            (want.len != 0 && !slice_eq(want, slice_str(o->name))))
+            continue;
+        const char *value = c->values[i] != NULL ? c->values[i] : conf_default_text(o);
+        if (c->values[i] != NULL && c->values[i][0] != '\0' && conf_is_secret(o->name))
+            value = "***";
+        ROW(sink, "option", LF_STR("section", o->section), LF_STR("name", o->name),
+            LF_STR("value", value), LF_STR("default", conf_default_text(o)),
+            LF_STR("source", source_text(c, i, room, sizeof(room))),
+            LF_STR("effect", effect_text(o->effect)));
+    }
+}
+
 void conf_print_options(FILE *out)
 {
     for (unsigned i = 0; i < conf_noptions; i++) {

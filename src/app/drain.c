@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The end: what is under way may come to its own. */
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "app/daemon_int.h"
+#include "base/log.h"
+
+void daemon_drain(struct daemon *d)
+{
+    uint64_t until = daemon_now_ms() + d->conf->drain_ms;
+    bool is_hurried = false;
+    atomic_store(&d->is_draining, true);
+    notify_send("STOPPING=1");
+    LOG(LOG_INFO, "app", "draining", LF_INT("at_most_ms", d->conf->drain_ms));
+    for (unsigned i = 0; i < d->nworkers; i++)
+        worker_drain(d->workers[i]);
+    while (atomic_load(&d->drained) < d->nworkers && !is_hurried) {
+        uint64_t now = daemon_now_ms();
+        struct signalfd_siginfo info;
+        struct pollfd fds[2] = {{.fd = d->drained_fd, .events = POLLIN},
+                                {.fd = d->signals, .events = POLLIN}};
+        if (now >= until || poll(fds, 2, (int)(until - now)) == 0)
+            break;
+        uint64_t n;
+        (void)!read(d->drained_fd, &n, sizeof(n));
+        if (read(d->signals, &info, sizeof(info)) == sizeof(info) &&
+            (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT))
+            is_hurried = true;
+    }
+    bool is_all = atomic_load(&d->drained) == d->nworkers;
+    LOG(LOG_INFO, "app",
+        is_all       ? "drained"
+        : is_hurried ? "asked to end a second time: ended at once"
+                     : "ended with transactions pending",
+        LF_INT("workers_drained", atomic_load(&d->drained)));
+}
+
+/* --- a drain of calls: everything goes on but new ones --- */
+
+void daemon_drain_calls(struct daemon *d, uint64_t seconds)
+{
+    d->drain_until = seconds != 0 ? daemon_now_ms() + seconds * 1000 : UINT64_MAX;
+    atomic_store(&d->is_draining, true);
+    LOG(LOG_INFO, "app", "draining: new calls are refused until those under way have ended",
+        LF_INT("at_most_s", seconds));
+    for (unsigned i = 0; i < d->nworkers; i++)
+        worker_refuse_calls(d->workers[i], true);
+}
+
+bool daemon_resume(struct daemon *d)
+{
+    if (d->drain_until == 0)
+        return false;
+    d->drain_until = 0;
+    atomic_store(&d->is_draining, false);
+    for (unsigned i = 0; i < d->nworkers; i++)
+        worker_refuse_calls(d->workers[i], false);
+    LOG0(LOG_INFO, "app", "the drain is called off: new calls are let in again");
+    return true;
+}
+
+static uint64_t under_way(const struct daemon *d)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < d->nworkers; i++) {
+        const struct counters *c = worker_counters(d->workers[i]);
+        n += counter_get(c, CTR_CALLS) + counter_get(c, CTR_TXN_SERVER);
+    }
+    return n;
+}
+
+bool daemon_has_drained(struct daemon *d)
+{
+    return d->drain_until != 0 && (daemon_now_ms() >= d->drain_until || under_way(d) == 0);
+}
