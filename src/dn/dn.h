@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/counter.h"
 #include "base/err.h"
+#include "base/field.h"
 #include "base/hash.h"
 #include "base/slice.h"
 
@@ -197,5 +198,10 @@ unsigned dn_bindings(struct dn_dir *dir);
 uint64_t dn_dir_store_errors(struct dn_dir *dir);
 void dn_dump(struct dn_dir *dir, uint64_t now, void (*line)(void *user, const char *text),
              void *user);
+/* Rows of the set "dn", each followed by those of its bindings, of the set "binding"; with the lock
+ * of a stripe held. dn: name, type (empty: no section), service_type, state ("in-service",
+ * "suspect", "out-of-service"), cause, since, bindings, checked, last_check, next_try. binding: dn,
+ * contact, transport, remote, connection, expires_s, q, instance, reg_id, path, registered. */
+void dn_rows(struct dn_dir *dir, uint64_t now, const struct row_sink *sink);
 
 #endif

@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/counter.h"
 #include "base/err.h"
+#include "base/field.h"
 #include "base/hash.h"
 #include "base/mailbox.h"
 #include "base/wheel.h"
@@ -279,6 +280,13 @@ void flows_dump(struct flows *flows, void (*line)(void *user, const char *text),
  * first). False when these were the last. */
 bool flows_dump_some(struct flows *flows, uint32_t *at, unsigned n,
                      void (*line)(void *user, const char *text), void *user);
+/* Rows of the set "flow", likewise: id, transport, state ("opening", "up", "suspect": a second
+ * connection is being opened beside it, "reopening", "closing"), dn, remote, local, opened_by
+ * ("us", "peer": the connection it has now), age_ms (since the first connection of that id),
+ * idle_ms (since anything came or went; both to a second), unacked_bytes, queued_bytes, reopened
+ * (times), last_error (why it was reopened last), reopen (where it would be opened again), tls,
+ * tls_name (what the peer has to prove). */
+bool flows_rows_some(struct flows *flows, uint32_t *at, unsigned n, const struct row_sink *sink);
 unsigned flows_count(const struct flows *flows);
 /* The loop's clock, ms, taken once for each turn. The wheel's own time may lag behind it while a
  * message is handed up: timers are set from this one. */

@@ -65,6 +65,7 @@ struct flow {
     struct addr remote, local;
     struct addr reopen;         /* where it would be opened again; port 0: nowhere */
     uint32_t last_in, last_out; /* s since flows->start */
+    uint32_t begun;             /* likewise */
     uint16_t alt_port;          /* second port of `reopen`; 0: none */
     uint16_t reopened;          /* times */
     int16_t doom;               /* enum err that dooms it */

@@ -30,7 +30,7 @@ int flow_new(struct flows *fs, enum sip_transport t, const struct addr *remote,
     f->transport = (uint8_t)t;
     f->remote = *remote;
     f->local = *local;
-    f->last_in = f->last_out = flows_seconds(fs);
+    f->begun = f->last_in = f->last_out = flows_seconds(fs);
     list_init(&f->doomed);
     *out = f;
     return 0;

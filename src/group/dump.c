@@ -125,6 +125,99 @@ void groups_dump(struct groups *groups, uint64_t now, void (*line)(void *user, c
     pthread_mutex_unlock(&groups->lock);
 }
 
+/* --- rows --- */
+
+struct rows {
+    uint64_t now, wall;
+    const struct row_sink *sink;
+};
+
+/* A time of the loops' clock by the clock on the wall; 0: none. */
+static const char *time_text(const struct rows *r, uint64_t at, char *room)
+{
+    uint64_t ago = r->now > at ? r->now - at : 0;
+    return field_time(at != 0 && r->wall > ago ? r->wall - ago : 0, room);
+}
+
+static void row_head(const struct rows *r, const struct group *g)
+{
+    char since[FIELD_TIME_MAX];
+    bool is_pair = g->conf.role == GROUP_PAIR;
+    ROW(r->sink, "application", LF_STR("name", g->conf.name),
+        LF_STR("role", is_pair ? "pair" : policy_text(g->conf.policy)),
+        LF_STR("state", state_text(group_now(g))),
+        LF_STR("active", is_pair && g->pair.active < g->n ? g->members[g->pair.active].uri : ""),
+        LF_STR("since", time_text(r, g->since, since)), LF_INT("switchovers", g->totals.switched),
+        LF_INT("down_count", g->totals.down), LF_INT("back_count", g->totals.back));
+}
+
+static struct slice addrs_text(const struct member *m, char *room, size_t cap)
+{
+    char text[ADDR_TEXT_MAX];
+    struct buf b;
+    buf_init(&b, room, cap);
+    for (unsigned i = 0; i < m->naddrs; i++) {
+        buf_str(&b, i == 0 ? "" : " ");
+        buf_str(&b, addr_write(&m->addrs[i], text));
+    }
+    if (m->naddrs == 0 && m->fixed.family != ADDR_NONE)
+        buf_str(&b, addr_write(&m->fixed, text));
+    return buf_get(&b);
+}
+
+static const char *member_text(const struct group *g, unsigned i)
+{
+    bool is_pair = g->conf.role == GROUP_PAIR;
+    if (g->members[i].is_absent)
+        return "absent";
+    if (is_pair && g->pair.active == i)
+        return "active";
+    return is_pair && g->pair.state == GROUP_UP ? "reserve"
+                                                : state_text(group_state_of_member(g, i));
+}
+
+static void row_member(const struct rows *r, const struct group *g, unsigned i)
+{
+    const struct member *m = &g->members[i];
+    bool is_pair = g->conf.role == GROUP_PAIR;
+    char addrs[GROUP_ADDRS_MAX * ADDR_TEXT_MAX], since[FIELD_TIME_MAX];
+    ROW(r->sink, "member", LF_STR("application", g->conf.name), LF_INT("index", i),
+        LF_STR("uri", m->uri), LF_STR("state", member_text(g, i)),
+        LF_BOOL("active", is_pair ? g->pair.active == i && !m->is_absent : group_may_use(g, i)),
+        LF_SLICE("addresses", addrs_text(m, addrs, sizeof(addrs))),
+        LF_STR("since", time_text(r, is_pair ? 0 : m->since, since)),
+        LF_INT("calls", atomic_load_explicit(&m->cell->calls, memory_order_relaxed)),
+        LF_INT("weight", m->weight));
+}
+
+static void row_history(const struct rows *r, const struct group *g)
+{
+    unsigned n = g->nhistory < GROUP_HISTORY ? g->nhistory : GROUP_HISTORY;
+    for (unsigned k = 0; k < n; k++) {
+        const struct switchover *h = &g->history[(g->nhistory - 1 - k) % GROUP_HISTORY];
+        char at[FIELD_TIME_MAX], room[GROUP_CAUSE_MAX];
+        ROW(r->sink, "switchover", LF_STR("application", g->conf.name),
+            LF_STR("time", time_text(r, h->at, at)),
+            LF_STR("from", h->from < g->n ? g->members[h->from].uri : ""),
+            LF_STR("to", h->to < g->n ? g->members[h->to].uri : ""),
+            LF_STR("cause", group_cause_text(h->cause, h->err, room)), LF_INT("ms", h->ms));
+    }
+}
+
+void groups_rows(struct groups *groups, uint64_t now, uint64_t wall, const struct row_sink *sink)
+{
+    const struct rows r = {now, wall, sink};
+    pthread_mutex_lock(&groups->lock);
+    for (unsigned i = 0; i < groups->n; i++) {
+        const struct group *g = &groups->list[i];
+        row_head(&r, g);
+        for (unsigned k = 0; k < g->n; k++)
+            row_member(&r, g, k);
+        row_history(&r, g);
+    }
+    pthread_mutex_unlock(&groups->lock);
+}
+
 /* --- as people name them --- */
 
 /* A name, with or without a port; port 0: none. */

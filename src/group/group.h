@@ -21,6 +21,7 @@
 #include "base/arena.h"
 #include "base/counter.h"
 #include "base/err.h"
+#include "base/field.h"
 #include "base/hash.h"
 #include "base/slice.h"
 
@@ -213,6 +214,11 @@ int group_switch(struct groups *groups, struct slice name, uint32_t to, uint64_t
 /* One line for each group, its members and the last switchovers, into any sink. */
 void groups_dump(struct groups *groups, uint64_t now, void (*line)(void *user, const char *text),
                  void *user);
+/* Rows, with the lock held: of the set "application" for each (name, role, state, active, since,
+ * switchovers, down_count, back_count), followed by "member" (application, index, uri, state,
+ * active, addresses, since, calls, weight) and "switchover", the last one first (application, time,
+ * from, to, cause, ms). `wall`: wall-clock ms of `now`. */
+void groups_rows(struct groups *groups, uint64_t now, uint64_t wall, const struct row_sink *sink);
 /* The name of the TLS rules of an application: "application NAME". */
 #define GROUP_PROFILE_MAX 80
 struct slice group_profile_name(struct slice name, char *room);
