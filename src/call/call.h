@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/counter.h"
 #include "base/err.h"
+#include "base/field.h"
 #include "base/hash.h"
 #include "base/wheel.h"
 #include "flow/flow.h"
@@ -130,5 +131,11 @@ void calls_dump(struct calls *calls, uint64_t now, unsigned max,
 /* A part of it: the next `n` calls from *at on (0 at first). False when these were the last. */
 bool calls_dump_some(struct calls *calls, uint64_t now, uint32_t *at, unsigned n,
                      void (*line)(void *user, const char *text), void *user);
+/* Rows of the set "call", one for each dialog, likewise: call_id, state ("calling": nobody has
+ * answered, "early", "answered": 2xx, "established": its ACK has passed), dn (of the callee),
+ * caller, callee (addresses), age_ms, idle_ms, from, to (URIs), caller_transport,
+ * caller_connection, callee_transport, callee_connection. */
+bool calls_rows_some(struct calls *calls, uint64_t now, uint32_t *at, unsigned n,
+                     const struct row_sink *sink);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/addr.h"
 #include "base/counter.h"
 #include "base/err.h"
+#include "base/field.h"
 #include "base/hash.h"
 
 struct load_shared; /* of all workers */
@@ -98,5 +99,10 @@ bool load_ask(struct load *load, uint64_t now, struct load_oc *out);
 
 void load_dump(struct load *load, uint64_t now, void (*line)(void *user, const char *text),
                void *user);
+/* Rows: one of the set "overload" (refusing: for lag; lag_ms: standing; worst_ms: of the last
+ * interval; limit_ms, loss_percent: of INVITEs, loss_other_percent, refused_rate, refused_source,
+ * refused_lag, refused_neighbour: so far) and "neighbour" for each that speaks RFC 7339 (address,
+ * loss_percent: what it asks for, until_ms: for so long, follows: what we ask for). */
+void load_rows(struct load *load, uint64_t now, const struct row_sink *sink);
 
 #endif

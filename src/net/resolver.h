@@ -15,6 +15,7 @@
 #define NET_RESOLVER_H
 
 #include "base/counter.h"
+#include "base/field.h"
 #include "base/slice.h"
 #include "net/loop.h"
 
@@ -87,6 +88,12 @@ void net_resolve_cancel(struct net_resolver *r, uint64_t query);
 /* One line for each name that is known: its records, how long they hold, hits. */
 void net_resolver_dump(struct net_resolver *r, void (*line)(void *user, const char *text),
                        void *user);
+/* Rows: of the set "resolver_server" (address, state: "in-use" or "silent", questions: so far,
+ * failures: tries without an answer, one after the other, avoided_ms: asked last for so long) and
+ * "resolver_name", the one asked for longest ago first (name, type: "host", "srv", "naptr", answer,
+ * ttl_s, state: "fresh", "expired", "asked" or "unknown", expired_s, asked: a question is under
+ * way, failures: one after the other, last_error, hits). */
+void net_resolver_rows(struct net_resolver *r, const struct row_sink *sink);
 /* Forgets everything, or one name (empty: everything). How many. */
 unsigned net_resolver_forget(struct net_resolver *r, struct slice name);
 

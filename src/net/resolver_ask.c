@@ -95,6 +95,7 @@ static void count_ask(struct dns_server *s, struct dns_ask *ask)
     ask->has_answered = false;
     s->asks++;
     s->sent++;
+    s->questions++;
     dns_count(s->resolver, CTR_DNS_QUERIES);
 }
 

@@ -152,6 +152,7 @@ struct dns_server {
     struct addr addr;
     unsigned asks;        /* under way */
     unsigned sent;        /* by this channel, so far */
+    uint64_t questions;   /* by all its channels */
     unsigned fails;       /* tries without an answer, one after the other */
     uint64_t avoid_until; /* ms; with fails > 0: asked last, and probed after that time */
     struct dns_ask probe;

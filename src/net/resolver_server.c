@@ -203,6 +203,7 @@ static void renew(struct net_resolver *r, struct dns_server **place)
     if (old->sent < ASKS_MAX || old->is_probed || server_new(r, &old->addr, &s) != 0)
         return;
     s->fails = old->fails;
+    s->questions = old->questions;
     s->avoid_until = old->avoid_until;
     *place = s;
     list_push(&r->retired, &old->node);

@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/counter.h"
 #include "base/err.h"
+#include "base/field.h"
 #include "base/hash.h"
 #include "base/random.h"
 #include "base/wheel.h"
@@ -221,5 +222,10 @@ void txns_dump(struct txns *txns, void (*line)(void *user, const char *text), vo
 /* A part of it: the next `n` places from *at on (0 at first). False when these were the last. */
 bool txns_dump_some(struct txns *txns, uint32_t *at, unsigned n,
                     void (*line)(void *user, const char *text), void *user);
+/* Rows of the set "transaction", likewise: id, kind ("client", "server"), method, state (RFC 3261
+ * section 17, RFC 6026), call_id, branch (of the topmost Via: ours of a client's), remote,
+ * transport, connection, age_ms (since its request came), ends_ms (until a timer ends it or what it
+ * waits for; 0: none is set). */
+bool txns_rows_some(struct txns *txns, uint32_t *at, unsigned n, const struct row_sink *sink);
 
 #endif
