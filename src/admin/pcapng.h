@@ -32,7 +32,7 @@ struct pcapng_packet {
     struct addr local;    /* family other than that of `remote`: taken to be 0.0.0.0 or :: */
     struct addr remote;   /* without a family: the packet is left out */
     struct slice bytes;   /* the message */
-    size_t length;        /* on the wire; more than bytes.len where it was cut */
+    size_t length;        /* 0, or, where it was cut, what it had on the wire */
     struct slice comment; /* UTF-8, shown beside the packet; may be empty */
 };
 

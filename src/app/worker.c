@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/worker.h"
 
+#include <time.h>
+
 #include "admin/admin.h"
 #include "base/alloc.h"
 #include "base/log.h"
@@ -43,6 +45,7 @@ struct worker {
     struct registrar *registrar;
     struct health *health;
     struct load *load;
+    struct trace *trace;
     struct load_line line; /* new calls, while the worker is late */
     uint64_t groups_epoch; /* the last one that was looked at */
     struct timer expire, drain;
@@ -165,6 +168,14 @@ static void on_flow_event(void *user, const struct flow_event *ev)
         health_on_flow_event(w->health, ev);
 }
 
+static void on_wire(void *user, const struct flow_wire *wire)
+{
+    struct worker *w = user;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    trace_put(w->trace, wire, (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+}
+
 /* A device that has been given up may be there again. */
 static void on_accepted(void *user, const struct addr *remote)
 {
@@ -236,7 +247,8 @@ static void on_admin_mail(struct worker *w, struct mail *mail)
                                 .calls = w->calls,
                                 .proxy = w->proxy,
                                 .resolver = w->resolver,
-                                .load = w->load};
+                                .load = w->load,
+                                .trace = w->trace};
     admin_on_mail(mail, &rooms);
 }
 
@@ -271,6 +283,7 @@ static void take_conf(struct worker *w)
     health_set_groups(w->health, conf->groups, conf->ngroups);
     load_set_conf(w->load, &conf->load);
     net_resolver_set_conf(w->resolver, &conf->resolver);
+    trace_set_conf(w->trace, &conf->trace);
     atomic_store(&w->seen_conf, conf);
 }
 
@@ -355,6 +368,7 @@ static void on_turn_end(void *user)
     wheel_advance(&w->wheel, net_now(w->loop));
     look_at_line(w);
     flows_flush(w->flows);
+    trace_flush(w->trace);
     look_at_load(w);
     net_alarm(w->loop, wheel_next(&w->wheel));
 }
@@ -412,6 +426,8 @@ static int make_rooms(struct worker *w)
     }
     if (err == 0)
         err = load_new(&conf->load, s->load, w->index, &w->counters, &w->load);
+    if (err == 0)
+        err = trace_new(&conf->trace, w->index, &w->counters, &w->trace);
     return err;
 }
 
@@ -512,8 +528,11 @@ int worker_new(const struct conf *conf, struct shared *shared, unsigned index, s
 int worker_listen(struct worker *w, struct addr *failed)
 {
     struct flow_conf flow = w->conf->flow;
-    struct flow_events events = {
-        .on_message = on_message, .on_event = on_flow_event, .user = w, .on_accepted = on_accepted};
+    struct flow_events events = {.on_message = on_message,
+                                 .on_event = on_flow_event,
+                                 .user = w,
+                                 .on_accepted = on_accepted,
+                                 .on_wire = on_wire};
     *failed = (struct addr){0};
     flow.counts = w->shared->flow_counts;
     flow.aliases = w->shared->flow_aliases;
@@ -559,6 +578,7 @@ void worker_free(struct worker **worker)
         flows_free(&w->flows);
     if (w->load != NULL)
         load_free(&w->load);
+    trace_free(&w->trace);
     load_line_fini(&w->line);
     mailbox_fini(&w->mailbox);
     w->shared->mailboxes[w->index] = NULL;

@@ -52,6 +52,15 @@ enum flow_state {
     FLOW_GONE /* no connection; the slot stays until everyone who was told DEAD has reacted */
 };
 
+/* The same for people, and as it is counted. */
+enum flow_stage {
+    FLOW_STAGE_NONE,
+    FLOW_STAGE_OPENING,
+    FLOW_STAGE_UP,
+    FLOW_STAGE_SUSPECT,  /* up, and a second connection is, or was in vain, opened beside it */
+    FLOW_STAGE_REOPENING /* its connection has ended, and another one is being opened */
+};
+
 struct flow {
     struct flows *owner;
     uint64_t id;
@@ -72,6 +81,7 @@ struct flow {
     uint8_t state;              /* enum flow_state */
     uint8_t transport;          /* enum sip_transport */
     uint8_t unanswered;         /* transactions in a row; see flows_unanswered */
+    uint8_t stage;              /* enum flow_stage: as it is counted */
     bool is_opened : 1;         /* by us: `reopen` is the address it was opened to */
     bool is_ours : 1;           /* the connection it has now was opened by us */
     bool is_fresh : 1;          /* and nothing has come from it, nor was all acknowledged ever */
@@ -109,7 +119,8 @@ struct flow_in {
     struct flow *flow;
     struct sip_frame frame;
     uint32_t len, cap;
-    bool paused; /* on_message answered ERR_FULL */
+    bool paused;  /* on_message answered ERR_FULL */
+    bool is_told; /* and on_wire knows of the message that is offered again */
     char bytes[];
 };
 
@@ -273,6 +284,13 @@ void flow_work_put(struct flow *f);
 void flow_work_clear_queue(struct flow *f);
 void flow_work_cache_free(struct flows *fs);
 
+/* --- stage.c --- */
+enum flow_stage flow_stage(const struct flow *f);
+/* Counts it as what it is now: after each change of its state, its cause or of fail_at. */
+void flow_restage(struct flow *f);
+/* Counts it as nothing. */
+void flow_unstage(struct flow *f);
+
 /* --- listen.c --- */
 int flow_listen(struct flows *fs, const struct flow_conf *conf, struct addr *failed) WARN_UNUSED;
 void flow_unlisten(struct flows *fs);
@@ -295,6 +313,8 @@ void flow_bind_addr(const struct flows *fs, const struct addr *remote, const str
                     struct addr *out);
 
 /* --- in.c, udp.c, answer.c --- */
+/* A message on the wire of that stream. */
+void flow_tell_wire(const struct flow *f, bool is_out, const void *bytes, size_t len);
 extern const struct net_stream_events flow_stream_events;
 void flow_in_drop(struct flow *f);
 void flow_on_accept(void *user, struct net_stream *s, const struct addr *remote,

@@ -35,6 +35,7 @@ static void accepted(struct flows *fs, enum sip_transport t, struct net_stream *
     f->was_verified = t == SIP_TLS && net_stream_tls_info(s, &tls) == 0 && tls.has_peer;
     net_stream_set_max(s, fs->conf.max_queue);
     net_stream_set(s, &flow_stream_events, f);
+    flow_restage(f);
     counter_inc(fs->counters, CTR_FLOWS);
     counter_inc(fs->counters, CTR_FLOW_ACCEPTED);
     flow_counts_accepted(fs->counts, remote, flows_now(fs));
@@ -148,6 +149,25 @@ static void look_at_alias(struct flow *f, const struct sip_msg *m, uint32_t tls_
         flow_aliases_put(fs->aliases, &alias, f->id);
 }
 
+void flow_tell_wire(const struct flow *f, bool is_out, const void *bytes, size_t len)
+{
+    const struct flow_events *ev = &f->owner->ev;
+    if (ev->on_wire == NULL)
+        return;
+    struct flow_wire wire = {is_out,     f->transport, &f->local,
+                             &f->remote, f->id,        slice_of(bytes, len)};
+    ev->on_wire(ev->user, &wire);
+}
+
+/* Once for each message, however often it is offered. */
+static void tell_in(const struct flow *f, const char *bytes, size_t len)
+{
+    if (f->in != NULL && f->in->is_told)
+        f->in->is_told = false;
+    else
+        flow_tell_wire(f, false, bytes, len);
+}
+
 /* 0, or ERR_FULL: to be offered again. */
 static int deliver(struct flow *f, const char *bytes, size_t len)
 {
@@ -196,6 +216,7 @@ static void bad_stream(struct flow *f, const char *bytes, size_t len, const stru
     origin_of(f, &origin);
     if (len > SIP_MSG_MAX)
         len = SIP_MSG_MAX;
+    tell_in(f, bytes, len);
     int rc = sip_msg_parse(&m, bytes, len, true, fs->hdrs, SIP_HDRS_MAX, &fs->conf.limits, &detail);
     m.source = f->remote;
     struct sip_fault both = {fault->status != 0 ? fault->status : detail.status, fault->reason,
@@ -229,6 +250,7 @@ static enum take_result take(struct flow *f, struct sip_frame *frame, const char
         switch (sip_frame_next(frame, data, len, limits, &used, &fault)) {
         case SIP_FRAME_MORE: *left = len; return TAKE_ALL;
         case SIP_FRAME_MESSAGE:
+            tell_in(f, data, used);
             if (deliver(f, data, used) == ERR_FULL) {
                 *left = len;
                 return TAKE_PAUSE;
@@ -318,7 +340,7 @@ static void keep(struct flow *f, const struct sip_frame *frame, const char *rest
     memmove(in->bytes, inside ? in->bytes + at : rest, left);
     in->len = (uint32_t)left;
     in->frame = *frame;
-    in->paused = pause;
+    in->paused = in->is_told = pause;
     if (pause) {
         net_stream_read_pause(f->stream, true);
         timer_set(fs->wheel, &in->timer, flows_now(fs) + FLOW_RETRY_MS);

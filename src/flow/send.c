@@ -58,6 +58,7 @@ int flow_write(struct flow *f, const struct flow_out *m)
         return rc;
     f->last_out = flows_seconds(fs);
     counter_inc(fs->counters, CTR_MSG_OUT);
+    flow_tell_wire(f, true, m->bytes, m->len);
     flow_sent(f, m);
     return 0;
 }

@@ -17,6 +17,14 @@ static void answer_stun(struct flow_listener *l, const char *data, size_t len,
         counter_inc(fs->counters, CTR_UDP_DROPPED);
 }
 
+static void tell_wire(const struct flows *fs, bool is_out, const struct addr *remote,
+                      const struct addr *local, struct slice bytes)
+{
+    struct flow_wire wire = {is_out, SIP_UDP, local, remote, 0, bytes};
+    if (fs->ev.on_wire != NULL)
+        fs->ev.on_wire(fs->ev.user, &wire);
+}
+
 void flow_on_datagram(void *user, char *data, size_t len, const struct addr *remote,
                       const struct addr *local)
 {
@@ -39,6 +47,7 @@ void flow_on_datagram(void *user, char *data, size_t len, const struct addr *rem
     if (len == 0)
         return;
     struct flow_origin origin = {.remote = *remote, .local = *local, .transport = SIP_UDP};
+    tell_wire(fs, false, remote, local, slice_of(data, len));
     int rc = sip_msg_parse(&m, data, len, false, fs->hdrs, SIP_HDRS_MAX, &fs->conf.limits, &fault);
     m.source = *remote;
     if (rc != 0) {
@@ -57,7 +66,10 @@ int flow_udp_send(struct flows *fs, const struct flow_dest *dest, const void *by
     if (l == NULL || l->udp == NULL || dest->remote.port == 0)
         return ERR_NO_ROUTE;
     int rc = net_udp_send(l->udp, &dest->remote, &dest->local, bytes, len);
-    if (rc == 0)
-        counter_inc(fs->counters, CTR_MSG_OUT);
-    return rc;
+    if (rc != 0)
+        return rc;
+    counter_inc(fs->counters, CTR_MSG_OUT);
+    tell_wire(fs, true, &dest->remote, dest->local.family != ADDR_NONE ? &dest->local : &l->addr,
+              slice_of(bytes, len));
+    return 0;
 }

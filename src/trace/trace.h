@@ -32,13 +32,15 @@ struct trace_conf {
 int trace_new(const struct trace_conf *conf, unsigned worker, struct counters *counters,
               struct trace **out) WARN_UNUSED;
 void trace_free(struct trace **trace);
-/* What is kept stays unless the ring has another size; slices of conf must live until the next
- * call. */
+/* What is kept stays unless the ring gets another size; slices of conf must live until the next
+ * call. A ring for which there is no memory stays as it was, and that is logged. */
 void trace_set_conf(struct trace *trace, const struct trace_conf *conf);
 
-/* One message on the wire; `wall`: wall-clock us. Cheap: a copy. */
+/* One message on the wire; `wall`: wall-clock us. Cheap: a copy. With debug lines of module "sip"
+ * also a line of the log. */
 void trace_put(struct trace *trace, const struct flow_wire *wire, uint64_t wall);
-/* End of turn: what the collector is to get leaves. */
+/* End of turn: what the collector is to get leaves. Never waits: what the socket does not take
+ * stays for the next turn, and what there is no room for is dropped and counted. */
 void trace_flush(struct trace *trace);
 
 /* Which messages: empty is any. */
@@ -46,11 +48,16 @@ struct trace_want {
     struct slice call_id; /* the whole Call-ID */
     struct slice text;    /* user or host in Request-URI, From or To, without case */
     uint64_t since;       /* wall-clock us, later ones only */
+    uint64_t until;       /* the same, none that is later: so that it ends where messages come as
+                             fast as they are looked at; 0: without a bound */
     bool with_bytes;      /* also `bytes`: the message in base64 (RFC 4648 section 4) */
 };
 /* Rows of the set "message", oldest first, of the next `n` messages from *at on (0 at first):
- * time_us, worker, direction ("in", "out"), transport, local, remote, connection, start_line,
- * method, status, call_id, cseq, from, to, length, cut, text, and, where asked for, bytes. False:
+ * time_us (int), worker (int), direction ("in", "out"), transport ("udp", "tcp", "tls"), local,
+ * remote, connection (as the id of a row "flow"; empty by UDP), start_line, method (of a response:
+ * that of CSeq), status (int; 0: a request), call_id, cseq ("1 INVITE"), from, to (their URIs),
+ * length (int: bytes on the wire), cut (bool: longer than what could be kept), text (the message),
+ * and, where asked for, bytes. All of it masked; a text that is not in the message is empty. False:
  * these were the last. */
 bool trace_rows_some(struct trace *trace, uint64_t *at, unsigned n, const struct trace_want *want,
                      const struct row_sink *sink);
