@@ -10,6 +10,8 @@ PACKAGES_BUILD="gcc libc6-dev cmake ninja-build pkg-config ccache libuv1-dev lib
 # To test it: unit tests, checks, a second compiler, and phones and networks for the scenarios.
 PACKAGES_TEST="libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 python3 binutils procps
     sip-tester baresip-core kamailio dnsmasq-base unbound nftables iproute2 valgrind openssl"
+# To make and try the Debian package.
+PACKAGES_PACKAGE="dpkg-dev file"
 # For the demonstration.
 PACKAGES_DEMO="python3 nftables iproute2 procps"
 
@@ -83,6 +85,22 @@ need_packages()
         die "these packages could not be installed: $missing"
     fi
     rm -f "$log"
+}
+
+# Prints the path of promtool, or nothing. Debian has it in the package of the whole server, which is
+# unpacked here and not installed.
+need_promtool()
+{
+    local folder=$ROOT/build/promtool
+    if command -v promtool; then
+        return
+    fi
+    if [ ! -x "$folder/usr/bin/promtool" ]; then
+        mkdir -p "$folder"
+        (cd "$folder" && apt-get download prometheus </dev/null && dpkg-deb -x prometheus_*.deb . &&
+            rm -f prometheus_*.deb usr/bin/prometheus) >"$folder/log" 2>&1 || return 0
+    fi
+    printf '%s\n' "$folder/usr/bin/promtool"
 }
 
 # build_preset PRESET [TARGET...]: configure and build; quiet when it works, the errors otherwise.

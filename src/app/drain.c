@@ -13,7 +13,11 @@ void daemon_drain(struct daemon *d)
     uint64_t until = daemon_now_ms() + d->conf->drain_ms;
     bool is_hurried = false;
     atomic_store(&d->is_draining, true);
+    char text[64];
+    /* systemd's own time for a stop may be shorter than drain-timeout. */
+    snprintf(text, sizeof(text), "EXTEND_TIMEOUT_USEC=%llu", (d->conf->drain_ms + 5000ull) * 1000);
     notify_send("STOPPING=1");
+    notify_send(text);
     LOG(LOG_INFO, "app", "draining", LF_INT("at_most_ms", d->conf->drain_ms));
     for (unsigned i = 0; i < d->nworkers; i++)
         worker_drain(d->workers[i]);

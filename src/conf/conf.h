@@ -125,5 +125,7 @@ void conf_print_options(FILE *out);
 /* The same as Markdown for docs/options.md and as troff for the manual page holdfast.conf(5). */
 void conf_print_markdown(FILE *out);
 void conf_print_man(FILE *out);
+/* And as a file in which all of it is a comment: package/holdfast.conf. */
+void conf_print_file(FILE *out);
 
 #endif

@@ -30,8 +30,8 @@ static bool begins_section(unsigned i)
     return i == 0 || strcmp(conf_options[i].section, conf_options[i - 1].section) != 0;
 }
 
-/* Words of `text` in lines of at most 76 columns behind an indent. */
-static void print_wrapped(FILE *out, const char *text)
+/* Words of `text` in lines of at most 76 columns behind an indent of 4. */
+static void print_wrapped(FILE *out, const char *indent, const char *text)
 {
     size_t column = 0;
     while (*text != '\0') {
@@ -40,7 +40,7 @@ static void print_wrapped(FILE *out, const char *text)
             fputc('\n', out);
             column = 0;
         }
-        column += (size_t)fprintf(out, "%s%.*s", column == 0 ? "    " : " ", (int)word, text);
+        column += (size_t)fprintf(out, "%s%.*s", column == 0 ? indent : " ", (int)word, text);
         text += word;
         text += strspn(text, " ");
     }
@@ -83,9 +83,37 @@ void conf_print_options(FILE *out)
         if (begins_section(i))
             fprintf(out, "%s%s\n\n", i == 0 ? "" : "\n", section_text(o));
         fprintf(out, "%s\n", o->name);
-        print_wrapped(out, o->help);
+        print_wrapped(out, "    ", o->help);
         fprintf(out, "    default: %s\n    allowed: %s\n    takes effect: %s\n",
                 conf_default_text(o), o->valid, effect_text(o->effect));
+    }
+}
+
+/* The value in a line that does nothing until its mark is taken off; a default in words is none. */
+static void print_as_comment(FILE *out, const struct option *o)
+{
+    fprintf(out, ";\n");
+    print_wrapped(out, ";   ", o->help);
+    fprintf(out, ";   allowed: %s; takes effect: %s\n", o->valid, effect_text(o->effect));
+    if (o->shown != NULL)
+        fprintf(out, ";   default: %s\n", o->shown);
+    fprintf(out, "; %s =%s%s\n", o->name, o->fallback[0] != '\0' ? " " : "", o->fallback);
+}
+
+void conf_print_file(FILE *out)
+{
+    fputs(
+        "; Configuration of holdfast; see holdfast.conf(5).\n"
+        "; Nothing has to be set: all below is a comment and shows the default. `holdfast --check -c FILE`\n"
+        "; tells what is wrong with a file, `systemctl reload holdfast` puts it into effect,\n"
+        "; `holdfastctl options` shows what holds and where it was given.\n\n",
+        out);
+    for (unsigned i = 0; i < conf_noptions; i++) {
+        const struct option *o = &conf_options[i];
+        bool is_whole = strcmp(o->section, "sipproxy") == 0;
+        if (begins_section(i))
+            fprintf(out, "%s%s%s\n", i == 0 ? "" : "\n", is_whole ? "" : "; ", section_text(o));
+        print_as_comment(out, o);
     }
 }
 
