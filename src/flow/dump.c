@@ -73,9 +73,16 @@ bool flows_dump_some(struct flows *fs, uint32_t *at, unsigned n,
 
 static const char *row_state(const struct flow *f)
 {
-    if (f->doom != 0 || f->lame || f->state == FLOW_GONE)
+    if (f->doom != 0 || f->lame)
         return "closing";
-    return state_name(f);
+    switch (flow_stage(f)) {
+    case FLOW_STAGE_OPENING: return "opening";
+    case FLOW_STAGE_UP: return "up";
+    case FLOW_STAGE_SUSPECT: return "suspect";
+    case FLOW_STAGE_REOPENING: return "reopening";
+    case FLOW_STAGE_NONE: break;
+    }
+    return "closing";
 }
 
 /* "TLSv1.3", "TLSv1.3 resumed verified"; empty: not TLS, or not up. */

@@ -170,12 +170,14 @@ void flow_use_attempt(struct flow *f)
     w->acked_at = w->look_end = w->fail_at = 0;
     w->is_short = w->is_stuck = false;
     flow_resent_drop(w);
+    flow_restage(f);
 }
 
 static void first_up(struct flow *f)
 {
     flow_use_attempt(f);
     f->state = FLOW_UP;
+    flow_restage(f);
     counter_inc(f->owner->counters, CTR_FLOWS);
     flow_flush_queue(f);
     flow_check(f);
@@ -236,6 +238,7 @@ int flow_open_again(struct flow *f, int cause)
     if (w == NULL)
         return ERR_NOMEM;
     w->cause = cause;
+    flow_restage(f);
     if (w->since == 0)
         w->since = flows_now(fs);
     if (flow_peer_may_open(fs, &f->reopen, w)) {
@@ -247,6 +250,7 @@ int flow_open_again(struct flow *f, int cause)
     }
     if (f->state == FLOW_GONE)
         f->state = FLOW_OPENING;
+    flow_restage(f);
     return 0;
 }
 

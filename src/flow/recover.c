@@ -69,6 +69,7 @@ static void healed(struct flow *f)
     }
     w->fail_at = w->since = 0;
     w->cause = 0;
+    flow_restage(f);
 }
 
 /* Moves the mark behind what is acknowledged. Requests between two looks share the time of the
@@ -219,6 +220,7 @@ void flow_second_failed(struct flow *f, int err)
      * which the kernel retransmits, but never longer than an opening that is not answered takes. */
     uint32_t delay = f->owner->conf.reopen_delay_ms, most = f->owner->conf.connect_timeout_ms;
     w->fail_at = w->mark_at + delay + (delay < most ? delay : most);
+    flow_restage(f);
     timer_set(f->owner->wheel, &w->timer, w->fail_at);
     next_look(f, flows_now(f->owner));
 }
@@ -317,6 +319,7 @@ static void await_senders(struct flow *f, int cause, uint64_t acked)
     bool second = w->attempt != NULL || list_is_linked(&w->line);
     f->state = second ? FLOW_OPENING : FLOW_GONE;
     w->cause = cause;
+    flow_restage(f);
     if (w->since == 0)
         w->since = flows_now(fs);
     w->sent = w->mark_end = w->last_end = 0;

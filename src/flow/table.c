@@ -136,6 +136,7 @@ void flow_free(struct flow *f, bool abort)
     struct flows *fs = f->owner;
     if (f->state == FLOW_UP)
         counter_dec(fs->counters, CTR_FLOWS);
+    flow_unstage(f);
     net_stream_close(&f->stream, abort);
     flow_in_drop(f);
     if (f->work != NULL) {
@@ -200,6 +201,7 @@ void flow_work_put(struct flow *f)
     timer_stop(fs->wheel, &w->timer);
     flow_resent_drop(w);
     f->work = NULL;
+    flow_restage(f);
     if (fs->nfree_work >= FLOW_WORK_CACHE) {
         mem_free(w);
         return;

@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "flow/flow_int.h"
 
 static int on_message(void *user, const struct sip_msg *m, const struct flow_origin *o)
 {
@@ -58,6 +59,30 @@ static void take_mail(struct wire *w)
     }
 }
 
+static void check_stage(void *object, uint64_t id, void *user)
+{
+    static const enum counter gauges[2][FLOW_STAGE_REOPENING + 1] = {
+        {0, CTR_TCP_OPENING, CTR_TCP_UP, CTR_TCP_SUSPECT, CTR_TCP_SUSPECT},
+        {0, CTR_TLS_OPENING, CTR_TLS_UP, CTR_TLS_SUSPECT, CTR_TLS_SUSPECT}};
+    const struct flow *f = object;
+    uint64_t *seen = user;
+    (void)id;
+    assert_int_equal(f->stage, flow_stage(f));
+    if (f->stage != FLOW_STAGE_NONE)
+        seen[gauges[f->transport == SIP_TLS][f->stage]]++;
+}
+
+/* The gauges tell the truth, after every turn. */
+static void check_gauges(struct wire *w)
+{
+    uint64_t seen[COUNTER_MAX] = {0};
+    for (unsigned i = 0; i < w->nworkers; i++)
+        if (w->flows_of[i] != NULL)
+            pool_each(&w->flows_of[i]->pool, check_stage, seen);
+    for (enum counter c = CTR_TCP_OPENING; c <= CTR_TLS_SUSPECT; c++)
+        assert_int_equal(counter_get(&w->counters, c), seen[c]);
+}
+
 static void on_turn_end(void *user)
 {
     struct wire *w = user;
@@ -68,6 +93,7 @@ static void on_turn_end(void *user)
             flows_flush(w->flows_of[i]);
     }
     take_mail(w);
+    check_gauges(w);
     net_alarm(w->loop, wheel_next(&w->wheel));
 }
 
@@ -166,6 +192,7 @@ void wire_close(struct wire *w)
 {
     for (unsigned i = 0; i < w->nworkers; i++)
         flows_free(&w->flows_of[i]);
+    check_gauges(w);
     assert_int_equal(w->wheel.count, 0);
     for (unsigned i = 0; i < w->nworkers; i++)
         mailbox_fini(&w->box[i]);
