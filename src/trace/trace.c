@@ -41,7 +41,8 @@ void trace_free(struct trace **trace)
 
 void trace_set_conf(struct trace *t, const struct trace_conf *conf)
 {
-    bool is_same = addr_eq(&t->conf.hep, &conf->hep);
+    bool is_none = conf->hep.family == ADDR_NONE;
+    bool is_same = is_none == (t->hep == NULL) && addr_eq(&t->conf.hep, &conf->hep);
     t->conf = *conf;
     if (trace_ring_size(&t->ring, conf->bytes) != 0)
         LOG(LOG_WARN, "trace", "no memory for trace-buffer", LF_INT("bytes", conf->bytes),
@@ -49,10 +50,8 @@ void trace_set_conf(struct trace *t, const struct trace_conf *conf)
     if (is_same)
         return;
     trace_hep_free(&t->hep);
-    if (conf->hep.family == ADDR_NONE)
-        return;
-    t->hep = trace_hep_new(conf);
-    if (t->hep == NULL)
+    t->hep = is_none ? NULL : trace_hep_new(conf);
+    if (!is_none && t->hep == NULL)
         LOG(LOG_WARN, "trace", "no memory for hep-collector", LF_ADDR("collector", &conf->hep));
 }
 
@@ -78,7 +77,7 @@ void trace_put(struct trace *t, const struct flow_wire *wire, uint64_t wall)
         trace_ring_put(&t->ring, wire, wall);
     if (t->hep != NULL)
         trace_hep_put(t, wire, wall);
-    if (log_is_on(LOG_DEBUG))
+    if (log_is_on(LOG_DEBUG) && log_is_on_for(LOG_DEBUG, "sip"))
         log_line(t, wire);
 }
 

@@ -39,7 +39,6 @@ struct trace {
     struct counters *counters;
     struct trace_ring ring;
     struct trace_hep *hep; /* NULL: no collector */
-    struct log_limit debug_lines;
 };
 
 /* --- ring.c --- */
@@ -66,8 +65,7 @@ struct slice trace_uri(struct slice value);
 bool trace_uri_is(struct slice uri, struct slice text);
 
 /* --- hep.c --- */
-/* The room of the largest datagram, and what the header of HEP takes at most of it, without the
- * password and the correlation id. */
+/* The largest datagram. */
 #define TRACE_HEP_MAX 65507u
 
 /* One packet. False: it does not fit. */
