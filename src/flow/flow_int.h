@@ -313,6 +313,8 @@ void flow_bind_addr(const struct flows *fs, const struct addr *remote, const str
                     struct addr *out);
 
 /* --- in.c, udp.c, answer.c --- */
+/* A message that was taken: by its method too. */
+void flow_count_taken(struct flows *fs, const struct sip_msg *m);
 /* A message on the wire of that stream. */
 void flow_tell_wire(const struct flow *f, bool is_out, const void *bytes, size_t len);
 extern const struct net_stream_events flow_stream_events;

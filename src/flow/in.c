@@ -95,6 +95,21 @@ void flow_in_drop(struct flow *f)
     f->in = NULL;
 }
 
+void flow_count_taken(struct flows *fs, const struct sip_msg *m)
+{
+    static const enum counter of_method[SIP_METHOD_COUNT] = {
+        [SIP_INVITE] = CTR_IN_INVITE,   [SIP_ACK] = CTR_IN_ACK,
+        [SIP_BYE] = CTR_IN_BYE,         [SIP_CANCEL] = CTR_IN_CANCEL,
+        [SIP_OPTIONS] = CTR_IN_OPTIONS, [SIP_REGISTER] = CTR_IN_REGISTER,
+    };
+    _Static_assert(CTR_MSG_IN == 0, "stands for: no counter of its own");
+    counter_inc(fs->counters, CTR_MSG_IN);
+    if (!m->is_request)
+        return;
+    enum counter id = of_method[m->method];
+    counter_inc(fs->counters, id != CTR_MSG_IN ? id : CTR_IN_OTHER);
+}
+
 static void origin_of(const struct flow *f, struct flow_origin *o)
 {
     *o = (struct flow_origin){
@@ -186,7 +201,7 @@ static int deliver(struct flow *f, const char *bytes, size_t len)
     look_at_alias(f, &m, origin.tls_peer);
     rc = fs->ev.on_message(fs->ev.user, &m, &origin);
     if (rc != ERR_FULL)
-        counter_inc(fs->counters, CTR_MSG_IN);
+        flow_count_taken(fs, &m);
     return rc == ERR_FULL ? ERR_FULL : 0;
 }
 

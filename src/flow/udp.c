@@ -57,7 +57,7 @@ void flow_on_datagram(void *user, char *data, size_t len, const struct addr *rem
     if (fs->ev.on_message(fs->ev.user, &m, &origin) == ERR_FULL)
         counter_inc(fs->counters, CTR_UDP_DROPPED);
     else
-        counter_inc(fs->counters, CTR_MSG_IN);
+        flow_count_taken(fs, &m);
 }
 
 int flow_udp_send(struct flows *fs, const struct flow_dest *dest, const void *bytes, size_t len)

@@ -229,6 +229,37 @@ static void note_tag(struct txn *t, struct slice bytes)
         t->u.server.sent_tag = txn_tag_hash(txns_of(t), sip_get(&res, res.to_tag));
 }
 
+/* From letting an initial INVITE in to its first answer above 100 that is no failure. */
+static void count_setup(struct counters *c, uint64_t ms)
+{
+    static const struct {
+        uint32_t ms;
+        enum counter counter;
+    } buckets[] = {{50, CTR_SETUP_LE_50},      {200, CTR_SETUP_LE_200},   {500, CTR_SETUP_LE_500},
+                   {1000, CTR_SETUP_LE_1000},  {2000, CTR_SETUP_LE_2000}, {5000, CTR_SETUP_LE_5000},
+                   {10000, CTR_SETUP_LE_10000}};
+
+    counter_inc(c, CTR_SETUP_COUNT);
+    counter_add(c, CTR_SETUP_MS, ms);
+    for (unsigned i = 0; i < sizeof(buckets) / sizeof(buckets[0]); i++) {
+        if (ms <= buckets[i].ms)
+            counter_inc(c, buckets[i].counter);
+    }
+}
+
+/* What the caller of an INVITE is told, before it is. */
+static void count_answer(const struct txn *t, unsigned status)
+{
+    struct txns *x = txns_of(t);
+
+    if (t->machine != FSM_INVITE_SERVER || t->state != FSM_PROCEEDING || status <= 100)
+        return;
+    if (status >= 200)
+        counter_inc(x->counters, CTR_INVITE_2XX + (status / 100 - 2));
+    if (status < 300 && !t->is_rung && t->u.server.req != NULL && !sip_in_dialog(t->u.server.req))
+        count_setup(x->counters, txns_now(x) - t->scope->since);
+}
+
 int txn_respond(struct txns *txns, uint64_t server, unsigned status, struct slice bytes)
 {
     struct txn *t = txn_find_server(txns, server);
@@ -244,6 +275,7 @@ int txn_respond(struct txns *txns, uint64_t server, unsigned status, struct slic
     step = fsm_step((enum fsm_machine)t->machine, (enum fsm_state)t->state, ev, is_reliable(t));
     if ((step.actions & FSM_SEND) == 0)
         return 0;
+    count_answer(t, status);
     txn_drop_bytes(t);
     t->sent.bytes = bytes;
     t->is_rung = t->machine == FSM_INVITE_SERVER && status > 100 && status < 200;
