@@ -52,6 +52,12 @@ static void on_event(void *user, const struct flow_event *ev)
         r->react(r, w->index, ev);
 }
 
+static void on_wire(void *user, const struct flow_wire *wire)
+{
+    const struct rig_worker *w = user;
+    w->rig->wire(w->rig, w->index, wire);
+}
+
 static void on_wake(void *user)
 {
     (void)user;
@@ -127,8 +133,10 @@ void rig_start(struct rig *r, const char *listen)
     }
     for (unsigned i = 0; i < r->nworkers; i++) {
         r->workers[i] = (struct rig_worker){r, i};
-        struct flow_events fev = {
-            .on_message = on_message, .on_event = on_event, .user = &r->workers[i]};
+        struct flow_events fev = {.on_message = on_message,
+                                  .on_event = on_event,
+                                  .user = &r->workers[i],
+                                  .on_wire = r->wire != NULL ? on_wire : NULL};
         assert_int_equal(flows_new(r->loop, &r->wheel, &r->conf, i, r->nworkers, r->boxes, &r->key,
                                    &r->counters, &fev, &r->flows_of[i], &failed),
                          0);

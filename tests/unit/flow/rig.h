@@ -60,6 +60,8 @@ struct rig {
     bool echo;       /* requests are answered by 200 */
     /* called on each event, may send */
     void (*react)(struct rig *r, unsigned worker, const struct flow_event *ev);
+    /* called on each message on the wire, when set before rig_start */
+    void (*wire)(struct rig *r, unsigned worker, const struct flow_wire *wire);
     void *user;
     bool (*until)(struct rig *r);
     bool done;
