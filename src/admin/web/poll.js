@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Asking again and again, as long as somebody looks. */
+
+import {put, shown} from "./dom.js";
+
+/** run() now and each `ms` after it was done; a failure is told in the element `note`. */
+export function poll(run, ms, note) {
+    let timer = 0;
+    let stopped = false;
+    let busy = false;
+    async function once() {
+        clearTimeout(timer);
+        if (stopped || busy) {
+            return;
+        }
+        busy = true;
+        try {
+            if (!document.hidden) {
+                await run();
+                put(note, "");
+            }
+        } catch (error) {
+            put(note, error.status === 401 ? "" : `This may be out of date: ${shown(error.message)}`);
+        }
+        busy = false;
+        if (!stopped) {
+            timer = setTimeout(once, ms);
+        }
+    }
+    once();
+    return {
+        now: once,
+        stop: () => {
+            stopped = true;
+            clearTimeout(timer);
+        },
+    };
+}
