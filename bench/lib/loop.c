@@ -35,18 +35,24 @@ static void dispatch(struct load *l, struct endpoint *ep, const struct sockaddr_
 
 static void read_datagrams(struct load *l, struct endpoint *ep)
 {
-    size_t len[NET_BATCH];
-    struct sockaddr_in from[NET_BATCH];
-    unsigned n = net_recv_udp(&l->net, ep, len, from);
+    struct net_run runs[NET_BATCH];
+    unsigned n = net_recv_udp(&l->net, ep, runs);
     struct sipmsg m;
 
     for (unsigned i = 0; i < n; i++) {
-        const char *p = l->net.datagrams + (size_t)i * NET_DATAGRAM;
+        const char *p = l->net.datagrams + (size_t)i * NET_RUN;
+        size_t left = runs[i].len;
 
-        if (sip_parse(&m, p, len[i]) > 0)
-            dispatch(l, ep, &from[i], &m);
-        else
-            l->malformed++;
+        do {
+            size_t len = left < runs[i].size ? left : runs[i].size;
+
+            if (sip_parse(&m, p, len) > 0)
+                dispatch(l, ep, &runs[i].from, &m);
+            else
+                l->malformed++;
+            p += len;
+            left -= len;
+        } while (left != 0);
     }
 }
 

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ bool net_init(struct net *net)
         limit.rlim_cur = limit.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
-    net->datagrams = malloc((size_t)NET_BATCH * NET_DATAGRAM);
+    net->datagrams = malloc((size_t)NET_BATCH * NET_RUN);
     net->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (net->epoll < 0 || !net->datagrams) {
         perror("epoll");
@@ -157,6 +158,8 @@ static int make_socket(int type)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         return fd;
     }
+    /* A server may send datagrams of one size as one (UDP_SEGMENT); on loopback they stay that. */
+    (void)setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof(on));
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
     if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
@@ -349,26 +352,48 @@ void net_flush(struct net *net)
     }
 }
 
-unsigned net_recv_udp(struct net *net, struct endpoint *ep, size_t *len, struct sockaddr_in *from)
+static size_t run_size(struct msghdr *msg, size_t len)
+{
+    int size;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level != SOL_UDP || c->cmsg_type != UDP_GRO)
+            continue;
+        memcpy(&size, CMSG_DATA(c), sizeof(size));
+        if (size > 0)
+            return (size_t)size;
+    }
+    return len;
+}
+
+unsigned net_recv_udp(struct net *net, struct endpoint *ep, struct net_run *runs)
 {
     struct mmsghdr msg[NET_BATCH];
     struct iovec iov[NET_BATCH];
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control[NET_BATCH];
     int n;
 
     memset(msg, 0, sizeof(msg));
     for (unsigned i = 0; i < NET_BATCH; i++) {
-        iov[i] = (struct iovec){net->datagrams + (size_t)i * NET_DATAGRAM, NET_DATAGRAM};
+        iov[i] = (struct iovec){net->datagrams + (size_t)i * NET_RUN, NET_RUN};
         msg[i].msg_hdr.msg_iov = &iov[i];
         msg[i].msg_hdr.msg_iovlen = 1;
-        msg[i].msg_hdr.msg_name = &from[i];
-        msg[i].msg_hdr.msg_namelen = sizeof(from[i]);
+        msg[i].msg_hdr.msg_name = &runs[i].from;
+        msg[i].msg_hdr.msg_namelen = sizeof(runs[i].from);
+        msg[i].msg_hdr.msg_control = &control[i];
+        msg[i].msg_hdr.msg_controllen = sizeof(control[i]);
     }
     n = recvmmsg(ep->fd, msg, NET_BATCH, MSG_DONTWAIT, NULL);
     if (n <= 0)
         return 0;
-    for (int i = 0; i < n; i++)
-        len[i] = msg[i].msg_len;
-    net->received += (uint64_t)n;
+    for (int i = 0; i < n; i++) {
+        runs[i].len = msg[i].msg_len;
+        runs[i].size = run_size(&msg[i].msg_hdr, msg[i].msg_len);
+        net->received += runs[i].len != 0 ? (runs[i].len + runs[i].size - 1) / runs[i].size : 1;
+    }
     return (unsigned)n;
 }
 

@@ -17,6 +17,7 @@
 
 #define NET_BATCH    64U
 #define NET_DATAGRAM 4096U
+#define NET_RUN      65536U /* datagrams of one size that the kernel hands over as one */
 #define NET_STREAM   65536U
 #define NET_MESSAGE  4096U /* largest message that we write */
 
@@ -58,7 +59,7 @@ struct net {
     uint64_t received;
     uint64_t send_failed; /* datagrams that the kernel refused, streams that broke */
     uint64_t closed;      /* streams closed by the peer */
-    char *datagrams;      /* NET_BATCH buffers of NET_DATAGRAM bytes */
+    char *datagrams;      /* NET_BATCH buffers of NET_RUN bytes */
 };
 
 /* All functions that can fail print the reason to stderr. */
@@ -86,8 +87,14 @@ void net_commit(struct net *net, struct endpoint *ep, size_t len, const struct s
 void net_flush(struct net *net);
 void net_flush_one(struct net *net, struct endpoint *ep);
 
-/* Datagrams received into net->datagrams: count, lengths and sources. */
-unsigned net_recv_udp(struct net *net, struct endpoint *ep, size_t *len, struct sockaddr_in *from);
+/* What was received into net->datagrams: count, lengths and sources. One buffer holds datagrams of
+ * `size` bytes each, the last one may be shorter. */
+struct net_run {
+    size_t len;
+    size_t size;
+    struct sockaddr_in from;
+};
+unsigned net_recv_udp(struct net *net, struct endpoint *ep, struct net_run *runs);
 
 /* Reads into ep->in; bytes read, 0 for nothing now, -1 when the stream has ended. */
 ssize_t net_recv_tcp(struct net *net, struct endpoint *ep);

@@ -20,7 +20,7 @@
 #define EXPIRE_MS      1000
 #define DRAIN_LOOK_MS  20
 #define LOG_FULL_MS    10000
-#define LINE_PER_TURN  16  /* calls out of the line that are begun in one turn */
+#define LINE_PER_TURN  12  /* calls out of the line that are begun in one turn */
 #define LINE_LOOKS     512 /* and refused */
 
 struct worker {
@@ -128,11 +128,11 @@ static bool stands_in_line(struct worker *w, const struct sip_msg *m,
                            const struct flow_origin *origin)
 {
     uint64_t now = net_now(w->loop);
-    if (load_line_is_empty(&w->line) && (m->method != SIP_INVITE || !load_is_lining(w->load, now)))
+    if (m->method == SIP_INVITE ? !load_is_lining(w->load, now) : load_line_is_empty(&w->line))
         return false;
     if (!proxy_may_wait(w->proxy, m, origin))
         return false;
-    if (m->method == SIP_INVITE && !load_has_room(w->load, w->line.n)) {
+    if (m->method == SIP_INVITE && !load_has_room(w->load, &origin->remote, w->line.n, now)) {
         dispatch_request(w, m, origin, LOAD_NO_ROOM);
         return true;
     }
@@ -223,6 +223,7 @@ static void look_at_line(struct worker *w)
     unsigned begun = 0;
     if (load_line_is_empty(&w->line))
         return;
+    flows_flush(w->flows); /* what goes before them does not wait for them */
     for (unsigned i = 0; i < LINE_LOOKS && begun < LINE_PER_TURN; i++) {
         if (!load_line_first(&w->line, &first))
             return;

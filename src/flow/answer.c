@@ -33,7 +33,7 @@ void flow_answer_fault(struct flows *fs, const struct sip_msg *m, const struct s
         rc = flow_write(f, &answer);
     } else {
         flow_response_dest(origin, &m->via, &dest);
-        rc = flow_udp_send(fs, &dest, out.ptr, out.len);
+        rc = flow_udp_send(fs, &dest, out.ptr, out.len, 0);
     }
     (void)rc; /* the sender of a malformed request gets one try */
 }

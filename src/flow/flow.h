@@ -195,6 +195,7 @@ enum flow_send_flags {
         1, /* starts suspicion when its bytes stay unacknowledged (tcp-reopen-delay) */
     FLOW_SEND_NO_OPEN = 2, /* only on a living connection: ERR_STALE otherwise */
     FLOW_SEND_RESEND = 4,  /* a copy that was sent before */
+    FLOW_SEND_LATER = 8,   /* a datagram: may wait for others, some ms (net_udp_send_later) */
 };
 
 /* Sends one message. Stream: on dest->flow; when that is 0 or stale, on a connection to

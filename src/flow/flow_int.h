@@ -326,8 +326,8 @@ void flow_on_accept_tls(void *user, struct net_stream *s, const struct addr *rem
 void flow_on_refused(void *user, const struct addr *remote, const struct addr *local, int err);
 void flow_on_datagram(void *user, char *data, size_t len, const struct addr *remote,
                       const struct addr *local);
-int flow_udp_send(struct flows *fs, const struct flow_dest *dest, const void *bytes,
-                  size_t len) WARN_UNUSED;
+int flow_udp_send(struct flows *fs, const struct flow_dest *dest, const void *bytes, size_t len,
+                  unsigned flags) WARN_UNUSED;
 /* Counts the fault, and answers it where it can be answered. */
 void flow_answer_fault(struct flows *fs, const struct sip_msg *m, const struct sip_fault *fault,
                        const struct flow_origin *origin, struct flow *f);

@@ -12,7 +12,7 @@ int flows_send(struct flows *fs, struct flow_dest *dest, const void *bytes, size
                unsigned flags)
 {
     if (dest->transport == SIP_UDP)
-        return flow_udp_send(fs, dest, bytes, len);
+        return flow_udp_send(fs, dest, bytes, len, flags);
     if (dest->transport != SIP_TCP && dest->transport != SIP_TLS)
         return ERR_NO_ROUTE;
     if (dest->flow == 0 && fs->aliases != NULL) {

@@ -60,12 +60,15 @@ void flow_on_datagram(void *user, char *data, size_t len, const struct addr *rem
         flow_count_taken(fs, &m);
 }
 
-int flow_udp_send(struct flows *fs, const struct flow_dest *dest, const void *bytes, size_t len)
+int flow_udp_send(struct flows *fs, const struct flow_dest *dest, const void *bytes, size_t len,
+                  unsigned flags)
 {
     const struct flow_listener *l = flow_listener_for(fs, &dest->remote, &dest->local);
     if (l == NULL || l->udp == NULL || dest->remote.port == 0)
         return ERR_NO_ROUTE;
-    int rc = net_udp_send(l->udp, &dest->remote, &dest->local, bytes, len);
+    int rc = (flags & FLOW_SEND_LATER) != 0
+                 ? net_udp_send_later(l->udp, &dest->remote, &dest->local, bytes, len)
+                 : net_udp_send(l->udp, &dest->remote, &dest->local, bytes, len);
     if (rc != 0)
         return rc;
     counter_inc(fs->counters, CTR_MSG_OUT);

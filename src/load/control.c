@@ -19,6 +19,8 @@
 #define FOLLOW      0.3  /* of the part that came too late, in an interval */
 #define LINE_FROM   0.1  /* of the limit: so late, and new calls stand in line */
 #define LINE_MS     200  /* so long after that */
+#define ROOM_LEAST  64
+#define ROOM_MOST   1e6
 #define BEGIN_LEAST 0.1
 #define BEGIN_MOST  0.8
 
@@ -43,13 +45,16 @@ static void interval_ends(struct load_control *c, uint32_t limit_ms, uint64_t no
     double n = (double)(now - c->since) / LOAD_INTERVAL_MS;
     double times = within(n, 1, TIMES_MAX);
     double change = c->least - c->last, hold = limit_ms * HOLD, worst = c->worst;
+    double may_wait = limit_ms * HOLD / (n * LOAD_INTERVAL_MS);
+    c->room = (unsigned)within(c->let_in * may_wait, ROOM_LEAST, ROOM_MOST);
     double late = late_part(c);
     uint64_t since = c->since;
     c->since = now;
     c->growth = change / (n * LOAD_INTERVAL_MS);
     c->last = c->least;
     c->most = c->worst;
-    c->least = -1;
+    c->is_outside = c->least_late > hold;
+    c->least = c->least_late = -1;
     c->worst = 0;
     if (!c->is_on)
         return;
@@ -102,7 +107,7 @@ enum load_change load_control_turn(struct load_control *c, double lag_ms, uint32
 {
     bool was_on = c->is_on;
     if (limit_ms == 0 || now < c->since || c->since == 0) {
-        *c = (struct load_control){.least = -1, .since = now};
+        *c = (struct load_control){.least = -1, .least_late = -1, .since = now};
         return was_on ? LOAD_ENDS : LOAD_SAME;
     }
     if (c->is_draining && lag_ms <= limit_ms * HOLD)
@@ -111,6 +116,8 @@ enum load_change load_control_turn(struct load_control *c, double lag_ms, uint32
         c->lines = now + LINE_MS;
     if (c->least < 0 || lag_ms < c->least)
         c->least = lag_ms;
+    if (c->least_late < 0 || c->late < c->least_late)
+        c->least_late = c->late;
     if (lag_ms > c->worst)
         c->worst = lag_ms;
     if (now - c->since < LOAD_INTERVAL_MS)
@@ -137,10 +144,20 @@ unsigned load_control_share(const struct load_control *c, enum load_kind kind)
     return (unsigned)(share * LOAD_FULL + 0.5);
 }
 
+bool load_control_goes_by_share(const struct load_control *c)
+{
+    return c->is_on && (c->is_outside || c->is_draining);
+}
+
 bool load_control_refuses_late(struct load_control *c, double waited_ms, uint32_t limit_ms,
                                unsigned share)
 {
-    bool is_late = c->is_on && waited_ms > limit_ms * (share != 0 || c->share <= 0 ? HOLD : 1);
+    bool is_exempt = share == 0 && c->share > 0;
+    bool is_late = waited_ms == LOAD_NO_ROOM ? !is_exempt
+                                             : waited_ms > limit_ms * (is_exempt ? 1 : HOLD);
+    is_late = is_late && c->is_on;
+    if (load_control_goes_by_share(c))
+        return is_late;
     if (is_late)
         c->too_late++;
     else

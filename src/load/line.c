@@ -58,8 +58,7 @@ int load_line_put(struct load_line *line, uint64_t now, struct slice a, struct s
         line->ring = mem_alloc(LOAD_LINE_BYTES);
     if (line->ring == NULL)
         return ERR_NOMEM;
-    if (size > LOAD_LINE_BYTES ||
-        used(line) + size > LOAD_LINE_BYTES - (last ? 0 : LOAD_LINE_REST))
+    if (size > LOAD_LINE_BYTES || used(line) + size > LOAD_LINE_BYTES - (last ? 0 : LOAD_LINE_REST))
         return ERR_FULL;
     size_t at = place(line, size);
     if (at == LOAD_LINE_BYTES)

@@ -19,7 +19,7 @@
 #define LOAD_LINE_REST (256u << 10)
 
 struct load_line {
-    char *ring;            /* NULL: not made yet */
+    char *ring;             /* NULL: not made yet */
     size_t head, tail, end; /* bytes; where tail < head what is behind `end` is not used */
     unsigned n;
 };

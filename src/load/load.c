@@ -39,7 +39,7 @@ int load_new(const struct load_conf *conf, struct load_shared *shared, unsigned 
     load->shared = shared;
     load->counters = counters;
     load->worker = worker % LOAD_WORKERS;
-    load->control.least = -1;
+    load->control.least = load->control.least_late = -1;
     rng_seed(&load->rng, hash_mix(shared->key.k1 ^ (worker + 1)));
     atomic_fetch_add(&shared->nworkers, 1);
     *out = load;
@@ -107,12 +107,14 @@ void load_on_turn(struct load *load, uint32_t late_ms, uint32_t waiting, uint64_
 {
     uint32_t limit = load->conf->lag_ms;
     double lag = late_ms + (double)late_ms * waiting / MAILS_PER_TURN;
-    if (load->in_line > lag)
-        lag = load->in_line;
     double full = (load->buffer - BUFFER_FROM) / (BUFFER_TO - BUFFER_FROM) * limit;
     uint64_t since = load->control.since;
-    enum load_change change =
-        load_control_turn(&load->control, lag > full ? lag : full, limit, now);
+    if (full > lag)
+        lag = full;
+    load->control.late = lag;
+    if (load->in_line > lag)
+        lag = load->in_line;
+    enum load_change change = load_control_turn(&load->control, lag, limit, now);
     tell(load, change, now);
     load->buffer = load->in_line = 0;
     if (load->control.since != since || change != LOAD_SAME)
@@ -149,7 +151,7 @@ static bool is_for_lag(struct load *load, enum load_kind kind, const struct addr
 {
     struct load_control *c = &load->control;
     unsigned share = c->is_on ? share_of(load, kind, source, now) : 0;
-    if (kind == LOAD_INVITE && waited_ms >= 0)
+    if (kind == LOAD_INVITE && waited_ms != LOAD_AT_ONCE)
         return load_control_refuses_late(c, (double)waited_ms, load->conf->lag_ms, share);
     return load_control_refuses(c, kind, share);
 }
@@ -157,7 +159,7 @@ static bool is_for_lag(struct load *load, enum load_kind kind, const struct addr
 enum load_cause load_admit(struct load *load, enum load_kind kind, const struct addr *source,
                            uint64_t now)
 {
-    return load_admit_late(load, kind, source, -1, now);
+    return load_admit_late(load, kind, source, LOAD_AT_ONCE, now);
 }
 
 enum load_cause load_admit_late(struct load *load, enum load_kind kind, const struct addr *source,
@@ -202,6 +204,17 @@ uint32_t load_retry_after(struct load *load, uint32_t least)
 bool load_is_lining(const struct load *load, uint64_t now)
 {
     return now < load->control.lines;
+}
+
+bool load_has_room(struct load *load, const struct addr *source, unsigned in_line, uint64_t now)
+{
+    struct load_control *c = &load->control;
+    if (!c->is_on)
+        return true;
+    if (load_control_goes_by_share(c) &&
+        load_control_refuses(c, LOAD_INVITE, share_of(load, LOAD_INVITE, source, now)))
+        return false;
+    return in_line < c->room;
 }
 
 bool load_is_limiting(const struct load *load)

@@ -58,13 +58,18 @@ void load_on_line(struct load *load, uint64_t waited_ms);
 /* Is the worker late, so that new calls stand in line (load/line.h) behind what belongs to calls
  * that exist? Cheap. */
 bool load_is_lining(const struct load *load, uint64_t now);
+/* May one more stand in line behind so many? Not where it would stand there for too long, nor, when
+ * what is let in otherwise is what takes the time, the share that is refused. */
+bool load_has_room(struct load *load, const struct addr *source, unsigned in_line, uint64_t now);
 /* Is there any limit that could refuse something now? Cheap. */
 bool load_is_limiting(const struct load *load);
 /* May it go on? Counts it where it does. */
 enum load_cause load_admit(struct load *load, enum load_kind kind, const struct addr *source,
                            uint64_t now);
-/* The same for one that has stood in line for so long (ms; below 0: it has not). Under overload an
- * INVITE that stood there for more than a fifth of overload-lag is refused. */
+/* The same for one that has stood in line for so long, ms. Under overload an INVITE that stood
+ * there for more than a fifth of overload-lag is refused. */
+#define LOAD_AT_ONCE (-1) /* there is no line */
+#define LOAD_NO_ROOM (-2) /* there is none for it in the line (load_has_room) */
 enum load_cause load_admit_late(struct load *load, enum load_kind kind, const struct addr *source,
                                 int64_t waited_ms, uint64_t now);
 /* The Retry-After of a 503, s: drawn anew for each, from `least` on where that is later than

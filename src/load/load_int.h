@@ -60,23 +60,27 @@ uint64_t load_source_hash(const struct load_shared *s, const struct addr *from);
  * limit is exceeded all the same everything is refused until the wait is short again: requests
  * inside dialogs stand in the same line, and a wait of 500 ms makes everybody send again. */
 struct load_control {
-    uint64_t since;   /* of this interval, ms */
-    double least;     /* ms, the least lag in it; below 0: nothing was seen */
-    double most;      /* of the last interval, ms, for show */
-    double worst;     /* in this interval, ms */
-    double last;      /* standing lag of the interval before, ms */
-    double growth;    /* of it, ms for each ms */
-    double empty;     /* intervals in a row in which nothing had to wait */
-    double share;     /* 0 to 1: of INVITEs */
-    bool is_on;       /* shedding */
-    bool is_draining; /* the standing lag exceeded the limit: no INVITE is let in until what waits
-                         has been worked off */
-    uint64_t ends;    /* while nothing is refused: when shedding ends, ms */
-    uint64_t begun;   /* ms */
-    uint64_t lines;   /* new calls stand in line until then, ms */
-    unsigned let_in;  /* of those that stood in line, in this interval */
+    uint64_t since;    /* of this interval, ms */
+    double least;      /* ms, the least lag in it; below 0: nothing was seen */
+    double most;       /* of the last interval, ms, for show */
+    double worst;      /* in this interval, ms */
+    double last;       /* standing lag of the interval before, ms */
+    double growth;     /* of it, ms for each ms */
+    double empty;      /* intervals in a row in which nothing had to wait */
+    double share;      /* 0 to 1: of INVITEs */
+    bool is_on;        /* shedding */
+    bool is_draining;  /* the standing lag exceeded the limit: no INVITE is let in until what waits
+                          has been worked off */
+    uint64_t ends;     /* while nothing is refused: when shedding ends, ms */
+    uint64_t begun;    /* ms */
+    uint64_t lines;    /* new calls stand in line until then, ms */
+    double late;       /* ms: the lag of this turn without that of the line */
+    double least_late; /* in this interval; below 0: nothing was seen */
+    bool is_outside;   /* that alone was too long in the last one: it is not new calls that wait */
+    unsigned let_in;   /* of those that stood in line, in this interval */
     unsigned too_late;
-    unsigned credit;  /* of refusals, per mille, INVITE and OTHER */
+    unsigned room;   /* so many are let in while the first of them may wait */
+    unsigned credit; /* of refusals, per mille, INVITE and OTHER */
     unsigned credit_other;
 };
 enum load_change { LOAD_SAME, LOAD_BEGINS, LOAD_ENDS };
@@ -85,7 +89,11 @@ enum load_change load_control_turn(struct load_control *c, double lag_ms, uint32
                                    uint64_t now);
 /* Per mille that is refused. Others than INVITE only what INVITEs alone cannot make good. */
 unsigned load_control_share(const struct load_control *c, enum load_kind kind);
-/* Refuse the INVITE that stood in line for so long? `share`: what is refused of its sender's. */
+/* Is the wait in front of the line, and not in it? Then calls are refused by the share, else by how
+ * long they stand there. */
+bool load_control_goes_by_share(const struct load_control *c);
+/* Refuse the INVITE that stood in line for so long, or for which there is no room (LOAD_NO_ROOM)?
+ * `share`: what is refused of its sender's. */
 bool load_control_refuses_late(struct load_control *c, double waited_ms, uint32_t limit_ms,
                                unsigned share);
 /* Refuse this one? Spreads refusals evenly: of N in a row N times the share. */

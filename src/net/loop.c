@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "net/tls_int.h"
+#include "net/udp.h"
 
 /* Rounds of "ended streams are told, then the turn ends again" before the loop polls once more. */
 #define MAX_END_ROUNDS 8
@@ -33,6 +34,16 @@ void net_connect_alarm(struct net_loop *loop, uint64_t due)
 {
     uint64_t now = uv_now(&loop->uv);
     uv_timer_start(&loop->connect_timer, on_connect_timer, due > now ? due - now : 0, 0);
+}
+
+static void on_later_timer(uv_timer_t *timer)
+{
+    net_udps_end_waits(timer->data);
+}
+
+void net_later_alarm(struct net_loop *loop)
+{
+    uv_timer_start(&loop->later_timer, on_later_timer, UDP_LATER_MS, 0);
 }
 
 static void turn_end(struct net_loop *loop)
@@ -103,6 +114,7 @@ int net_loop_new(struct net_loop **out, const struct net_loop_events *events)
     list_init(&loop->dirty);
     list_init(&loop->connecting);
     list_init(&loop->ended);
+    list_init(&loop->later);
     tls_gate_init(&loop->gate);
     uv_idle_init(&loop->uv, &loop->idle);
     uv_prepare_init(&loop->uv, &loop->prepare);
@@ -110,7 +122,8 @@ int net_loop_new(struct net_loop **out, const struct net_loop_events *events)
     uv_timer_init(&loop->uv, &loop->alarm);
     uv_timer_init(&loop->uv, &loop->connect_timer);
     loop->async.data = loop->prepare.data = loop->alarm.data = loop->connect_timer.data = loop;
-    loop->check.data = loop;
+    uv_timer_init(&loop->uv, &loop->later_timer);
+    loop->check.data = loop->later_timer.data = loop;
     uv_prepare_start(&loop->prepare, on_prepare);
     uv_check_start(&loop->check, on_check);
     *out = loop;
@@ -127,6 +140,7 @@ void net_loop_free(struct net_loop **loop_ptr)
     uv_close((uv_handle_t *)&loop->check, NULL);
     uv_close((uv_handle_t *)&loop->alarm, NULL);
     uv_close((uv_handle_t *)&loop->connect_timer, NULL);
+    uv_close((uv_handle_t *)&loop->later_timer, NULL);
     uv_close((uv_handle_t *)&loop->idle, NULL);
     while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) {
     }

@@ -48,6 +48,7 @@ struct net_loop {
     uv_prepare_t prepare;
     uv_timer_t alarm;
     uv_timer_t connect_timer; /* for the first of `connecting` */
+    uv_timer_t later_timer;   /* for `later` */
     uv_check_t check;         /* when a turn began */
     uv_idle_t idle;           /* runs while steps of handshakes are left over */
     struct net_loop_events ev;
@@ -60,6 +61,7 @@ struct net_loop {
     struct list dirty;      /* net_stream.node: written to since the last flush */
     struct list connecting; /* net_stream.node: by deadline, TLS handshakes too */
     struct list ended;      /* net_stream.node: on_end is to be told */
+    struct list later;      /* net_udp.waits: has datagrams that may wait */
     struct net_rx *rx;      /* receive buffers, made with the first socket */
     struct net_out *out_cache[NET_OUT_CLASSES];
     size_t out_cached; /* bytes */
@@ -98,6 +100,9 @@ struct net_rx *net_rx_get(struct net_loop *loop);
 /* Tells on_end of streams that ended outside a socket event / whose opening takes too long. */
 void net_streams_end(struct net_loop *loop);
 void net_streams_expire(struct net_loop *loop);
+/* Sends what waits on sockets of `later` when UDP_LATER_MS are over. */
+void net_later_alarm(struct net_loop *loop);
+void net_udps_end_waits(struct net_loop *loop);
 /* net_streams_expire is called at `due`, ms; a later call replaces it. */
 void net_connect_alarm(struct net_loop *loop, uint64_t due);
 

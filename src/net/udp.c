@@ -121,7 +121,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         return;
     struct net_rx *rx = net_rx_get(udp->loop);
     for (unsigned i = 0; rx != NULL && i < MAX_RECV_CALLS && !udp->closed; i++) {
-        if (receive_batch(udp, rx, i == 0) < NET_BATCH)
+        bool is_whole = receive_batch(udp, rx, i == 0) == NET_BATCH;
+        if (i == 0)
+            udp->is_busy = is_whole;
+        if (!is_whole)
             break;
     }
 }
@@ -186,6 +189,7 @@ int net_udp_open(struct net_loop *loop, const struct addr *local, const struct n
     udp->user = user;
     udp->wildcard = addr_is_any(local);
     list_init(&udp->chunks);
+    list_init(&udp->waits);
     rc = open_socket(udp, local, opt);
     if (rc != 0) {
         mem_free(udp);
@@ -207,6 +211,7 @@ void net_udp_close(struct net_udp **udp_ptr)
     if (udp == NULL)
         return;
     *udp_ptr = NULL;
+    net_udp_end_wait(udp);
     net_udp_flush(udp);
     net_udp_drop_all(udp);
     udp->closed = true;

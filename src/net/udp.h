@@ -40,4 +40,11 @@ int net_udp_send(struct net_udp *udp, const struct addr *remote, const struct ad
                  const void *bytes, size_t len) WARN_UNUSED;
 void net_udp_flush(struct net_udp *udp);
 
+/* The same for what may wait: while whole batches come in it is kept until there is a batch of it
+ * or UDP_LATER_MS are over, so that what goes to one destination leaves as one; it may be overtaken
+ * by what is sent by net_udp_send. */
+#define UDP_LATER_MS 10
+int net_udp_send_later(struct net_udp *udp, const struct addr *remote, const struct addr *local,
+                       const void *bytes, size_t len) WARN_UNUSED;
+
 #endif

@@ -61,7 +61,10 @@ struct net_udp {
     bool blocked;       /* the socket's buffer is full: writability is awaited */
     bool can_segment;   /* UDP_SEGMENT */
     uint8_t run_faults; /* in a row */
+    bool is_busy;       /* a whole batch came when it was looked at last */
     struct list chunks;
+    struct udp_chunk *later; /* what may wait; NULL: nothing does */
+    struct list waits;       /* in loop->later while that is not NULL */
     struct udp_chunk *spare;
     unsigned queued; /* datagrams in chunks */
     size_t queued_bytes;
@@ -71,6 +74,8 @@ struct net_udp {
 void net_udp_look(struct net_udp *udp);
 /* Asks for readability, and writability too. */
 void net_udp_watch(struct net_udp *udp, bool writable);
+/* What may wait waits no longer. */
+void net_udp_end_wait(struct net_udp *udp);
 /* Frees what is queued; counted as dropped. */
 void net_udp_drop_all(struct net_udp *udp);
 

@@ -27,14 +27,13 @@ void net_udp_drop_all(struct net_udp *udp)
     udp->queued_bytes = 0;
 }
 
-/* The last chunk if `len` more bytes fit, or a new one at the end; NULL when there is no memory. */
-static struct udp_chunk *chunk_for(struct net_udp *udp, size_t len)
+static bool fits(const struct udp_chunk *c, size_t len)
 {
-    if (!list_is_empty(&udp->chunks)) {
-        struct udp_chunk *last = container_of(udp->chunks.prev, struct udp_chunk, node);
-        if (last->nruns == 0 && last->n < UDP_SEND_BATCH && len <= UDP_CHUNK_BYTES - last->len)
-            return last;
-    }
+    return c->nruns == 0 && c->n < UDP_SEND_BATCH && len <= UDP_CHUNK_BYTES - c->len;
+}
+
+static struct udp_chunk *chunk_new(struct net_udp *udp)
+{
     struct udp_chunk *c = udp->spare;
     if (c == NULL)
         c = mem_alloc(sizeof(*c));
@@ -44,7 +43,20 @@ static struct udp_chunk *chunk_for(struct net_udp *udp, size_t len)
     c->n = c->nruns = c->sent = 0;
     c->len = 0;
     list_init(&c->node);
-    list_push(&udp->chunks, &c->node);
+    return c;
+}
+
+/* The last chunk if `len` more bytes fit, or a new one at the end; NULL when there is no memory. */
+static struct udp_chunk *chunk_for(struct net_udp *udp, size_t len)
+{
+    if (!list_is_empty(&udp->chunks)) {
+        struct udp_chunk *last = container_of(udp->chunks.prev, struct udp_chunk, node);
+        if (fits(last, len))
+            return last;
+    }
+    struct udp_chunk *c = chunk_new(udp);
+    if (c != NULL)
+        list_push(&udp->chunks, &c->node);
     return c;
 }
 
@@ -69,18 +81,17 @@ static void set_source(struct udp_datagram *d, const struct addr *local)
     }
 }
 
-int net_udp_send(struct net_udp *udp, const struct addr *remote, const struct addr *local,
-                 const void *bytes, size_t len)
+static bool is_full(struct net_udp *udp, size_t len)
 {
-    if (len > UDP_PAYLOAD_MAX)
-        return ERR_LIMIT;
-    if (udp->queued >= UDP_MAX_QUEUED || udp->queued_bytes + len > UDP_MAX_QUEUED_BYTES) {
-        counter_inc(udp->counters, CTR_UDP_DROPPED);
-        return 0;
-    }
-    struct udp_chunk *c = chunk_for(udp, len);
-    if (c == NULL)
-        return ERR_NOMEM;
+    if (udp->queued < UDP_MAX_QUEUED && udp->queued_bytes + len <= UDP_MAX_QUEUED_BYTES)
+        return false;
+    counter_inc(udp->counters, CTR_UDP_DROPPED);
+    return true;
+}
+
+static void chunk_add(struct net_udp *udp, struct udp_chunk *c, const struct addr *remote,
+                      const struct addr *local, const void *bytes, size_t len)
+{
     struct udp_datagram *d = &c->out[c->n++];
     memcpy(c->bytes + c->len, bytes, len);
     d->bytes = (struct iovec){c->bytes + c->len, len};
@@ -92,8 +103,68 @@ int net_udp_send(struct net_udp *udp, const struct addr *remote, const struct ad
         set_source(d, local);
     udp->queued++;
     udp->queued_bytes += len;
+}
+
+int net_udp_send(struct net_udp *udp, const struct addr *remote, const struct addr *local,
+                 const void *bytes, size_t len)
+{
+    if (len > UDP_PAYLOAD_MAX)
+        return ERR_LIMIT;
+    if (is_full(udp, len))
+        return 0;
+    struct udp_chunk *c = chunk_for(udp, len);
+    if (c == NULL)
+        return ERR_NOMEM;
+    chunk_add(udp, c, remote, local, bytes, len);
     if (c->n == UDP_SEND_BATCH && !udp->blocked)
         net_udp_flush(udp);
+    return 0;
+}
+
+/* --- what may wait ---------------------------------------------------------------------------- */
+
+/* Between what is sent already and what is not yet arranged it makes no difference. */
+void net_udp_end_wait(struct net_udp *udp)
+{
+    if (udp->later == NULL)
+        return;
+    list_push(&udp->chunks, &udp->later->node);
+    udp->later = NULL;
+    list_remove(&udp->waits);
+}
+
+void net_udps_end_waits(struct net_loop *loop)
+{
+    while (!list_is_empty(&loop->later)) {
+        struct net_udp *udp = container_of(loop->later.next, struct net_udp, waits);
+        net_udp_end_wait(udp);
+        if (!udp->blocked)
+            net_udp_flush(udp);
+    }
+}
+
+int net_udp_send_later(struct net_udp *udp, const struct addr *remote, const struct addr *local,
+                       const void *bytes, size_t len)
+{
+    if (!udp->is_busy || udp->blocked || len > UDP_RUN_SIZE)
+        return net_udp_send(udp, remote, local, bytes, len);
+    if (is_full(udp, len))
+        return 0;
+    if (udp->later != NULL && !fits(udp->later, len))
+        net_udp_end_wait(udp);
+    if (udp->later == NULL) {
+        udp->later = chunk_new(udp);
+        if (udp->later == NULL)
+            return ERR_NOMEM;
+        if (list_is_empty(&udp->loop->later))
+            net_later_alarm(udp->loop);
+        list_push(&udp->loop->later, &udp->waits);
+    }
+    chunk_add(udp, udp->later, remote, local, bytes, len);
+    if (udp->later->n == UDP_SEND_BATCH) {
+        net_udp_end_wait(udp);
+        net_udp_flush(udp);
+    }
     return 0;
 }
 

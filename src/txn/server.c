@@ -5,6 +5,8 @@
 #include "sip/received.h"
 #include "sip/write.h"
 
+#define STATELESS_UNIT 64 /* bytes */
+
 /* --- the machine ------------------------------------------------------------------------------ */
 
 /* J of a stream is not zero while recovery is on: the final response may have to be sent again over
@@ -370,6 +372,22 @@ int txn_reply(struct txns *txns, uint64_t server, unsigned status, struct slice 
     return err;
 }
 
+/* Refusals of one turn to one neighbour leave as one when they are of one size (net/udp.h): blanks
+ * in front of the first value of `extra`, the last lines but Content-Length (RFC 3261 7.3.1). */
+static struct slice pad(struct txns *txns, struct slice bytes, struct slice extra)
+{
+    const size_t behind = extra.len + strlen("Content-Length: 0\r\n\r\n");
+    size_t n = (STATELESS_UNIT - bytes.len % STATELESS_UNIT) % STATELESS_UNIT;
+    ptrdiff_t colon = slice_chr(extra, ':');
+
+    if (colon < 0 || bytes.len < behind || bytes.len + n > sizeof(txns->scratch))
+        return bytes;
+    size_t at = bytes.len - behind + (size_t)colon + 1;
+    memmove(txns->scratch + at + n, txns->scratch + at, bytes.len - at);
+    memset(txns->scratch + at, ' ', n);
+    return slice_of(txns->scratch, bytes.len + n);
+}
+
 void txn_reply_stateless(struct txns *txns, const struct sip_msg *req,
                          const struct flow_origin *origin, unsigned status, struct slice reason,
                          struct slice extra)
@@ -382,9 +400,12 @@ void txn_reply_stateless(struct txns *txns, const struct sip_msg *req,
     bytes = write_response(txns, req, key.check, status, reason, extra);
     if (bytes.len == 0)
         return;
+    bool may_wait = origin->transport == SIP_UDP && status == 503;
+    if (may_wait)
+        bytes = pad(txns, bytes, extra);
     flow_response_dest(origin, &req->via, &dest);
     /* Nobody could do anything about an error. */
-    (void)!flows_send(txns->flows, &dest, bytes.ptr, bytes.len, 0);
+    (void)!flows_send(txns->flows, &dest, bytes.ptr, bytes.len, may_wait ? FLOW_SEND_LATER : 0);
 }
 
 void txns_set_via(struct txns *txns, txn_via_fn *fn, void *user)

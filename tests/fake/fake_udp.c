@@ -96,6 +96,12 @@ int net_udp_send(struct net_udp *udp, const struct addr *remote, const struct ad
     return 0;
 }
 
+int net_udp_send_later(struct net_udp *udp, const struct addr *remote, const struct addr *local,
+                       const void *bytes, size_t len)
+{
+    return net_udp_send(udp, remote, local, bytes, len);
+}
+
 void net_udp_flush(struct net_udp *udp)
 {
     struct net_loop *loop = udp->loop;

@@ -88,7 +88,10 @@ static void test_stateless_reply(void **state)
     struct slice first = s->last;
     expect_udp(s, "192.0.2.4:5060", "SIP/2.0 503 Busy");
     assert_true(slice_eq(first, s->last));
-    assert_true(slice_eq(line_of(first, "Retry-After: "), SLICE("Retry-After: 5")));
+    /* Of one size with others: blanks are filled in. */
+    struct slice retry = line_of(first, "Retry-After: ");
+    assert_true(slice_eq(slice_trim(slice_of(retry.ptr + 12, retry.len - 12)), SLICE("5")));
+    assert_int_equal(first.len % 64, 0);
     assert_true(line_of(first, "To: ").len > sizeof("To: <sip:bob@example.com>;tag="));
     struct slice via = line_of(first, "Via: ");
     assert_non_null(memmem(via.ptr, via.len, ";received=192.0.2.4", 19));
