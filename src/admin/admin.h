@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands of the people who run the daemon: one table, and the control socket in front of it.
+/* Commands of the people who run the daemon, and the control socket in front of them.
  *
  * A command runs on the thread that asks. What only a worker may touch is asked from that worker by
  * mail, with a bound on the time: a worker never waits for a command, and one that is stuck costs
@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "admin/events.h"
+#include "admin/table.h"
 #include "base/counter.h"
 #include "base/err.h"
 #include "base/field.h"
@@ -46,6 +48,8 @@ struct admin_deps {
     const struct counters *counters[ADMIN_WORKERS_MAX];
     struct dn_dir *dir;
     struct groups *groups;
+    struct admin_events *events;
+    const char *configuration;    /* path of the file, copied; NULL: the embedded default */
     uint64_t (*wall)(void *user); /* wall-clock ms; any thread */
     /* The worker where the call with that Call-ID lives; any thread. */
     unsigned (*home)(void *user, struct slice call_id);
@@ -58,8 +62,8 @@ struct admin_deps {
     /* Rows of the set "option": section, name, value, default, source ("default", "set",
      * "FILE:LINE"), effect. Any thread. `want`: only this name; empty: all. */
     void (*options)(void *user, struct slice want, const struct row_sink *sink);
-    bool (*is_draining)(void *user); /* any thread */
-    struct admin_events *events;     /* admin/events.h */
+    bool (*is_draining)(void *user);     /* any thread */
+    uint64_t (*main_turned)(void *user); /* when main came round last, monotonic ms; any thread */
     void *user;
 };
 #define ADMIN_ORDER_MS 30000
@@ -100,24 +104,16 @@ enum admin_status {
 #define ADMIN_LINE_MAX 1024 /* bytes of a command with its arguments */
 #define ADMIN_WHY_MAX  192
 
-struct admin_sink {
-    void (*line)(void *user, const char *text); /* one line of output, without its end */
-    void *user;
-};
-
-/* Runs one command: words separated by TAB, or, in a line without TAB, by blanks. Lines of output
- * go into the sink while it runs; control characters in them are replaced. `why` (ADMIN_WHY_MAX
- * bytes): a short text unless ADMIN_OK. */
+/* Runs one command: words separated by TAB, or, in a line without TAB, by blanks. Rows go into the
+ * sink while it runs, those of several sets mixed; `why` (ADMIN_WHY_MAX bytes): a short text unless
+ * ADMIN_OK. Any number of threads may be inside at a time. */
 enum admin_status admin_command(struct admin *admin, struct slice command,
-                                const struct admin_sink *sink, char *why);
-
-/* The table, for manual pages and fronts: false at the end. */
-struct admin_command_text {
-    const char *name; /* one or two words */
-    const char *args; /* "", "NAME", "[NAME]", "NAME [MEMBER]" */
-    const char *help;
-};
-bool admin_command_text(unsigned index, struct admin_command_text *out);
+                                const struct row_sink *sink, char *why);
+/* The same for a command of the table with its arguments, which may hold any bytes: those left out
+ * are SLICE_NONE. */
+enum admin_status admin_call(struct admin *admin, enum admin_command_id id,
+                             const struct slice args[ADMIN_ARGS_MAX], const struct row_sink *sink,
+                             char *why);
 
 /* --- control socket --------------------------------------------------------------------------- */
 

@@ -30,11 +30,14 @@
     {"flow", "queued_bytes", ADMIN_INT, "not given to the kernel yet"}, \
     {"flow", "reopened", ADMIN_INT, "how often it was opened again"}, \
     {"flow", "last_error", ADMIN_TEXT, "why it was opened again the last time"}, \
+    {"flow", "reopen", ADMIN_TEXT, "address by which it would be opened again"}, \
+    {"flow", "tls", ADMIN_TEXT, "version; resumed; verified: the peer has shown a certificate"}, \
+    {"flow", "tls_name", ADMIN_TEXT, "name that the peer has to prove"}, \
     WORKER("flow")
 
 #define CALL \
     {"call", "call_id", ADMIN_TEXT, "Call-ID"}, \
-    {"call", "state", ADMIN_TEXT, "calling, early, confirmed"}, \
+    {"call", "state", ADMIN_TEXT, "calling (nobody has answered), early, answered (2xx), established (its ACK has passed)"}, \
     {"call", "dn", ADMIN_TEXT, "DN that is called"}, \
     {"call", "caller", ADMIN_TEXT, "address of the caller's side"}, \
     {"call", "callee", ADMIN_TEXT, "address of the called side"}, \
@@ -42,11 +45,16 @@
     {"call", "idle_ms", ADMIN_INT, "since the last message of the dialog"}, \
     {"call", "from", ADMIN_TEXT, "URI of the caller"}, \
     {"call", "to", ADMIN_TEXT, "URI of the called party"}, \
+    {"call", "caller_transport", ADMIN_TEXT, "udp, tcp or tls"}, \
+    {"call", "caller_connection", ADMIN_TEXT, "identifier of the connection; empty: none"}, \
+    {"call", "callee_transport", ADMIN_TEXT, "udp, tcp or tls"}, \
+    {"call", "callee_connection", ADMIN_TEXT, "identifier of the connection; empty: none"}, \
     WORKER("call")
 
 #define DN \
     {"dn", "name", ADMIN_TEXT, "number or name"}, \
     {"dn", "type", ADMIN_TEXT, "as configured; empty: known by its registration alone"}, \
+    {"dn", "service_type", ADMIN_TEXT, "of a Voice over IP Service"}, \
     {"dn", "state", ADMIN_TEXT, "in-service, suspect, out-of-service"}, \
     {"dn", "cause", ADMIN_TEXT, "why it is not in service"}, \
     {"dn", "since", ADMIN_TIME, "since when"}, \
@@ -108,6 +116,9 @@ const struct admin_column admin_columns_dns[] = {
     {"binding", "expires_s", ADMIN_INT, "until it expires"},
     {"binding", "q", ADMIN_TEXT, "preference, 0 to 1"},
     {"binding", "instance", ADMIN_TEXT, "+sip.instance of the device"},
+    {"binding", "reg_id", ADMIN_INT, "reg-id of its connection (RFC 5626); 0: none"},
+    {"binding", "path", ADMIN_TEXT, "Path that it was registered by (RFC 3327)"},
+    {"binding", "registered", ADMIN_TIME, "when it was registered or refreshed last"},
     END};
 
 const struct admin_column admin_columns_applications[] = {
@@ -118,13 +129,14 @@ const struct admin_column admin_columns_applications[] = {
     {"application", "since", ADMIN_TIME, "since when it is in that state"},
     {"application", "switchovers", ADMIN_INT, "since the start"},
     {"application", "down_count", ADMIN_INT, "how often it was down, since the start"},
+    {"application", "back_count", ADMIN_INT, "how often it came back"},
     {"member", "application", ADMIN_TEXT, "name of the application"},
     {"member", "index", ADMIN_INT, "number, 0 is the first one"},
     {"member", "uri", ADMIN_TEXT, "URI"},
     {"member", "state", ADMIN_TEXT, "active, reserve, up, down, unknown, absent"},
     {"member", "active", ADMIN_BOOL, "is it the active one of a pair?"},
     {"member", "addresses", ADMIN_TEXT, "its addresses, divided by commas"},
-    {"member", "last_answer", ADMIN_TEXT, "what it said last when it was checked"},
+    {"member", "since", ADMIN_TIME, "since when it is in that state"},
     {"member", "calls", ADMIN_INT, "calls that it has"},
     {"member", "weight", ADMIN_INT, "its share of the calls"},
     {"switchover", "application", ADMIN_TEXT, "name of the application"},
@@ -141,12 +153,15 @@ const struct admin_column admin_columns_transactions[] = {
     {"transaction", "id", ADMIN_TEXT, "identifier, hexadecimal"},
     {"transaction", "kind", ADMIN_TEXT, "server or client"},
     {"transaction", "method", ADMIN_TEXT, "method of the request"},
-    {"transaction", "state", ADMIN_TEXT, "RFC 3261 section 17"},
+    {"transaction", "state", ADMIN_TEXT, "of RFC 3261 section 17 and RFC 6026"},
     {"transaction", "call_id", ADMIN_TEXT, "Call-ID"},
-    {"transaction", "branch", ADMIN_TEXT, "branch of the topmost Via"},
+    {"transaction", "branch", ADMIN_TEXT, "branch of the topmost Via: ours of a client's"},
     {"transaction", "remote", ADMIN_TEXT, "the other side's address"},
     {"transaction", "transport", ADMIN_TEXT, "udp, tcp or tls"},
-    {"transaction", "age_ms", ADMIN_INT, "since it began"},
+    {"transaction", "connection", ADMIN_TEXT, "identifier of the connection; empty: none"},
+    {"transaction", "age_ms", ADMIN_INT, "since its request came"},
+    {"transaction", "ends_ms", ADMIN_INT,
+     "until a timer ends it, or what it waits for; 0: none is set"},
     WORKER("transaction"),
     LINE,
     END};
@@ -196,32 +211,50 @@ const struct admin_column admin_columns_options[] = {
     {"option", "effect", ADMIN_TEXT, "when a change takes effect: at once, reload, restart"},
     END};
 
+const struct admin_column admin_columns_log[] = {
+    {"level", "module", ADMIN_TEXT, "part of the daemon"},
+    {"level", "level", ADMIN_TEXT, "error, warn, info, debug: what is logged of it"},
+    {"level", "help", ADMIN_TEXT, "what it tells of"},
+    LINE,
+    END};
+
 const struct admin_column admin_columns_resolver[] = {
     {"resolver_server", "address", ADMIN_TEXT, "DNS server"},
-    {"resolver_server", "state", ADMIN_TEXT, "in use, or silent"},
-    {"resolver_server", "questions", ADMIN_INT, "sent to it"},
-    {"resolver_server", "failures", ADMIN_INT, "in a row"},
+    {"resolver_server", "state", ADMIN_TEXT, "in-use or silent"},
+    {"resolver_server", "questions", ADMIN_INT, "sent to it so far"},
+    {"resolver_server", "failures", ADMIN_INT, "tries without an answer, one after the other"},
+    {"resolver_server", "avoided_ms", ADMIN_INT, "it is asked last for so long"},
     WORKER("resolver_server"),
     {"resolver_name", "name", ADMIN_TEXT, "name"},
     {"resolver_name", "type", ADMIN_TEXT, "host, srv, naptr"},
     {"resolver_name", "answer", ADMIN_TEXT, "what is known"},
     {"resolver_name", "ttl_s", ADMIN_INT, "how long it holds"},
-    {"resolver_name", "state", ADMIN_TEXT, "fresh, expired, asked now, and so on"},
+    {"resolver_name", "state", ADMIN_TEXT, "fresh, expired, asked, unknown"},
+    {"resolver_name", "expired_s", ADMIN_INT, "since it has expired"},
+    {"resolver_name", "asked", ADMIN_BOOL, "is a question under way?"},
+    {"resolver_name", "failures", ADMIN_INT, "questions without an answer, one after the other"},
+    {"resolver_name", "last_error", ADMIN_TEXT, "why the last one failed"},
+    {"resolver_name", "hits", ADMIN_INT, "how often it was used"},
     WORKER("resolver_name"),
     LINE,
     END};
 
 const struct admin_column admin_columns_overload[] = {
+    {"overload", "refusing", ADMIN_BOOL, "are new requests refused for lag now?"},
     {"overload", "lag_ms", ADMIN_INT, "how late the worker is"},
-    {"overload", "loss_percent", ADMIN_INT, "share of new requests that is refused for it"},
-    {"overload", "refused_rate", ADMIN_INT, "refused by overload-ctrl-dialog-rate"},
-    {"overload", "refused_source", ADMIN_INT, "refused by overload-source-rate"},
-    {"overload", "refused_lag", ADMIN_INT, "refused since the worker lags"},
+    {"overload", "worst_ms", ADMIN_INT, "the worst of the last interval"},
+    {"overload", "limit_ms", ADMIN_INT, "overload-lag: above it new requests are refused"},
+    {"overload", "loss_percent", ADMIN_INT, "share of initial INVITEs that is refused for it"},
+    {"overload", "loss_other_percent", ADMIN_INT, "the same of other new requests"},
+    {"overload", "refused_rate", ADMIN_INT, "refused by overload-ctrl-dialog-rate so far"},
+    {"overload", "refused_source", ADMIN_INT, "refused by overload-source-rate so far"},
+    {"overload", "refused_lag", ADMIN_INT, "refused for lag so far"},
     {"overload", "refused_neighbour", ADMIN_INT, "not sent since the next hop asked for less"},
     WORKER("overload"),
-    {"neighbour", "address", ADMIN_TEXT, "next hop that speaks RFC 7339"},
+    {"neighbour", "address", ADMIN_TEXT, "neighbour that speaks RFC 7339"},
     {"neighbour", "loss_percent", ADMIN_INT, "share that it does not want"},
-    {"neighbour", "until_ms", ADMIN_INT, "how long that holds"},
+    {"neighbour", "until_ms", ADMIN_INT, "that holds for so long"},
+    {"neighbour", "follows", ADMIN_BOOL, "does it hold back what we ask for?"},
     WORKER("neighbour"),
     LINE,
     END};

@@ -20,6 +20,7 @@ extern const struct admin_column admin_columns_trace[];
 extern const struct admin_column admin_columns_events[];
 extern const struct admin_column admin_columns_search[];
 extern const struct admin_column admin_columns_options[];
+extern const struct admin_column admin_columns_log[];
 extern const struct admin_column admin_columns_resolver[];
 extern const struct admin_column admin_columns_overload[];
 extern const struct admin_column admin_columns_counters[];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The control socket: one thread that serves some clients by poll(2). While a worker is asked the
- * others wait, at most ADMIN_JOB_MS. A client's next command is read when it has taken the answer
- * to the one before, so that an answer is all that is kept for it. */
+/* The control socket: a thread that takes clients in, and one for each client, so that a command
+ * that waits keeps nobody else waiting. A client's next command is read when it has taken the
+ * answer to the one before; rows leave while the command runs, so that little is kept of them. */
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,25 +13,32 @@
 #include "base/alloc.h"
 #include "base/log.h"
 
-#define ACCEPT_PAUSE_MS 1000 /* without descriptors */
+#define ACCEPT_PAUSE_MS 1000          /* without descriptors */
+#define OUT_BYTES       (64u << 10)   /* sent together */
+#define ROW_BYTES       (1u << 20)    /* of one row as JSON */
+#define STACK_BYTES     (1024u << 10) /* of a client's thread */
 #define END_MAX         (ADMIN_WHY_MAX + 16)
 
+enum client_state { CLIENT_FREE, CLIENT_SERVED, CLIENT_ENDED };
+
 struct client {
-    int fd; /* -1: free */
+    struct admin_control *control;
+    _Atomic int state; /* enum client_state; ENDED: the thread can be joined */
+    pthread_t thread;
+    /* of the thread */
+    int fd;
     char in[ADMIN_LINE_MAX + 1];
     size_t nin;
     struct admin_text out;
-    size_t sent;       /* of out */
-    uint64_t deadline; /* ms */
-    bool is_ending;    /* closed when out is sent */
+    bool is_gone;      /* nothing can be sent any more */
+    uint64_t left_out; /* rows, of this answer */
 };
 
 struct admin_control {
     struct admin *admin;
     struct admin_socket socket;
-    int stop; /* eventfd */
+    int stop; /* eventfd; never read */
     pthread_t thread;
-    uint64_t accept_from; /* ms */
     struct client clients[ADMIN_CLIENTS];
 };
 
@@ -40,171 +47,215 @@ static uint64_t now_ms(void)
     return admin_now_us() / 1000;
 }
 
-static void close_client(struct client *c)
+/* --- one client: what goes out --- */
+
+/* False: it took too long, there was an error, or the daemon ends. */
+static bool wait_for(const struct client *c, short events, uint64_t deadline)
 {
-    close(c->fd);
-    c->fd = -1;
-    admin_text_fini(&c->out);
+    struct pollfd fds[2] = {{.fd = c->fd, .events = events},
+                            {.fd = c->control->stop, .events = POLLIN}};
+    for (;;) {
+        uint64_t now = now_ms();
+        int n = now < deadline ? poll(fds, 2, (int)(deadline - now)) : 0;
+        if (n < 0 && errno == EINTR)
+            continue;
+        return n > 0 && fds[1].revents == 0;
+    }
 }
 
-/* --- one answer --- */
-
-static void answer_line(void *user, const char *text)
+static void send_out(struct client *c)
 {
-    struct admin_text *out = user;
-    size_t len = strlen(text), dot = text[0] == '.', before = out->len;
-    if (len + dot + 1 + END_MAX <= out->max - out->len && admin_text_add(out, ".", dot) &&
-        admin_text_add(out, text, len) && admin_text_add(out, "\n", 1))
+    size_t sent = 0;
+    while (sent < c->out.len && !c->is_gone) {
+        ssize_t n = send(c->fd, c->out.ptr + sent, c->out.len - sent, MSG_NOSIGNAL);
+        if (n >= 0)
+            sent += (size_t)n;
+        else if (errno == EAGAIN)
+            c->is_gone = !wait_for(c, POLLOUT, now_ms() + ADMIN_CLIENT_MS);
+        else
+            c->is_gone = errno != EINTR;
+    }
+    c->out.len = 0;
+}
+
+/* SET {"name":value,…} */
+static void answer_row(void *user, const char *set, unsigned n, const struct field *fields)
+{
+    struct client *c = user;
+    size_t before = c->out.len;
+    if (c->is_gone)
         return;
-    out->len = before;
-    out->left_out++;
+    if (!admin_text_add(&c->out, set, strlen(set)) || !admin_text_add(&c->out, " ", 1) ||
+        !json_row(&c->out, n, fields) || !admin_text_add(&c->out, "\n", 1)) {
+        c->out.len = before;
+        c->left_out++;
+    }
+    if (c->out.len >= OUT_BYTES)
+        send_out(c);
 }
 
-/* False: no memory for as much as one line; the connection ends without an answer. */
-static bool answer_end(struct client *c, enum admin_status status, const char *why)
+static void answer_end(struct client *c, enum admin_status status, const char *why)
 {
     char text[END_MAX];
-    if (status == ADMIN_OK && c->out.left_out != 0)
-        snprintf(text, sizeof(text), ADMIN_END_ERROR " %llu lines did not fit into the answer\n",
-                 (unsigned long long)c->out.left_out);
+    if (status == ADMIN_OK && c->left_out != 0)
+        snprintf(text, sizeof(text), ADMIN_END_ERROR " %llu rows did not fit into the answer\n",
+                 (unsigned long long)c->left_out);
     else if (status == ADMIN_OK)
         snprintf(text, sizeof(text), ADMIN_END_OK "\n");
     else
         snprintf(text, sizeof(text), "%s %s\n",
                  status == ADMIN_USAGE ? ADMIN_END_USAGE : ADMIN_END_ERROR, why);
-    return admin_text_add(&c->out, text, strlen(text));
+    /* Without memory for that much the connection ends without an answer. */
+    if (!admin_text_add(&c->out, text, strlen(text)))
+        c->is_gone = true;
+    send_out(c);
+    admin_text_fini(&c->out);
+    c->left_out = 0;
 }
 
-static bool run_line(struct admin_control *ctl, struct client *c, struct slice line)
+/* --- one client: what comes in --- */
+
+/* `why` may show what the client has sent. */
+static void clean(char *why)
+{
+    for (char *p = why; *p != '\0'; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?';
+}
+
+static void run_line(struct client *c, struct slice line)
 {
     char why[ADMIN_WHY_MAX];
-    struct admin_sink sink = {answer_line, &c->out};
+    struct row_sink sink = {answer_row, c};
     if (line.len != 0 && line.ptr[line.len - 1] == '\r')
         line.len--;
-    enum admin_status status = admin_command(ctl->admin, line, &sink, why);
-    c->deadline = now_ms() + ADMIN_CLIENT_MS;
-    return answer_end(c, status, why);
+    enum admin_status status = admin_command(c->control->admin, line, &sink, why);
+    clean(why);
+    answer_end(c, status, why);
 }
 
-/* The next whole line, when there is one. */
-static bool run_next(struct admin_control *ctl, struct client *c)
+/* Runs all whole lines that are there. False: no further one can come. */
+static bool run_lines(struct client *c)
 {
-    ptrdiff_t end = slice_chr(slice_of(c->in, c->nin), '\n');
-    if (end < 0 && c->nin == sizeof(c->in)) {
-        c->is_ending = true;
-        return answer_end(c, ADMIN_USAGE, "the command is too long");
+    ptrdiff_t end;
+    while (!c->is_gone && (end = slice_chr(slice_of(c->in, c->nin), '\n')) >= 0) {
+        run_line(c, slice_of(c->in, (size_t)end));
+        c->nin -= (size_t)end + 1;
+        memmove(c->in, c->in + end + 1, c->nin);
     }
-    if (end < 0)
-        return true;
-    bool ok = run_line(ctl, c, slice_of(c->in, (size_t)end));
-    c->nin -= (size_t)end + 1;
-    memmove(c->in, c->in + end + 1, c->nin);
-    return ok;
-}
-
-/* --- one client --- */
-
-/* False: to be closed. */
-static bool on_readable(struct admin_control *ctl, struct client *c)
-{
-    ssize_t n = recv(c->fd, c->in + c->nin, sizeof(c->in) - c->nin, 0);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR;
-    if (n == 0) {
-        c->is_ending = true; /* what came without an end of line is a command too */
-        return c->nin != 0 && run_line(ctl, c, slice_of(c->in, c->nin));
+    if (!c->is_gone && c->nin == sizeof(c->in)) {
+        answer_end(c, ADMIN_USAGE, "the command is too long");
+        return false;
     }
-    c->nin += (size_t)n;
-    return run_next(ctl, c);
+    return !c->is_gone;
 }
 
-/* Sends what there is and reads on where that was all; several commands may have come at once. */
-static bool send_out(struct admin_control *ctl, struct client *c)
+/* What comes without an end of line is a command too, when nothing follows. */
+static void serve(struct client *c)
 {
-    while (c->out.len != 0) {
-        ssize_t n = send(c->fd, c->out.ptr + c->sent, c->out.len - c->sent, MSG_NOSIGNAL);
-        if (n < 0)
-            return errno == EAGAIN || errno == EINTR;
-        c->sent += (size_t)n;
-        c->deadline = now_ms() + ADMIN_CLIENT_MS;
-        if (c->sent < c->out.len)
+    while (wait_for(c, POLLIN, now_ms() + ADMIN_CLIENT_MS)) {
+        ssize_t n = recv(c->fd, c->in + c->nin, sizeof(c->in) - c->nin, 0);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
-        admin_text_fini(&c->out);
-        c->sent = 0;
-        if (c->is_ending || !run_next(ctl, c))
-            return false;
+        if (n == 0 && c->nin != 0)
+            run_line(c, slice_of(c->in, c->nin));
+        if (n <= 0)
+            return;
+        c->nin += (size_t)n;
+        if (!run_lines(c))
+            return;
     }
-    return true;
 }
 
-static void serve(struct admin_control *ctl, struct client *c, short events, uint64_t now)
+/* What it has sent and nobody reads would make the kernel reset the connection, and what we have
+ * said be lost with it. */
+static void close_client(struct client *c)
 {
-    bool is_alive = now < c->deadline;
-    if (is_alive && (events & (POLLIN | POLLHUP | POLLERR)) != 0 && c->out.len == 0)
-        is_alive = on_readable(ctl, c);
-    else if (is_alive && (events & POLLERR) != 0)
-        is_alive = false;
-    if (!is_alive || !send_out(ctl, c))
-        close_client(c);
+    char rest[4096];
+    unsigned tries = 64;
+    (void)!shutdown(c->fd, SHUT_WR);
+    while (tries-- != 0 && recv(c->fd, rest, sizeof(rest), 0) > 0)
+        continue;
+    close(c->fd);
+    admin_text_fini(&c->out);
 }
 
-static void take_in(struct admin_control *ctl, uint64_t now)
+static void *client_main(void *user)
 {
-    int fd = accept4(ctl->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-            ctl->accept_from = now + ACCEPT_PAUSE_MS;
-        return;
-    }
+    struct client *c = user;
+    serve(c);
+    close_client(c);
+    atomic_store(&c->state, CLIENT_ENDED);
+    return NULL;
+}
+
+/* --- who comes --- */
+
+static struct client *free_place(struct admin_control *ctl)
+{
+    struct client *found = NULL;
     for (unsigned i = 0; i < ADMIN_CLIENTS; i++) {
         struct client *c = &ctl->clients[i];
-        if (c->fd >= 0)
-            continue;
-        *c = (struct client){.fd = fd, .deadline = now + ADMIN_CLIENT_MS};
-        c->out.max = ADMIN_TEXT_MAX;
-        return;
+        if (atomic_load(&c->state) == CLIENT_ENDED) {
+            pthread_join(c->thread, NULL);
+            atomic_store(&c->state, CLIENT_FREE);
+        }
+        if (found == NULL && atomic_load(&c->state) == CLIENT_FREE)
+            found = c;
     }
-    static const char full[] = ADMIN_END_ERROR " too many clients at a time\n";
-    (void)!send(fd, full, sizeof(full) - 1, MSG_NOSIGNAL);
-    close(fd);
+    return found;
 }
 
-/* --- the thread --- */
-
-static int time_left(const struct admin_control *ctl, uint64_t now)
+static bool start_client(struct admin_control *ctl, struct client *c, int fd)
 {
-    uint64_t next = ctl->accept_from > now ? ctl->accept_from : UINT64_MAX;
-    for (unsigned i = 0; i < ADMIN_CLIENTS; i++)
-        if (ctl->clients[i].fd >= 0 && ctl->clients[i].deadline < next)
-            next = ctl->clients[i].deadline;
-    if (next == UINT64_MAX)
-        return -1;
-    return next > now ? (int)(next - now) : 0;
+    pthread_attr_t attr;
+    c->control = ctl;
+    c->fd = fd;
+    c->nin = 0;
+    c->out = (struct admin_text){.max = ROW_BYTES + OUT_BYTES};
+    c->is_gone = false;
+    c->left_out = 0;
+    atomic_store(&c->state, CLIENT_SERVED);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    int err = pthread_create(&c->thread, &attr, client_main, c);
+    pthread_attr_destroy(&attr);
+    if (err != 0)
+        atomic_store(&c->state, CLIENT_FREE);
+    return err == 0;
+}
+
+/* When to take in the next one: ms; 0: at once. */
+static uint64_t take_in(struct admin_control *ctl)
+{
+    static const char full[] = ADMIN_END_ERROR " too many clients at a time\n";
+    int fd = accept4(ctl->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED
+                   ? 0
+                   : now_ms() + ACCEPT_PAUSE_MS;
+    struct client *c = free_place(ctl);
+    if (c != NULL && start_client(ctl, c, fd))
+        return 0;
+    (void)!send(fd, full, sizeof(full) - 1, MSG_NOSIGNAL);
+    close(fd);
+    return 0;
 }
 
 static void *thread_main(void *user)
 {
     struct admin_control *ctl = user;
-    struct pollfd fds[ADMIN_CLIENTS + 2];
+    uint64_t from = 0; /* ms: accepting pauses until then */
     for (;;) {
         uint64_t now = now_ms();
-        fds[0] = (struct pollfd){.fd = ctl->stop, .events = POLLIN};
-        fds[1] =
-            (struct pollfd){.fd = ctl->accept_from <= now ? ctl->socket.fd : -1, .events = POLLIN};
-        for (unsigned i = 0; i < ADMIN_CLIENTS; i++) {
-            const struct client *c = &ctl->clients[i];
-            fds[i + 2] = (struct pollfd){.fd = c->fd, .events = c->out.len != 0 ? POLLOUT : POLLIN};
-        }
-        if (poll(fds, ADMIN_CLIENTS + 2, time_left(ctl, now)) < 0)
+        struct pollfd fds[2] = {{.fd = ctl->stop, .events = POLLIN},
+                                {.fd = from <= now ? ctl->socket.fd : -1, .events = POLLIN}};
+        if (poll(fds, 2, from <= now ? -1 : (int)(from - now)) < 0)
             continue;
         if (fds[0].revents != 0)
             return NULL;
-        now = now_ms();
-        for (unsigned i = 0; i < ADMIN_CLIENTS; i++)
-            if (ctl->clients[i].fd >= 0)
-                serve(ctl, &ctl->clients[i], fds[i + 2].revents, now);
         if (fds[1].revents != 0)
-            take_in(ctl, now);
+            from = take_in(ctl);
     }
 }
 
@@ -214,8 +265,6 @@ static int start(struct admin *a, const char *path)
     if (ctl == NULL)
         return ERR_NOMEM;
     ctl->admin = a;
-    for (unsigned i = 0; i < ADMIN_CLIENTS; i++)
-        ctl->clients[i].fd = -1;
     int err = admin_socket_open(&ctl->socket, path);
     if (err != 0) {
         mem_free(ctl);
@@ -246,15 +295,17 @@ int admin_listen(struct admin *a, const char *path, char *used)
     return start(a, used);
 }
 
+/* A command under way is waited for: it ends with the step that its workers are at. */
 void admin_control_close(struct admin_control **control)
 {
     struct admin_control *ctl = *control;
     uint64_t one = 1;
+    atomic_store(&ctl->admin->is_ending, true);
     (void)!write(ctl->stop, &one, sizeof(one));
     pthread_join(ctl->thread, NULL);
     for (unsigned i = 0; i < ADMIN_CLIENTS; i++)
-        if (ctl->clients[i].fd >= 0)
-            close_client(&ctl->clients[i]);
+        if (atomic_load(&ctl->clients[i].state) != CLIENT_FREE)
+            pthread_join(ctl->clients[i].thread, NULL);
     admin_socket_close(&ctl->socket);
     close(ctl->stop);
     mem_free(ctl);

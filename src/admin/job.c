@@ -18,8 +18,7 @@ uint64_t admin_now_us(void)
     return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-static struct admin_job *job_new(bool (*work)(struct admin_job *, const struct admin_rooms *),
-                                 struct slice want)
+static struct admin_job *job_new(admin_work_fn *work, struct slice want)
 {
     struct mail *mail = mail_new(MAIL_ADMIN, 0, sizeof(struct admin_job));
     if (mail == NULL)
@@ -50,13 +49,6 @@ static void job_unref(struct admin_job *job)
     pthread_cond_destroy(&job->ended);
     pthread_mutex_destroy(&job->lock);
     mail_free(&mail);
-}
-
-void admin_job_line(void *user, const char *text)
-{
-    struct admin_job *job = user;
-    if (!admin_text_add(&job->out, text, strlen(text) + 1))
-        job->out.left_out++;
 }
 
 void admin_on_mail(struct mail *mail, const struct admin_rooms *rooms)
@@ -111,49 +103,96 @@ static bool has_more(const struct admin_asked *asked)
     return asked->why_not == NULL && asked->job->has_more;
 }
 
-/* One step of all that have more; false: none has. */
-static bool ask_again(struct admin *a, unsigned first, unsigned n, struct admin_asked *asked)
+void admin_ask(struct admin_round *r, struct admin *a, unsigned first, unsigned last,
+               admin_work_fn *work, struct slice want)
 {
-    uint64_t until = admin_now_us() + ADMIN_JOB_MS * 1000;
-    uint64_t waits = 0; /* bit for each */
-    for (unsigned i = 0; i < n; i++) {
-        if (!has_more(&asked[i]))
-            continue;
-        asked[i].why_not = job_post(a->deps.mailboxes[first + i], asked[i].job);
-        waits |= asked[i].why_not == NULL ? 1ULL << i : 0;
-    }
-    for (unsigned i = 0; i < n; i++)
-        if ((waits & 1ULL << i) != 0)
-            asked[i].why_not = job_wait(asked[i].job, until);
-    return waits != 0;
+    admin_ask_with(r, a, first, last, work, want, 0, false);
 }
 
-void admin_ask(struct admin *a, unsigned first, unsigned last,
-               bool (*work)(struct admin_job *job, const struct admin_rooms *rooms),
-               struct slice want, struct admin_asked *asked)
+void admin_ask_with(struct admin_round *r, struct admin *a, unsigned first, unsigned last,
+                    admin_work_fn *work, struct slice want, uint64_t since, bool with_more)
 {
     uint64_t began = admin_now_us();
-    unsigned n = last - first + 1;
-    for (unsigned i = 0; i < n; i++) {
-        asked[i] = (struct admin_asked){.job = job_new(work, want)};
-        asked[i].why_not = job_post(a->deps.mailboxes[first + i], asked[i].job);
+    r->admin = a;
+    r->first = first;
+    r->n = last - first + 1;
+    r->left_us = ADMIN_ASK_MS * 1000;
+    for (unsigned i = 0; i < r->n; i++) {
+        r->asked[i] = (struct admin_asked){.job = job_new(work, want)};
+        if (r->asked[i].job != NULL) {
+            r->asked[i].job->since = since;
+            r->asked[i].job->with_more = with_more;
+        }
+        r->asked[i].why_not = job_post(a->deps.mailboxes[first + i], r->asked[i].job);
     }
-    for (unsigned i = 0; i < n; i++) {
-        if (asked[i].why_not != NULL)
+    for (unsigned i = 0; i < r->n; i++) {
+        struct admin_asked *asked = &r->asked[i];
+        if (asked->why_not != NULL)
             continue;
-        asked[i].why_not = job_wait(asked[i].job, began + ADMIN_JOB_MS * 1000);
-        asked[i].us = asked[i].why_not == NULL ? asked[i].job->done_us - began : 0;
+        asked->why_not = job_wait(asked->job, began + ADMIN_JOB_MS * 1000);
+        asked->us = asked->why_not == NULL ? asked->job->done_us - began : 0;
     }
-    while (admin_now_us() < began + ADMIN_ASK_MS * 1000 && ask_again(a, first, n, asked))
-        continue;
-    for (unsigned i = 0; i < n; i++)
-        if (has_more(&asked[i]))
-            asked[i].why_not = UNFINISHED;
 }
 
-void admin_job_drop(struct admin_asked *asked)
+/* The time that a step may take from now on; 0: there is none left. */
+static uint64_t time_of_step(const struct admin_round *r)
 {
-    if (asked->job != NULL)
-        job_unref(asked->job);
-    asked->job = NULL;
+    if (atomic_load(&r->admin->is_ending))
+        return 0;
+    return r->left_us < ADMIN_JOB_MS * 1000 ? r->left_us : ADMIN_JOB_MS * 1000;
+}
+
+static void post_next(struct admin_round *r, unsigned i)
+{
+    if (time_of_step(r) == 0)
+        r->asked[i].why_not = UNFINISHED;
+    else
+        r->asked[i].why_not = job_post(r->admin->deps.mailboxes[r->first + i], r->asked[i].job);
+}
+
+/* Only the time that workers take counts, not that of whoever reads what they say. */
+static void take_time(struct admin_round *r, uint64_t began)
+{
+    uint64_t took = admin_now_us() - began;
+    r->left_us -= took < r->left_us ? took : r->left_us;
+}
+
+bool admin_ask_one(struct admin_round *r, unsigned i)
+{
+    uint64_t began = admin_now_us();
+    if (!has_more(&r->asked[i]))
+        return false;
+    post_next(r, i);
+    if (r->asked[i].why_not == NULL)
+        r->asked[i].why_not = job_wait(r->asked[i].job, began + time_of_step(r));
+    take_time(r, began);
+    return true;
+}
+
+bool admin_ask_more(struct admin_round *r)
+{
+    uint64_t began = admin_now_us(), until = began + time_of_step(r);
+    uint64_t waits = 0; /* bit for each */
+    bool is_any = false;
+    for (unsigned i = 0; i < r->n; i++) {
+        if (!has_more(&r->asked[i]))
+            continue;
+        is_any = true;
+        post_next(r, i);
+        waits |= r->asked[i].why_not == NULL ? 1ULL << i : 0;
+    }
+    for (unsigned i = 0; i < r->n; i++)
+        if ((waits & 1ULL << i) != 0)
+            r->asked[i].why_not = job_wait(r->asked[i].job, until);
+    take_time(r, began);
+    return is_any;
+}
+
+void admin_ask_end(struct admin_round *r)
+{
+    for (unsigned i = 0; i < r->n; i++) {
+        if (r->asked[i].job != NULL)
+            job_unref(r->asked[i].job);
+        r->asked[i].job = NULL;
+    }
 }

@@ -115,7 +115,7 @@ static const struct admin_command commands[CMD_MAX] = {
                  .changes = true,
                  .args = {{"levels", false,
                            "as in the option log-level: info, or info, flow:debug"}},
-                 .columns = admin_columns_options},
+                 .columns = admin_columns_log},
     [CMD_RELOAD] = {.name = "reload",
                     .help = "read the configuration and the certificates again",
                     .more = "No connection, transaction or registration is lost. A file with a "

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is spoken on the control socket; shared by the daemon and holdfastctl.
  *
- * A client sends lines, each one command. An answer is lines of output, of which one that begins
- * with "." has another "." put before it, and one last line that tells what became of the command:
- * ".ok", ".error TEXT" (refused) or ".usage TEXT" (no such command, or not its arguments). The
- * next command is read when the answer has been taken. owns: nothing. thread: any. */
+ * A client sends lines, each one command. An answer is lines, each one row: the name of its set, a
+ * blank, and an object of JSON with its values; then one line that begins with "." and tells what
+ * became of the command: ".ok", ".error TEXT" (refused) or ".usage TEXT" (no such command, or not
+ * its arguments). The next command is read when the answer has been taken. owns: nothing. thread:
+ * any. */
 #ifndef ADMIN_WIRE_H
 #define ADMIN_WIRE_H
 

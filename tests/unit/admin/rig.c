@@ -17,29 +17,46 @@
 /* --- rooms --- */
 
 /* The places are the times. */
-bool flows_dump_some(struct flows *flows, uint32_t *at, unsigned n,
-                     void (*line)(void *user, const char *text), void *user)
+bool flows_rows_some(struct flows *flows, uint32_t *at, unsigned n, const struct row_sink *sink)
 {
     for (; n != 0 && *at < flows->times; n--, ++*at)
-        for (unsigned i = 0; i < 4 && flows->lines[i] != NULL; i++)
-            line(user, flows->lines[i]);
+        for (unsigned i = 0; i < 4 && flows->list[i].id != NULL; i++) {
+            const struct rig_flow *f = &flows->list[i];
+            struct addr remote = {0};
+            if (f->remote != NULL)
+                assert_int_equal(addr_parse(slice_str(f->remote), 0, &remote), 0);
+            ROW(sink, "flow", LF_STR("id", f->id), LF_STR("dn", f->dn), LF_ADDR("remote", &remote),
+                LF_INT("reopened", 3));
+        }
     return *at < flows->times;
 }
 
-bool calls_dump_some(struct calls *calls, uint64_t now, uint32_t *at, unsigned n,
-                     void (*line)(void *user, const char *text), void *user)
+bool flows_is_alive(const struct flows *flows, uint64_t flow)
+{
+    return flow == RIG_FLOW && flows->closed != flow;
+}
+
+void flows_close(struct flows *flows, uint64_t flow, int reason)
+{
+    assert_int_equal(reason, ERR_ADMIN);
+    flows->closed = flow;
+}
+
+bool calls_rows_some(struct calls *calls, uint64_t now, uint32_t *at, unsigned n,
+                     const struct row_sink *sink)
 {
     (void)calls, (void)now, (void)at, (void)n;
-    line(user, RIG_CALL " confirmed dn=1001");
-    line(user, "call-2@host early dn=1002");
+    ROW(sink, "call", LF_STR("call_id", RIG_CALL), LF_STR("dn", "1001"),
+        LF_STR("from", "sip:alice@example.com"));
+    ROW(sink, "call", LF_STR("call_id", "call-2@host"), LF_STR("dn", "1002"),
+        LF_STR("from", "sip:bob@example.com"));
     return false;
 }
 
-bool txns_dump_some(struct txns *txns, uint32_t *at, unsigned n,
-                    void (*line)(void *user, const char *text), void *user)
+bool txns_rows_some(struct txns *txns, uint32_t *at, unsigned n, const struct row_sink *sink)
 {
     (void)txns, (void)at, (void)n;
-    line(user, "server INVITE proceeding");
+    ROW(sink, "transaction", LF_STR("kind", "server"), LF_STR("method", "INVITE"));
     return false;
 }
 
@@ -52,12 +69,11 @@ unsigned proxy_release(struct proxy *p, struct slice call_id, const char *why)
     return 2;
 }
 
-void net_resolver_dump(struct net_resolver *r, void (*line)(void *user, const char *text),
-                       void *user)
+void net_resolver_rows(struct net_resolver *r, const struct row_sink *sink)
 {
     (void)r;
-    line(user, "server 10.0.0.53:53: in use");
-    line(user, "host sip.example: 10.0.0.7, 300 s left; 4 hits");
+    ROW(sink, "resolver_server", LF_STR("address", "10.0.0.53:53"), LF_STR("state", "in-use"));
+    ROW(sink, "resolver_name", LF_STR("name", "sip.example"), LF_STR("answer", "10.0.0.7"));
 }
 
 unsigned net_resolver_forget(struct net_resolver *r, struct slice name)
@@ -67,12 +83,24 @@ unsigned net_resolver_forget(struct net_resolver *r, struct slice name)
     return 3;
 }
 
-void load_dump(struct load *load, uint64_t now, void (*line)(void *user, const char *text),
-               void *user)
+void load_rows(struct load *load, uint64_t now, const struct row_sink *sink)
 {
-    char text[64];
-    snprintf(text, sizeof(text), "lag %u ms at %llu", load->lag, (unsigned long long)now);
-    line(user, text);
+    assert_int_equal(now, 7);
+    ROW(sink, "overload", LF_INT("lag_ms", load->lag));
+}
+
+/* A message each 10 us, those of the workers by turns. */
+bool trace_rows_some(struct trace *t, uint64_t *at, unsigned n, const struct trace_want *want,
+                     const struct row_sink *sink)
+{
+    for (; n != 0 && *at < t->messages; n--, ++*at) {
+        uint64_t time = 1000 + 20 * *at + 10 * t->worker;
+        if (time <= want->since || (want->call_id.len != 0 && !slice_eq(want->call_id, SLICE("x"))))
+            continue;
+        ROW(sink, "message", LF_INT("time_us", time), LF_INT("worker", t->worker),
+            LF_STR("bytes", want->with_bytes ? "QQ==" : ""));
+    }
+    return *at < t->messages;
 }
 
 /* --- workers --- */
@@ -97,7 +125,8 @@ static void *run_worker(void *user)
                                 .calls = (void *)w,
                                 .proxy = &start.rig->proxy,
                                 .resolver = &w->resolver,
-                                .load = &w->load};
+                                .load = &w->load,
+                                .trace = &w->trace};
     mem_free(user);
     while (!atomic_load(&w->is_stopping)) {
         struct mail *mail;
@@ -147,6 +176,34 @@ static unsigned home(void *user, struct slice call_id)
     return slice_eq(call_id, SLICE(RIG_CALL)) ? 1 : 0;
 }
 
+/* Says what it was told, in rows as main does. */
+static bool order(void *user, enum admin_order what, struct slice a, struct slice b,
+                  const struct row_sink *sink, char *why)
+{
+    struct rig *r = user;
+    r->ordered = what;
+    if (slice_eq(a, SLICE("wrong"))) {
+        snprintf(why, ADMIN_WHY_MAX, "not so");
+        return false;
+    }
+    ROW(sink, "line", LF_SLICE("text", a));
+    if (b.ptr != NULL)
+        ROW(sink, "line", LF_SLICE("text", b));
+    return true;
+}
+
+static void options(void *user, struct slice want, const struct row_sink *sink)
+{
+    (void)user;
+    if (want.len == 0 || slice_eq(want, SLICE("timer-t1")))
+        ROW(sink, "option", LF_STR("name", "timer-t1"), LF_STR("value", "500ms"));
+}
+
+static bool is_draining(void *user)
+{
+    return ((struct rig *)user)->ordered == ADMIN_DRAIN;
+}
+
 static void open_groups(struct rig *r, const struct hash_key *key)
 {
     char names[2][8] = {"main", "media"}, uris[4][32];
@@ -169,13 +226,22 @@ void rig_open(struct rig *r)
     char names[2][8] = {"1001", "1002"};
     struct dn_conf dns[2] = {{.name = names[0], .recovery_timeout_ms = 60000},
                              {.name = names[1], .recovery_timeout_ms = 60000}};
-    struct admin_deps deps = {.nworkers = RIG_WORKERS, .wall = wall, .home = home};
+    struct admin_deps deps = {.nworkers = RIG_WORKERS,
+                              .wall = wall,
+                              .home = home,
+                              .order = order,
+                              .options = options,
+                              .is_draining = is_draining,
+                              .user = r,
+                              .configuration = "/etc/holdfast.conf"};
     memset(r, 0, sizeof(*r));
+    r->ordered = ADMIN_RESUME;
     for (unsigned i = 0; i < RIG_WORKERS; i++) {
         struct rig_worker *w = &r->workers[i];
         sem_init(&w->mail, 0, 0);
         mailbox_init(&w->box, 4, wake, &w->mail);
         w->flows.times = 1;
+        w->trace = (struct trace){i, 100};
         deps.mailboxes[i] = &w->box;
         deps.counters[i] = &w->counters;
     }
@@ -184,6 +250,8 @@ void rig_open(struct rig *r)
     deps.dir = r->dir;
     open_groups(r, &key);
     deps.groups = r->groups;
+    assert_int_equal(admin_events_new(&r->events), 0);
+    deps.events = r->events;
     assert_int_equal(admin_new(&deps, &r->admin), 0);
     snprintf(r->folder, sizeof(r->folder), "/tmp/holdfast-admin-XXXXXX");
     assert_non_null(mkdtemp(r->folder));
@@ -201,20 +269,23 @@ void rig_close(struct rig *r)
     }
     dn_dir_free(&r->dir);
     groups_free(&r->groups);
+    admin_events_free(&r->events);
     rmdir(r->folder);
 }
 
-static void add_line(void *user, const char *text)
+static void add_row(void *user, const char *set, unsigned n, const struct field *fields)
 {
     struct answer *a = user;
     size_t len = strlen(a->text);
-    a->lines++;
-    snprintf(a->text + len, sizeof(a->text) - len, "%s\n", text);
+    char line[2048];
+    a->rows++;
+    row_line(set, n, fields, line, sizeof(line));
+    snprintf(a->text + len, sizeof(a->text) - len, "%s\n", line);
 }
 
 void rig_ask(struct rig *r, const char *command, struct answer *out)
 {
-    struct admin_sink sink = {add_line, out};
+    struct row_sink sink = {add_row, out};
     memset(out, 0, sizeof(*out));
     out->status = admin_command(r->admin, slice_str(command), &sink, out->why);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands without a daemon: threads that take mails as workers do, and rooms that dump what a test
- * has written down. flows_dump_some, calls_dump_some,
- * txns_dump_some, proxy_release, net_resolver_dump, net_resolver_forget and load_dump are defined
- * here, so that those of the rooms are not linked. */
+/* Commands without a daemon: threads that take mails as workers do, and rooms that tell what a test
+ * has written down. What the workers' part of a command calls of the rooms is defined here, so that
+ * those of the rooms are not linked. */
 #ifndef TESTS_ADMIN_RIG_H
 #define TESTS_ADMIN_RIG_H
 
@@ -14,10 +13,16 @@
 #define RIG_WORKERS 2
 #define RIG_CALL    "call-1@host" /* released by proxy_release: two dialogs; at worker 1 */
 
-/* A room: `each` line is dumped `times` times; proxy: how often something was released. */
+#define RIG_FLOW    0x0100000200000003ull /* alive; at worker 1 */
+
+/* A room: each flow is told of `times` times. */
+struct rig_flow {
+    const char *id, *dn, *remote; /* the latter two may be NULL */
+};
 struct flows {
-    const char *lines[4];
+    struct rig_flow list[4];
     unsigned times;
+    uint64_t closed;
 };
 
 struct proxy {
@@ -34,12 +39,17 @@ struct load {
     unsigned lag;
 };
 
+struct trace {
+    unsigned worker, messages;
+};
+
 struct rig_worker {
     struct mailbox box;
     struct counters counters;
     struct flows flows;
     struct net_resolver resolver;
     struct load load;
+    struct trace trace;
     sem_t mail;
     pthread_t thread;
     _Atomic bool is_stopping;
@@ -50,7 +60,9 @@ struct rig {
     struct proxy proxy;
     struct dn_dir *dir;
     struct groups *groups; /* main: a pair; media: two that share the calls */
+    struct admin_events *events;
     struct admin *admin;
+    _Atomic enum admin_order ordered; /* the last one */
     bool is_running;
     char folder[64];
 };
@@ -62,12 +74,12 @@ void rig_close(struct rig *r);
 void rig_stop_workers(struct rig *r);
 void rig_start_workers(struct rig *r);
 
-/* What a command says, one line behind the other, each with "\n"; freed by the caller. */
+/* What a command says, a line for each row, as row_line writes it. */
 struct answer {
     enum admin_status status;
     char why[ADMIN_WHY_MAX];
-    char text[8192];
-    uint64_t lines;
+    char text[65536];
+    uint64_t rows;
 };
 void rig_ask(struct rig *r, const char *command, struct answer *out);
 

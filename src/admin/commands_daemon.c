@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands about options, logging, reload and drain: what main does, or knows. */
+#include "admin/admin_int.h"
+#include "base/log.h"
+
+#define DRAIN_MAX_S (7 * 24 * 3600)
+
+struct count {
+    const struct row_sink *sink;
+    unsigned n;
+};
+
+static void count_row(void *user, const char *set, unsigned n, const struct field *fields)
+{
+    struct count *c = user;
+    c->n++;
+    c->sink->row(c->sink->user, set, n, fields);
+}
+
+enum admin_status admin_run_options(const struct admin_run *run)
+{
+    const struct admin_deps *d = &run->admin->deps;
+    struct count count = {run->sink, 0};
+    if (d->options == NULL)
+        return admin_refuse(run->why, "this is not available");
+    d->options(d->user, run->args[0], &(struct row_sink){count_row, &count});
+    if (count.n == 0 && run->args[0].len != 0)
+        return admin_refuse(run->why, "no such option: %.*s", SLICE_ARG(run->args[0]));
+    return ADMIN_OK;
+}
+
+enum admin_status admin_run_set(const struct admin_run *run)
+{
+    return admin_order_main(run, ADMIN_SET, run->args[0], run->args[1]);
+}
+
+enum admin_status admin_run_log(const struct admin_run *run)
+{
+    struct log_levels levels;
+    if (run->args[0].len != 0) {
+        enum admin_status status =
+            admin_order_main(run, ADMIN_SET, SLICE("log-level"), run->args[0]);
+        if (status != ADMIN_OK)
+            return status;
+    }
+    log_get_levels(&levels);
+    for (unsigned i = 0; i < LOG_MODULES; i++)
+        ROW(run->sink, "level", LF_STR("module", log_module_name(i)),
+            LF_STR("level", log_level_name((enum log_level)levels.of[i])),
+            LF_STR("help", log_module_help(i)));
+    return ADMIN_OK;
+}
+
+enum admin_status admin_run_reload(const struct admin_run *run)
+{
+    return admin_order_main(run, ADMIN_RELOAD, SLICE_NONE, SLICE_NONE);
+}
+
+enum admin_status admin_run_drain(const struct admin_run *run)
+{
+    uint64_t seconds = 0;
+    if (run->args[0].len != 0 && !admin_number(run, 0, DRAIN_MAX_S, &seconds))
+        return ADMIN_REFUSED;
+    enum admin_status status = admin_order_main(run, ADMIN_DRAIN, run->args[0], SLICE_NONE);
+    if (status == ADMIN_OK)
+        admin_say(run->sink, "draining: new calls get 503; `status` shows what is left");
+    return status;
+}
+
+enum admin_status admin_run_drain_cancel(const struct admin_run *run)
+{
+    enum admin_status status = admin_order_main(run, ADMIN_RESUME, SLICE_NONE, SLICE_NONE);
+    if (status == ADMIN_OK)
+        admin_say(run->sink, "new calls are taken again");
+    return status;
+}

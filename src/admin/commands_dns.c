@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands about DNs, and the search that begins with one. */
+#include <string.h>
+
+#include "admin/admin_int.h"
+#include "base/arena.h"
+#include "base/log.h"
+
+#define SEARCH_STEP 256
+#define SEARCH_MAX  100 /* of each set */
+
+/* --- the directory --- */
+
+/* Rows come with a lock held: they are kept until it is free. Bindings follow their DN. */
+struct dn_filter {
+    struct admin_text rows;
+    struct slice want;
+    bool is_in; /* the rows from here on are of the DN that is looked for */
+};
+
+static void filter_dn(void *user, const char *set, unsigned n, const struct field *fields)
+{
+    struct dn_filter *f = user;
+    if (f->want.len != 0 && strcmp(set, "dn") == 0) {
+        const struct field *name = admin_field(n, fields, "name");
+        char room[FIELD_ROOM];
+        f->is_in = name != NULL && slice_eq(field_value(name, room), f->want);
+    }
+    if (f->is_in || f->want.len == 0)
+        admin_rows_keep(&f->rows, set, n, fields);
+}
+
+enum admin_status admin_run_dns(const struct admin_run *run)
+{
+    struct dn_filter f = {.rows = {.max = ADMIN_KEPT_MAX}, .want = run->args[0]};
+    dn_rows(run->admin->deps.dir, admin_wall(run->admin), &(struct row_sink){filter_dn, &f});
+    bool is_none = f.rows.len == 0 && f.rows.left_out == 0;
+    uint64_t left_out = f.rows.left_out;
+    admin_rows_give(&f.rows, run->sink);
+    admin_text_fini(&f.rows);
+    if (left_out != 0)
+        return admin_refuse(run->why, "%llu rows did not fit into the answer",
+                            (unsigned long long)left_out);
+    if (is_none && f.want.len != 0)
+        return admin_refuse(run->why, "no such DN: %.*s", SLICE_ARG(f.want));
+    return ADMIN_OK;
+}
+
+/* One that the administrator has set out of service is known also while it is not registered. */
+static bool has_dn(struct admin *a, struct slice name)
+{
+    struct arena_cache cache;
+    struct arena arena;
+    struct dn_info info;
+    arena_cache_init(&cache, 0);
+    arena_init(&arena, &cache);
+    int err = dn_find(a->deps.dir, name, admin_wall(a), &arena, &info);
+    arena_fini(&arena);
+    arena_cache_fini(&cache);
+    return err != ERR_NOT_FOUND || dn_state(a->deps.dir, name, admin_wall(a)) == DN_OUT_OF_SERVICE;
+}
+
+enum admin_status admin_run_dn_out(const struct admin_run *run)
+{
+    struct admin *a = run->admin;
+    struct slice name = run->args[0];
+    if (!has_dn(a, name))
+        return admin_refuse(run->why, "no such DN: %.*s", SLICE_ARG(name));
+    bool is_change = dn_set_out_of_service(a->deps.dir, name, ERR_ADMIN, admin_wall(a));
+    if (is_change)
+        LOG(LOG_INFO, "admin", "DN set out of service", LF_SLICE("dn", name));
+    admin_say(run->sink, "%.*s is out of service%s", SLICE_ARG(name), is_change ? "" : " already");
+    return ADMIN_OK;
+}
+
+enum admin_status admin_run_dn_in(const struct admin_run *run)
+{
+    struct admin *a = run->admin;
+    struct slice name = run->args[0];
+    if (!has_dn(a, name))
+        return admin_refuse(run->why, "no such DN: %.*s", SLICE_ARG(name));
+    bool is_change = dn_readmit(a->deps.dir, name);
+    if (is_change)
+        LOG(LOG_INFO, "admin", "DN set in service", LF_SLICE("dn", name));
+    admin_say(run->sink, "%.*s is in service%s", SLICE_ARG(name), is_change ? "" : " already");
+    return ADMIN_OK;
+}
+
+/* --- search --- */
+
+/* One row for each DN: its own when its name or one of its contacts holds the text. */
+struct dn_search {
+    struct admin_text rows, last; /* last: the DN whose bindings come now */
+    struct slice want;
+    unsigned n;
+};
+
+static void take_last(struct dn_search *s)
+{
+    struct admin_row row;
+    size_t at = 0;
+    if (s->n < SEARCH_MAX && admin_rows_next(&s->last, &at, &row)) {
+        admin_rows_keep(&s->rows, row.set, row.n, row.fields);
+        s->n++;
+    }
+    s->last.len = 0;
+}
+
+static void search_dn(void *user, const char *set, unsigned n, const struct field *fields)
+{
+    struct dn_search *s = user;
+    bool is_dn = strcmp(set, "dn") == 0;
+    if (s->n == SEARCH_MAX)
+        return;
+    if (is_dn) {
+        s->last.len = 0;
+        admin_rows_keep(&s->last, set, n, fields);
+    }
+    if (s->last.len != 0 &&
+        admin_row_holds(n, fields, is_dn ? "name" : "contact remote instance", s->want))
+        take_last(s);
+}
+
+struct job_search {
+    struct admin_job *job;
+    const char *names;
+};
+
+static void search_row(void *user, const char *set, unsigned n, const struct field *fields)
+{
+    struct job_search *s = user;
+    struct admin_job *job = s->job;
+    if (job->result < SEARCH_MAX && admin_row_holds(n, fields, s->names, slice_str(job->want))) {
+        admin_rows_keep(&job->out, set, n, fields);
+        job->result++;
+    }
+}
+
+static bool search_calls(struct admin_job *job, const struct admin_rooms *rooms)
+{
+    struct job_search s = {job, "call_id dn caller callee from to"};
+    uint32_t at = (uint32_t)job->at;
+    bool has_more = calls_rows_some(rooms->calls, rooms->now, &at, SEARCH_STEP,
+                                    &(struct row_sink){search_row, &s});
+    job->at = at;
+    return has_more && job->result < SEARCH_MAX;
+}
+
+static bool search_flows(struct admin_job *job, const struct admin_rooms *rooms)
+{
+    struct job_search s = {job, "id dn remote reopen tls_name"};
+    uint32_t at = (uint32_t)job->at;
+    bool has_more =
+        flows_rows_some(rooms->flows, &at, SEARCH_STEP, &(struct row_sink){search_row, &s});
+    job->at = at;
+    return has_more && job->result < SEARCH_MAX;
+}
+
+/* Each worker finds so many; all of them together give no more. */
+struct first_of_set {
+    const struct row_sink *sink;
+    unsigned n;
+};
+
+static void give_first(void *user, const char *set, unsigned n, const struct field *fields)
+{
+    struct first_of_set *f = user;
+    if (strcmp(set, "line") == 0 || f->n++ < SEARCH_MAX)
+        f->sink->row(f->sink->user, set, n, fields);
+}
+
+static enum admin_status search_workers(const struct admin_run *run, admin_work_fn *work)
+{
+    struct first_of_set first = {run->sink, 0};
+    struct row_sink sink = {give_first, &first};
+    struct admin_run part = {run->admin, run->args, &sink, run->why};
+    return admin_gather_all(&part, work, run->args[0]);
+}
+
+enum admin_status admin_run_search(const struct admin_run *run)
+{
+    struct dn_search s = {
+        .rows = {.max = ADMIN_KEPT_MAX}, .last = {.max = ADMIN_TEXT_MAX}, .want = run->args[0]};
+    dn_rows(run->admin->deps.dir, admin_wall(run->admin), &(struct row_sink){search_dn, &s});
+    admin_rows_give(&s.rows, run->sink);
+    admin_text_fini(&s.rows);
+    admin_text_fini(&s.last);
+    enum admin_status status = search_workers(run, search_calls);
+    return status == ADMIN_OK ? search_workers(run, search_flows) : status;
+}
