@@ -96,7 +96,7 @@ static struct slice name_of(const struct line *l, size_t *value)
     for (at = n; at < max && (p[at] == ' ' || p[at] == '\t');)
         at++;
     if (n == 0 || at == max || p[at] != ':')
-        return SLICE_NONE;
+        return slice_of(p, 0);
     for (at++; at < max && (p[at] == ' ' || p[at] == '\t');)
         at++;
     *value = at;

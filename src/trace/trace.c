@@ -98,11 +98,11 @@ static bool is_wanted(const struct trace_record *rec, struct slice message,
     if (want->call_id.len == 0 && want->text.len == 0)
         return true;
     trace_read(message, &facts);
-    if (want->call_id.len != 0 && !slice_eq(facts.call_id, want->call_id))
-        return false;
-    return want->text.len == 0 || trace_uri_is(facts.uri, want->text) ||
-           trace_uri_is(trace_uri(facts.from), want->text) ||
-           trace_uri_is(trace_uri(facts.to), want->text);
+    if (want->call_id.len != 0 && slice_eq(facts.call_id, want->call_id))
+        return true;
+    return want->text.len != 0 && (trace_uri_is(facts.uri, want->text) ||
+                                   trace_uri_is(trace_uri(facts.from), want->text) ||
+                                   trace_uri_is(trace_uri(facts.to), want->text));
 }
 
 /* RFC 4648 section 4. */

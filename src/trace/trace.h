@@ -43,7 +43,7 @@ void trace_put(struct trace *trace, const struct flow_wire *wire, uint64_t wall)
  * stays for the next turn, and what there is no room for is dropped and counted. */
 void trace_flush(struct trace *trace);
 
-/* Which messages: empty is any. */
+/* Which messages: those of the Call-ID, and those with the text; any where both are empty. */
 struct trace_want {
     struct slice call_id; /* the whole Call-ID */
     struct slice text;    /* user or host in Request-URI, From or To, without case */

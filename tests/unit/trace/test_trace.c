@@ -182,7 +182,7 @@ static void test_wanted(void **state)
     assert_int_equal(text(t, "ali"), 0);
     assert_int_equal(text(t, "alice@a.example"), 0);
     assert_int_equal(ask(t, (struct trace_want){.call_id = SLICE("two@a"), .text = SLICE("alice")}),
-                     0);
+                     3);
     assert_int_equal(ask(t, (struct trace_want){.since = 20}), 2);
     assert_int_equal(ask(t, (struct trace_want){.since = 10, .until = 30}), 2);
     assert_int_equal(ask(t, (struct trace_want){.until = 9}), 0);
