@@ -21,8 +21,11 @@ int admin_http_open(struct admin *admin, const struct admin_http_conf *conf,
                     struct admin_http **out) WARN_UNUSED;
 /* Ends all connections. */
 void admin_http_close(struct admin_http **http);
+/* Where it listens: with the port that the kernel chose where the address has port 0. */
+const struct addr *admin_http_address(const struct admin_http *http);
 /* A reload: another token, and for connections made from now on, another certificate. 0, ERR_NOMEM,
- * ERR_PARSE: the old ones stay. */
+ * -errno, ERR_LIMIT (certificates change faster than connections end), ERR_PARSE (of no use, or the
+ * token would go that the address needs): the old ones stay. */
 int admin_http_set_conf(struct admin_http *http, const struct admin_http_conf *conf) WARN_UNUSED;
 
 #endif

@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "admin/http.h"
 #include "app/daemon_int.h"
 #include "base/alloc.h"
 #include "base/log.h"
@@ -177,6 +178,12 @@ static bool is_draining(void *user)
     return atomic_load(&d->is_draining);
 }
 
+static uint64_t main_turned(void *user)
+{
+    struct daemon *d = user;
+    return atomic_load(&d->turned);
+}
+
 /* The daemon carries calls with or without a control socket. */
 static void open_admin(struct daemon *d)
 {
@@ -189,15 +196,19 @@ static void open_admin(struct daemon *d)
                               .groups = d->shared.groups,
                               .wall = daemon_wall_ms,
                               .home = home_of_call,
+                              .configuration = d->conf->file,
                               .order = orders_give,
                               .options = options_of,
                               .is_draining = is_draining,
+                              .main_turned = main_turned,
                               .user = d};
     for (unsigned i = 0; i < d->nworkers; i++) {
         deps.mailboxes[i] = d->shared.mailboxes[i];
         deps.counters[i] = worker_counters(d->workers[i]);
     }
     int err = admin_new(&deps, &d->admin);
+    if (err == 0 && path != NULL && strcmp(path, "none") == 0)
+        return;
     if (err == 0)
         err = admin_listen(d->admin, path, used);
     if (err == ERR_EXISTS)
@@ -244,6 +255,7 @@ static void run(struct daemon *d)
         struct pollfd fds[2] = {{.fd = d->signals, .events = POLLIN},
                                 {.fd = orders_fd(d->orders), .events = POLLIN}};
         uint64_t now = daemon_now_ms();
+        atomic_store(&d->turned, now);
         if (now >= tick) {
             daemon_watch(d);
             tick = now + DAEMON_TICK_MS;
@@ -257,6 +269,7 @@ static void run(struct daemon *d)
 
 static void close_all(struct daemon *d)
 {
+    admin_http_close(&d->http);
     admin_free(&d->admin);
     orders_free(&d->orders);
     for (unsigned i = 0; i < d->nthreads; i++)
@@ -309,6 +322,7 @@ static void say_keepalive(const struct conf *conf)
 int daemon_run(struct conf *conf, struct net_tls_keys *keys)
 {
     struct daemon *d = mem_zalloc(sizeof(*d));
+    char url[DAEMON_URL_MAX];
     if (d == NULL)
         return 1;
     d->conf = conf;
@@ -325,16 +339,21 @@ int daemon_run(struct conf *conf, struct net_tls_keys *keys)
     bool is_up = orders_new(&d->orders) == 0 && open_signals(d) == 0 && open_directory(d) == 0 &&
                  open_workers(d) == 0 && start_threads(d) == 0;
     if (is_up) {
+        atomic_store(&d->turned, daemon_now_ms());
         say_keepalive(conf);
         open_admin(d);
+        daemon_http_open(d, url);
         log_listeners(conf);
         log_applications(conf);
         log_certificates(conf, daemon_wall_ms(NULL));
         LOG(LOG_INFO, "app", "ready", LF_STR("version", HOLDFAST_VERSION),
             LF_INT("workers", d->nworkers),
-            LF_STR("configuration", conf->file != NULL ? conf->file : "(embedded default)"));
+            LF_STR("configuration", conf->file != NULL ? conf->file : "(embedded default)"),
+            LF_STR("http", url));
         notify_send("READY=1");
         run(d);
+        atomic_store(&d->turned, UINT64_MAX);
+        orders_close(d->orders);
         daemon_drain(d);
     }
     close_all(d);

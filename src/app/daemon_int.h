@@ -35,6 +35,7 @@ struct daemon {
     struct net_tls_keys *tls_keys; /* borrowed */
     struct dn_store *store;
     struct admin *admin;
+    struct admin_http *http; /* NULL: none */
     struct orders *orders;
     struct worker *workers[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
@@ -46,6 +47,7 @@ struct daemon {
     uint64_t drain_until;           /* ms; calls have so long to end; 0: no such drain */
     uint64_t asked_at[WORKERS_MAX]; /* ms; watch.c: a worker that has not answered since */
     bool is_stuck[WORKERS_MAX];
+    _Atomic uint64_t turned; /* ms: main came round; at the end, when it waits: UINT64_MAX */
 };
 
 uint64_t daemon_now_us(void); /* CLOCK_MONOTONIC */
@@ -76,12 +78,21 @@ bool daemon_set(struct daemon *d, struct slice name, struct slice value, struct 
 /* 0, ERR_NOMEM, -errno. */
 int orders_new(struct orders **out) WARN_UNUSED;
 void orders_free(struct orders **orders);
+/* Nobody waits for main from now on. */
+void orders_close(struct orders *orders);
 int orders_fd(const struct orders *orders); /* readable: there is one */
 /* As admin_deps.order; `user` is the daemon. */
 bool orders_give(void *user, enum admin_order what, struct slice a, struct slice b,
                  const struct row_sink *sink, char *why);
 /* Main's part: does what has been ordered. */
 void orders_do(struct daemon *d);
+
+/* --- web.c --- */
+
+/* `url`: where HTTP is, "": nowhere. */
+#define DAEMON_URL_MAX (ADDR_TEXT_MAX + 16)
+void daemon_http_open(struct daemon *d, char url[DAEMON_URL_MAX]);
+void daemon_http_reload(struct daemon *d, const struct conf *next);
 
 /* --- drain.c --- */
 

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/metrics.h"
+#include "admin/openapi.h"
 #include "app/daemon.h"
 #include "conf/conf.h"
 #include "holdfast_version.h"
@@ -26,7 +28,16 @@ static void print_help(void)
          "Exit status: 0 ended as asked, 1 could not start, 2 wrong usage or configuration.");
 }
 
-enum { OPT_CHECK = 256, OPT_OPTIONS, OPT_VERSION, OPT_MARKDOWN, OPT_MAN, OPT_FILE_TEXT };
+enum {
+    OPT_CHECK = 256,
+    OPT_OPTIONS,
+    OPT_VERSION,
+    OPT_MARKDOWN,
+    OPT_MAN,
+    OPT_FILE_TEXT,
+    OPT_METRICS,
+    OPT_OPENAPI
+};
 
 static const struct option long_options[] = {
     {"config", required_argument, NULL, 'c'},
@@ -35,6 +46,8 @@ static const struct option long_options[] = {
     {"options-markdown", no_argument, NULL, OPT_MARKDOWN}, /* for docs/options.md */
     {"options-man", no_argument, NULL, OPT_MAN},           /* for holdfast.conf(5) */
     {"options-file", no_argument, NULL, OPT_FILE_TEXT},    /* for package/holdfast.conf */
+    {"metrics-markdown", no_argument, NULL, OPT_METRICS},  /* for docs/metrics.md */
+    {"openapi", no_argument, NULL, OPT_OPENAPI},           /* for docs/openapi.json */
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -52,6 +65,8 @@ static int parse_args(int argc, char **argv, const char **file, bool *check)
         case OPT_MARKDOWN: conf_print_markdown(stdout); return 0;
         case OPT_MAN: conf_print_man(stdout); return 0;
         case OPT_FILE_TEXT: conf_print_file(stdout); return 0;
+        case OPT_METRICS: metrics_print_markdown(stdout); return 0;
+        case OPT_OPENAPI: return openapi_print(stdout) ? 0 : 1;
         case OPT_VERSION: puts("holdfast " HOLDFAST_VERSION); return 0;
         case 'h': print_help(); return 0;
         default: fputs("Try 'holdfast --help'.\n", stderr); return EXIT_USAGE;

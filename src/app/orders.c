@@ -29,6 +29,7 @@ struct orders {
     pthread_cond_t done;
     struct list queue;
     unsigned n;
+    bool is_closed; /* main takes no more */
     int fd;
 };
 
@@ -76,6 +77,14 @@ void orders_free(struct orders **orders)
     *orders = NULL;
 }
 
+void orders_close(struct orders *o)
+{
+    pthread_mutex_lock(&o->lock);
+    o->is_closed = true;
+    pthread_cond_broadcast(&o->done);
+    pthread_mutex_unlock(&o->lock);
+}
+
 int orders_fd(const struct orders *o)
 {
     return o->fd;
@@ -105,7 +114,7 @@ static bool wait_done(struct orders *o, struct order *order)
     uint64_t until = daemon_now_ms() + ADMIN_ORDER_MS;
     struct timespec ts = {(time_t)(until / 1000), (long)(until % 1000) * 1000000};
     int err = 0;
-    while (!order->is_done && err == 0)
+    while (!order->is_done && !o->is_closed && err == 0)
         err = pthread_cond_timedwait(&o->done, &o->lock, &ts);
     order->is_left = !order->is_done;
     return order->is_done;
@@ -119,7 +128,7 @@ bool orders_give(void *user, enum admin_order what, struct slice a, struct slice
     uint64_t one = 1;
     bool ok = false, is_done = false;
     pthread_mutex_lock(&o->lock);
-    bool has_room = order != NULL && o->n < ORDERS_MAX;
+    bool is_closed = o->is_closed, has_room = order != NULL && o->n < ORDERS_MAX && !is_closed;
     if (has_room) {
         o->n++;
         list_push(&o->queue, &order->node);
@@ -133,7 +142,8 @@ bool orders_give(void *user, enum admin_order what, struct slice a, struct slice
         ok = order->ok;
     } else {
         snprintf(why, ADMIN_WHY_MAX, "%s",
-                 has_room        ? "it is not done yet, and will be as soon as it can be"
+                 is_closed       ? "the daemon is about to end"
+                 : has_room      ? "it is not done yet, and will be as soon as it can be"
                  : order != NULL ? "too much has been ordered already"
                                  : "no memory");
     }

@@ -106,6 +106,7 @@ static void use(struct daemon *d, struct conf *next)
     log_setup(next->log_level, next->log_format);
     for (unsigned i = 0; i < d->nworkers; i++)
         worker_reload(d->workers[i], next);
+    daemon_http_reload(d, next);
     wait_seen(d, next);
     struct conf *old = d->conf;
     pthread_mutex_lock(&d->conf_lock);

@@ -47,10 +47,11 @@ struct conf {
     uint32_t drain_ms;          /* how long SIGTERM waits for transactions */
     const char *control_socket; /* NULL: where it is by default; "none": there is none */
     struct trace_conf trace;
-    struct addr admin_address;                   /* HTTP; family ADDR_NONE: none */
-    char *admin_token;                           /* "": loopback only */
-    char *admin_certificate, *admin_private_key; /* PEM files; NULL: HTTP without TLS */
-    struct net_tls_conf tls;                     /* the daemon's own rules */
+    struct addr admin_address;                           /* HTTP; family ADDR_NONE: none */
+    char *admin_token;                                   /* "": loopback only */
+    char *admin_certificate, *admin_private_key;         /* PEM files; NULL: HTTP without TLS */
+    struct slice admin_certificate_text, admin_key_text; /* what conf_open_tls has found in them */
+    struct net_tls_conf tls;                             /* the daemon's own rules */
     struct flow_tls_profile
         *profiles; /* made by conf_open_tls: the daemon's first, then one for
                       each DN and application with rules of its own; none without TLS */

@@ -177,9 +177,14 @@ void conf_finish(struct reader *r);
 /* Its parts: [listener …] and names of ours; [application …] and [domain …]. */
 void conf_finish_listeners(struct reader *r);
 void conf_finish_neighbours(struct reader *r);
+void conf_finish_admin(struct reader *r);
 /* Does a request to that URI come back to us? Only what the URI itself tells. */
 bool conf_is_loop(const struct conf *c, const char *uri);
 #define CONF_LOOP_TEXT "is this proxy itself; allowed: the address of somebody else"
+/* The part of conf_open_tls that is HTTP's. 0; ERR_NOMEM; else one of the errors of net_tls_new,
+ * with the file in *path and what is wrong with it in `why`, which may be left empty. */
+int conf_open_admin(struct conf *c, struct net_tls_keys *keys, const char **path, char *why,
+                    size_t cap) WARN_UNUSED;
 /* Gives up what conf_open_tls has made. */
 void conf_close_tls(struct conf *c);
 /* The default as it is printed. */

@@ -214,6 +214,7 @@ void conf_finish(struct reader *r)
     finish_registrar(r);
     finish_tls(r);
     finish_resolver(r);
+    conf_finish_admin(r);
     conf_finish_neighbours(r);
     finish_dns(r);
     c->txn.recover = c->flow.sockopt.keep_alive;

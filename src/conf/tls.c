@@ -126,10 +126,29 @@ static bool has_files(const struct conf *c)
     return c->tls.certificate != NULL || c->tls.ca != NULL;
 }
 
+static int open_admin(struct opening *o)
+{
+    const char *path = "";
+    char why[WHY_MAX] = "", text[64];
+    const struct conf *c = o->conf;
+    int err = conf_open_admin(o->conf, o->keys, &path, why, sizeof(why));
+    if (err == 0 || err == ERR_NOMEM)
+        return err;
+    bool is_key = path == c->admin_private_key ||
+                  (c->admin_private_key != NULL && strstr(why, c->admin_private_key) != NULL);
+    say(o, is_key ? "admin-tls-private-key" : "admin-tls-certificate",
+        is_key ? c->admin_private_key : c->admin_certificate,
+        why[0] != '\0' ? why : err_text(err, text, sizeof(text)));
+    return ERR_PARSE;
+}
+
 int conf_open_tls(struct conf *c, struct net_tls_keys *keys, FILE *err)
 {
     struct opening o = {.conf = c, .keys = keys, .err = err, .kind = SECTION_SIPPROXY};
+    int admin = open_admin(&o);
     unsigned n = 1;
+    if (admin != 0)
+        return admin;
     for (unsigned i = 0; i < c->ndns; i++)
         n += c->dns[i].has_tls;
     for (unsigned i = 0; i < c->ngroups; i++)
