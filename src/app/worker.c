@@ -172,6 +172,8 @@ static void on_wire(void *user, const struct flow_wire *wire)
 {
     struct worker *w = user;
     struct timespec now;
+    if (!trace_is_on(w->trace))
+        return;
     clock_gettime(CLOCK_REALTIME, &now);
     trace_put(w->trace, wire, (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
 }
@@ -381,6 +383,10 @@ static void on_expire(struct timer *t, uint64_t now)
     atomic_store_explicit(&w->counters.v[CTR_BINDINGS], left, memory_order_relaxed);
     atomic_store_explicit(&w->counters.v[CTR_STORE_ERROR], dn_dir_store_errors(w->shared->dir),
                           memory_order_relaxed);
+    unsigned out, back;
+    dn_take_decided(w->shared->dir, &out, &back);
+    counter_add(&w->counters, CTR_DN_OOS, out);
+    counter_add(&w->counters, CTR_DN_BACK, back);
     timer_set(&w->wheel, t, now + EXPIRE_MS);
 }
 

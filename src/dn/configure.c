@@ -84,6 +84,13 @@ static void age_settings(struct table_node *node, void *user)
         e->settings->is_old = true;
 }
 
+static void come_back(struct dn_dir *dir, struct dn_entry *e)
+{
+    if (!dn_is_by_admin(e))
+        dn_entry_count_back(dir, e);
+    dn_entry_recover(dir, e);
+}
+
 static void take_settings(struct dn_dir *dir, struct dn_stripe *s, struct prepared *p)
 {
     struct dn_entry *e = dn_entry_find(s, p->hash, p->name);
@@ -95,7 +102,7 @@ static void take_settings(struct dn_dir *dir, struct dn_stripe *s, struct prepar
     /* What was found out about another address says nothing about the new one. */
     struct slice before = e->settings != NULL ? e->settings->contact : SLICE_NONE;
     if (!slice_eq(before, p->settings->contact))
-        dn_entry_recover(dir, e);
+        come_back(dir, e);
     mem_free(e->settings);
     e->settings = p->settings;
     p->settings = NULL;
@@ -113,7 +120,7 @@ static void tidy(struct table_node *node, void *user)
     if (e->settings != NULL && e->settings->is_old) {
         mem_free(e->settings);
         e->settings = NULL;
-        dn_entry_recover(t->dir, e);
+        come_back(t->dir, e);
     }
     dn_spots_enter(t->dir, e);
     dn_entry_tidy(t->dir, t->stripe, e);

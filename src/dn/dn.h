@@ -183,6 +183,12 @@ unsigned dn_outages(struct dn_dir *dir);
 void dn_count(struct dn_dir *dir, uint64_t now, unsigned *suspect, unsigned *out);
 /* A check of that DN begins (for the dump, and for when it is checked again). */
 void dn_note_check(struct dn_dir *dir, struct slice name, uint64_t now);
+/* What came of a check: a final response, whether it counts or not, or `err` where there was none.
+ */
+void dn_note_answer(struct dn_dir *dir, struct slice name, unsigned status, int err);
+/* How often DNs went out of service and came back, since the last call, by the administrator and by
+ * new settings: what no worker has counted. */
+void dn_take_decided(struct dn_dir *dir, unsigned *out, unsigned *back);
 /* How often a checked DN is checked while it is out of service, in s (as Genesys: each oos-force
  * seconds, or, where that is 0, as while it is in service). */
 static inline uint32_t dn_check_again_s(uint32_t oos_check_s, uint32_t oos_force_s)
@@ -200,7 +206,8 @@ void dn_dump(struct dn_dir *dir, uint64_t now, void (*line)(void *user, const ch
              void *user);
 /* Rows of the set "dn", each followed by those of its bindings, of the set "binding"; with the lock
  * of a stripe held. dn: name, type (empty: no section), service_type, state ("in-service",
- * "suspect", "out-of-service"), cause, since, bindings, checked, last_check, next_try. binding: dn,
+ * "suspect", "out-of-service"), cause, since, bindings, checked (by OPTIONS), last_check (when it
+ * began), last_answer (status, or why there was none), next_try. binding: dn,
  * contact, transport, remote, connection, expires_s, q, instance, reg_id, path, registered. */
 void dn_rows(struct dn_dir *dir, uint64_t now, const struct row_sink *sink);
 

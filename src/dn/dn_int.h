@@ -75,6 +75,8 @@ struct dn_entry {
     int cause;           /* enum err, 0 in service */
     uint64_t since;      /* wall-clock ms when it became so; 0: in service */
     uint64_t checked;    /* wall-clock ms when the last check began, 0: never */
+    uint16_t answer;     /* status of the final response to a check that came last, 0: none */
+    int16_t failure;     /* enum err: why there was none; 0: there was, or nothing is known yet */
     struct dn_spot spot; /* of the fixed contact */
     size_t name_len;
     char name[];
@@ -96,8 +98,9 @@ struct dn_dir {
     _Atomic unsigned troubled; /* entries that are not in service */
     _Atomic unsigned out;      /* entries set out of service */
     _Atomic unsigned outages;
-    _Atomic unsigned addresses;  /* sections whose name is an address: user@host */
-    _Atomic unsigned ntrunks;    /* of `trunks` */
+    _Atomic unsigned decided_out, decided_back; /* since dn_take_decided */
+    _Atomic unsigned addresses;                 /* sections whose name is an address: user@host */
+    _Atomic unsigned ntrunks;                   /* of `trunks` */
     pthread_mutex_t trunks_lock; /* no other is taken inside; it is taken inside those of stripes */
     struct dn_trunks *trunks;    /* NULL: none */
     pthread_mutex_t spots_lock;  /* inside that of a stripe */
@@ -138,6 +141,8 @@ enum dn_state dn_entry_state(const struct dn_entry *e, uint64_t now);
 uint64_t dn_entry_retry(const struct dn_entry *e, uint64_t now);
 void dn_entry_set(struct dn_dir *dir, struct dn_entry *e, enum dn_state state, int cause,
                   uint64_t now);
+/* Counted here, as it is no worker that brings it back (dn_take_decided). */
+void dn_entry_count_back(struct dn_dir *dir, const struct dn_entry *e);
 /* In service, unless the administrator wants it out. */
 void dn_entry_recover(struct dn_dir *dir, struct dn_entry *e);
 /* Out of service until the administrator says otherwise, whatever the device does. */

@@ -154,12 +154,24 @@ static const char *row_state(enum dn_state state)
     return "";
 }
 
+static struct slice answer_text(const struct dn_entry *e, char *room, size_t cap)
+{
+    struct buf b;
+    if (e->failure != 0)
+        return slice_str(err_text(e->failure, room, cap));
+    buf_init(&b, room, cap);
+    if (e->answer != 0)
+        buf_u64(&b, e->answer);
+    return buf_get(&b);
+}
+
 static void row_entry(struct table_node *node, void *user)
 {
     const struct rows *r = user;
     const struct dn_entry *e = container_of(node, struct dn_entry, node);
     const struct dn_settings *set = e->settings;
     char cause[64], since[FIELD_TIME_MAX], checked[FIELD_TIME_MAX], next[FIELD_TIME_MAX];
+    char answer[64];
     ROW(r->sink, "dn", LF_SLICE("name", dn_name(e)),
         LF_STR("type", set != NULL ? type_text(set->type) : ""),
         LF_SLICE("service_type", set != NULL ? set->service_type : SLICE_NONE),
@@ -168,6 +180,7 @@ static void row_entry(struct table_node *node, void *user)
         LF_STR("since", field_time(e->since, since)), LF_INT("bindings", e->nkept),
         LF_BOOL("checked", set != NULL && set->oos_check_s != 0),
         LF_STR("last_check", field_time(e->checked, checked)),
+        LF_SLICE("last_answer", answer_text(e, answer, sizeof(answer))),
         LF_STR("next_try", field_time(dn_entry_retry(e, r->now), next)));
     for (unsigned i = 0; i < e->nkept; i++)
         row_binding(r, e, &e->kept[i]->b);

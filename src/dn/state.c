@@ -64,6 +64,12 @@ void dn_entry_set(struct dn_dir *dir, struct dn_entry *e, enum dn_state state, i
     e->cause = cause;
 }
 
+void dn_entry_count_back(struct dn_dir *dir, const struct dn_entry *e)
+{
+    if (e->went_out)
+        atomic_fetch_add_explicit(&dir->decided_back, 1, memory_order_relaxed);
+}
+
 void dn_entry_recover(struct dn_dir *dir, struct dn_entry *e)
 {
     if (!dn_is_by_admin(e))
@@ -206,6 +212,8 @@ bool dn_set_out_of_service(struct dn_dir *dir, struct slice name, int cause, uin
     /* One that is tried again and fails goes out anew. */
     bool is_change = dn_entry_state(e, now) != DN_OUT_OF_SERVICE ||
                      (cause == ERR_ADMIN && !dn_is_by_admin(e));
+    if (cause == ERR_ADMIN && dn_entry_state(e, now) != DN_OUT_OF_SERVICE)
+        atomic_fetch_add_explicit(&dir->decided_out, 1, memory_order_relaxed);
     if (is_change) {
         dn_spots_leave(dir, e);
         dn_entry_set(dir, e, DN_OUT_OF_SERVICE, cause, now);
@@ -259,6 +267,7 @@ bool dn_readmit(struct dn_dir *dir, struct slice name)
         return false;
     struct dn_stripe *s = dn_stripe_of(dir, e->node.hash);
     bool is_change = e->state != DN_IN_SERVICE;
+    dn_entry_count_back(dir, e);
     dn_spots_leave(dir, e);
     dn_entry_set(dir, e, DN_IN_SERVICE, 0, 0);
     dn_entry_tidy(dir, s, e);
@@ -288,6 +297,22 @@ void dn_note_check(struct dn_dir *dir, struct slice name, uint64_t now)
         return;
     e->checked = now;
     unlock_entry(dir, e);
+}
+
+void dn_note_answer(struct dn_dir *dir, struct slice name, unsigned status, int err)
+{
+    struct dn_entry *e = lock_entry(dir, name);
+    if (e == NULL)
+        return;
+    e->answer = (uint16_t)status;
+    e->failure = (int16_t)err;
+    unlock_entry(dir, e);
+}
+
+void dn_take_decided(struct dn_dir *dir, unsigned *out, unsigned *back)
+{
+    *out = atomic_exchange_explicit(&dir->decided_out, 0, memory_order_relaxed);
+    *back = atomic_exchange_explicit(&dir->decided_back, 0, memory_order_relaxed);
 }
 
 struct tally {

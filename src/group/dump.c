@@ -95,6 +95,21 @@ static void dump_member(const struct sink *s, const struct group *g, unsigned i)
     end_line(s, &b);
 }
 
+/* The member with that id; g->n: it is gone. */
+static unsigned place_of(const struct group *g, uint32_t id)
+{
+    unsigned i = 0;
+    while (i < g->n && g->members[i].id != id)
+        i++;
+    return i;
+}
+
+static const char *uri_of(const struct group *g, uint32_t id)
+{
+    unsigned i = place_of(g, id);
+    return i < g->n ? g->members[i].uri : "";
+}
+
 static void dump_history(const struct sink *s, const struct group *g)
 {
     unsigned n = g->nhistory < GROUP_HISTORY ? g->nhistory : GROUP_HISTORY;
@@ -104,8 +119,9 @@ static void dump_history(const struct sink *s, const struct group *g)
         struct buf b;
         buf_init(&b, room, sizeof(room) - 1);
         buf_printf(&b, "  switchover %llu s ago from %u to %u after %llu ms: %s",
-                   (unsigned long long)seconds(s->now, h->at), (unsigned)h->from, (unsigned)h->to,
-                   (unsigned long long)h->ms, group_cause_text(h->cause, h->err, text));
+                   (unsigned long long)seconds(s->now, h->at), place_of(g, h->from),
+                   place_of(g, h->to), (unsigned long long)h->ms,
+                   group_cause_text(h->cause, h->err, text));
         end_line(s, &b);
     }
 }
@@ -176,18 +192,43 @@ static const char *member_text(const struct group *g, unsigned i)
                                                 : state_text(group_state_of_member(g, i));
 }
 
+/* What came of the last check. */
+static struct slice answer_text(const struct member *m, char *room, size_t cap)
+{
+    struct buf b;
+    if (m->failure != 0)
+        return slice_str(err_text(m->failure, room, cap));
+    buf_init(&b, room, cap);
+    if (m->status != 0)
+        buf_u64(&b, m->status);
+    return buf_get(&b);
+}
+
+/* For how long it has been asked in vain. */
+static uint64_t silence(const struct rows *r, const struct group *g, unsigned i)
+{
+    const struct pair_ask *a = g->conf.role != GROUP_PAIR ? &g->members[i].pulse.ask
+                               : i < g->pair.n            ? &g->pair.asks[i]
+                                                          : NULL;
+    return a != NULL && a->is_awaited && r->now > a->since ? r->now - a->since : 0;
+}
+
 static void row_member(const struct rows *r, const struct group *g, unsigned i)
 {
     const struct member *m = &g->members[i];
     bool is_pair = g->conf.role == GROUP_PAIR;
     char addrs[GROUP_ADDRS_MAX * ADDR_TEXT_MAX], since[FIELD_TIME_MAX];
+    char answer[64], answered[FIELD_TIME_MAX];
     ROW(r->sink, "member", LF_STR("application", g->conf.name), LF_INT("index", i),
         LF_STR("uri", m->uri), LF_STR("state", member_text(g, i)),
         LF_BOOL("active", is_pair ? g->pair.active == i && !m->is_absent : group_may_use(g, i)),
         LF_SLICE("addresses", addrs_text(m, addrs, sizeof(addrs))),
         LF_STR("since", time_text(r, is_pair ? 0 : m->since, since)),
         LF_INT("calls", atomic_load_explicit(&m->cell->calls, memory_order_relaxed)),
-        LF_INT("weight", m->weight));
+        LF_INT("weight", m->weight),
+        LF_SLICE("last_answer", answer_text(m, answer, sizeof(answer))),
+        LF_STR("answered", time_text(r, m->answered, answered)),
+        LF_INT("silent_ms", silence(r, g, i)));
 }
 
 static void row_history(const struct rows *r, const struct group *g)
@@ -197,9 +238,8 @@ static void row_history(const struct rows *r, const struct group *g)
         const struct switchover *h = &g->history[(g->nhistory - 1 - k) % GROUP_HISTORY];
         char at[FIELD_TIME_MAX], room[GROUP_CAUSE_MAX];
         ROW(r->sink, "switchover", LF_STR("application", g->conf.name),
-            LF_STR("time", time_text(r, h->at, at)),
-            LF_STR("from", h->from < g->n ? g->members[h->from].uri : ""),
-            LF_STR("to", h->to < g->n ? g->members[h->to].uri : ""),
+            LF_STR("time", time_text(r, h->at, at)), LF_STR("from", uri_of(g, h->from)),
+            LF_STR("to", uri_of(g, h->to)),
             LF_STR("cause", group_cause_text(h->cause, h->err, room)), LF_INT("ms", h->ms));
     }
 }

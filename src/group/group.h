@@ -216,8 +216,9 @@ void groups_dump(struct groups *groups, uint64_t now, void (*line)(void *user, c
                  void *user);
 /* Rows, with the lock held: of the set "application" for each (name, role, state, active, since,
  * switchovers, down_count, back_count), followed by "member" (application, index, uri, state,
- * active, addresses, since, calls, weight) and "switchover", the last one first (application, time,
- * from, to, cause, ms). `wall`: wall-clock ms of `now`. */
+ * active, addresses, since, calls, weight, last_answer: status of the last check's answer, or why
+ * there was none, answered: when, silent_ms: asked in vain for so long) and "switchover", the last
+ * one first (application, time, from, to, cause, ms). `wall`: wall-clock ms of `now`. */
 void groups_rows(struct groups *groups, uint64_t now, uint64_t wall, const struct row_sink *sink);
 /* The name of the TLS rules of an application: "application NAME". */
 #define GROUP_PROFILE_MAX 80

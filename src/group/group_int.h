@@ -40,14 +40,17 @@ struct member {
     struct addr addrs[GROUP_ADDRS_MAX];
     struct cell *cell;
     struct pulse pulse;
-    uint64_t since; /* of the state */
+    uint64_t since;    /* of the state */
+    uint64_t answered; /* when what follows was found out; 0: never */
+    uint16_t status;   /* of the final response to a check that came last, 0: none came */
+    int16_t failure;   /* then: why */
     int trouble;    /* not yet looked at by the plan, or the check it asks for is not yet due; 0 */
     bool is_absent; /* has the addresses of a member before it */
 };
 
 struct switchover {
     uint64_t at;
-    uint32_t from, to; /* indices of then */
+    uint32_t from, to; /* ids of members */
     enum pair_cause cause;
     int err;
     uint64_t ms;

@@ -208,6 +208,9 @@ static void inherit_member(struct group *g, struct member *m, const struct membe
     m->id = old->id;
     m->cell = old->cell;
     m->since = old->since;
+    m->answered = old->answered;
+    m->status = old->status;
+    m->failure = old->failure;
     m->naddrs = old->naddrs;
     memcpy(m->addrs, old->addrs, sizeof(m->addrs));
     m->is_absent = old->is_absent;

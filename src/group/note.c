@@ -26,10 +26,15 @@ static const char *uri_of(const struct group *g, unsigned index)
     return index < g->n ? g->members[index].uri : "";
 }
 
+static uint32_t id_of(const struct group *g, unsigned index)
+{
+    return index < g->n ? g->members[index].id : 0;
+}
+
 static void remember(struct group *g, const struct pair_change *c, uint64_t now)
 {
     g->history[g->nhistory++ % GROUP_HISTORY] =
-        (struct switchover){now, c->from, c->to, c->cause, c->err, c->ms};
+        (struct switchover){now, id_of(g, c->from), id_of(g, c->to), c->cause, c->err, c->ms};
 }
 
 /* The lock is held. */
@@ -159,6 +164,13 @@ static void note_pulse(struct group *g, enum fact fact, unsigned i, int err, uin
     note_pulse_change(g, i, before, err, now, news);
 }
 
+static void note_check(struct member *m, unsigned status, int err, uint64_t now)
+{
+    m->answered = now;
+    m->status = (uint16_t)status;
+    m->failure = (int16_t)err;
+}
+
 static bool note(struct groups *gs, enum fact fact, uint32_t member, int err, uint64_t now)
 {
     struct news news = {0};
@@ -166,7 +178,10 @@ static bool note(struct groups *gs, enum fact fact, uint32_t member, int err, ui
     pthread_mutex_lock(&gs->lock);
     gs->now = now;
     struct group *g = groups_find(gs, member);
-    if (group_member(g, member, &i) != NULL) {
+    struct member *m = group_member(g, member, &i);
+    if (m != NULL) {
+        if (fact == FACT_FAILED && err != ERR_BAD_STATUS)
+            note_check(m, 0, err, now);
         if (g->conf.role == GROUP_PAIR)
             note_pair(g, fact, i, err, now, &news);
         else
@@ -192,11 +207,16 @@ void group_note_failed(struct groups *groups, uint32_t member, int err, uint64_t
     (void)note(groups, is_ours ? FACT_UNASKED : FACT_FAILED, member, err, now);
 }
 
-static bool is_failure(struct groups *gs, uint32_t member, unsigned status)
+/* Does that status not count? It is remembered for people. */
+static bool is_failure(struct groups *gs, uint32_t member, unsigned status, uint64_t now)
 {
     bool is_one = false;
+    unsigned index;
     pthread_mutex_lock(&gs->lock);
-    const struct group *g = groups_find(gs, member);
+    struct group *g = groups_find(gs, member);
+    struct member *m = group_member(g, member, &index);
+    if (m != NULL)
+        note_check(m, status, 0, now);
     for (unsigned i = 0; g != NULL && i < g->conf.nfailures; i++)
         is_one = is_one || g->conf.failures[i] == status;
     pthread_mutex_unlock(&gs->lock);
@@ -205,7 +225,7 @@ static bool is_failure(struct groups *gs, uint32_t member, unsigned status)
 
 bool group_note_answer(struct groups *groups, uint32_t member, unsigned status, uint64_t now)
 {
-    bool is_alive = !is_failure(groups, member, status);
+    bool is_alive = !is_failure(groups, member, status, now);
     (void)note(groups, is_alive ? FACT_ANSWER : FACT_FAILED, member, ERR_BAD_STATUS, now);
     return is_alive;
 }

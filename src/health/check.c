@@ -98,6 +98,7 @@ static void way_answered(struct ask *a, unsigned status, const struct flow_origi
     struct item *it = c->item;
     if (it == NULL)
         return;
+    dn_note_answer(it->h->deps.dir, it->name, status, 0);
     if (item_is_failure(it, status)) {
         way_failed(a, ERR_BAD_STATUS);
         return;

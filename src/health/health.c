@@ -117,6 +117,8 @@ void item_unanswered(struct item *it, int err)
         it->failing = check_begun(it->check);
         it->uri = mem_strdup(check_uri(it->check));
     }
+    if (err != ERR_BAD_STATUS) /* that was an answer */
+        dn_note_answer(h->deps.dir, it->name, 0, err);
     /* That nothing came says less than what the transport said. */
     if (it->cause == 0 || err != ERR_TIMEOUT)
         it->cause = err;

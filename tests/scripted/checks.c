@@ -55,6 +55,25 @@ void expect_cause(const struct rig *r, int cause)
     arena_cache_fini(&cache);
 }
 
+static void take_answer(void *user, const char *set, unsigned n, const struct field *fields)
+{
+    char value[FIELD_ROOM];
+    char *out = user;
+    if (strcmp(set, "dn") != 0 || !slice_eq(fields[0].v.slice, SLICE("1001")))
+        return;
+    for (unsigned i = 0; i < n; i++)
+        if (strcmp(fields[i].name, "last_answer") == 0)
+            (void)slice_cstr(field_value(&fields[i], value), out, FIELD_ROOM);
+}
+
+void expect_last_answer(const struct rig *r, const char *answer)
+{
+    char text[FIELD_ROOM] = "no row";
+    const struct row_sink sink = {take_answer, text};
+    dn_rows(r->shared.dir, rig_wall(r), &sink);
+    assert_string_equal(text, answer);
+}
+
 /* Is it an OPTIONS, and not the last one again? */
 static bool is_new(struct slice bytes, bool is_stream, struct got *got)
 {

@@ -19,6 +19,8 @@ void close_checked(struct rig *r);
 void expect_state(const struct rig *r, enum dn_state state);
 /* Why it is not in service. */
 void expect_cause(const struct rig *r, int cause);
+/* What came of its last check, as the list of DNs says it. */
+void expect_last_answer(const struct rig *r, const char *answer);
 uint64_t rig_wall(const struct rig *r);
 /* Lets time go on until a new OPTIONS (no retransmission) to that peer is there, at most `most` ms;
  * returns how long that took. */

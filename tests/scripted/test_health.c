@@ -59,6 +59,9 @@ static void test_any_final(void **state)
         wait_check(&r, PHONE, 10000, &got);
         answer_udp(&r, PHONE, &got, 100, "");
         answer_udp(&r, PHONE, &got, finals[i], "");
+        char status[8];
+        (void)snprintf(status, sizeof(status), "%u", finals[i]);
+        expect_last_answer(&r, status);
         fake_advance(r.loop, 6000);
         expect_state(&r, DN_IN_SERVICE);
     }
@@ -81,8 +84,10 @@ static void test_silence(void **state)
     wait_check(&r, PHONE, 60000, &got);
     fake_advance(r.loop, 990);
     expect_state(&r, DN_IN_SERVICE);
+    expect_last_answer(&r, "");
     fake_advance(r.loop, 10);
     expect_state(&r, DN_SUSPECT);
+    expect_last_answer(&r, "timed out");
     assert_int_equal(rig_counter(&r, CTR_DN_SUSPECT), 1);
     fake_advance(r.loop, 3990);
     expect_state(&r, DN_SUSPECT);
@@ -230,6 +235,7 @@ static void test_cause(void **state)
     fake_advance(r.loop, 2000);
     expect_cause(&r, ERR_TIMEOUT);
     answer_udp(&r, PHONE, &got, 503, "");
+    expect_last_answer(&r, "503");
     fake_advance(r.loop, 2000);
     expect_state(&r, DN_OUT_OF_SERVICE);
     expect_cause(&r, ERR_BAD_STATUS);

@@ -31,4 +31,7 @@ void help_look_end(struct look *l);
  */
 const char *help_contacts(struct dn_dir *dir, const char *name, uint64_t now);
 
+/* All rows of the directory, a line each, NUL-terminated; static buffer. */
+const char *help_rows(struct dn_dir *dir, uint64_t now);
+
 #endif

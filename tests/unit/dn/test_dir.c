@@ -384,38 +384,60 @@ static void test_out_of_service(void **state)
     dn_dir_free(&dir);
 }
 
-/* --- dump --- */
+/* --- rows --- */
 
-struct lines {
-    char text[4096];
-    unsigned n;
-};
-
-static void add_line(void *user, const char *text)
-{
-    struct lines *l = user;
-    size_t len = strlen(l->text);
-    snprintf(l->text + len, sizeof(l->text) - len, "%s\n", text);
-    l->n++;
-}
-
-static void test_dump(void **state)
+static void test_rows(void **state)
 {
     (void)state;
     struct dn_dir *dir = dir_new();
-    struct dn_conf dns[] = {{.name = "1001", .type = DN_TRUNK, .recovery_timeout_ms = 5000}};
-    struct lines l = {0};
+    struct dn_conf dns[] = {
+        {.name = "1001", .type = DN_TRUNK, .service_type = "media", .recovery_timeout_ms = 5000}};
     assert_int_equal(dn_dir_configure(dir, dns, 1), 0);
+    assert_string_equal(help_rows(dir, T0),
+                        "dn name=1001 type=trunk service_type=media state=in-service cause=\"\" "
+                        "since=\"\" bindings=0 checked=false last_check=\"\" last_answer=\"\" "
+                        "next_try=\"\"\n");
     assert_int_equal(help_register(dir, "1001", "sip:a\r\nevil", "c", 1), 0);
-    dn_dump(dir, T0, add_line, &l);
-    assert_int_equal(l.n, 2);
-    assert_non_null(strstr(l.text, "1001 trunk bindings=1 in-service"));
-    assert_non_null(strstr(l.text, "expires=3600 q=1.000"));
-    assert_non_null(strstr(l.text, "remote=10.1.2.3:5060"));
-    assert_non_null(strstr(l.text, "contact=sip:a??evil\n"));
-    assert_true(dn_set_out_of_service(dir, SLICE("1001"), ERR_TIMEOUT, T0));
-    dn_dump(dir, T0 + 1, add_line, &l);
-    assert_non_null(strstr(l.text, "out-of-service for=5s"));
+    const char *text = help_rows(dir, T0 + 1500);
+    assert_non_null(strstr(text, " bindings=1 "));
+    assert_non_null(strstr(text, "\nbinding dn=1001 contact=\"sip:a\\r\\nevil\" "));
+    assert_non_null(strstr(text, " remote=10.1.2.3:5060 "));
+    assert_non_null(strstr(text, " expires_s=3598 q=1.000 "));
+    assert_true(dn_set_out_of_service(dir, SLICE("1001"), ERR_TIMEOUT, T0 + 2000));
+    text = help_rows(dir, T0 + 3000);
+    assert_non_null(strstr(text, " state=out-of-service cause=\"timed out\" "
+                                 "since=2023-11-14T22:13:22.000Z "));
+    assert_non_null(strstr(text, " next_try=2023-11-14T22:13:27.000Z\n"));
+    text = help_rows(dir, T0 + 7000);
+    assert_non_null(strstr(text, " state=suspect cause=\"timed out\" "));
+    assert_non_null(strstr(text, " next_try=\"\"\n"));
+    dn_dir_free(&dir);
+}
+
+/* Every column of a binding; a DN without a section. */
+static void test_row_of_a_binding(void **state)
+{
+    (void)state;
+    struct dn_dir *dir = dir_new();
+    struct dn_change c = {.binding = {.contact = SLICE("sip:a@h"),
+                                      .path = SLICE("<sip:p;lr>"),
+                                      .call_id = SLICE("c"),
+                                      .instance = SLICE("<urn:uuid:1>"),
+                                      .cseq = 1,
+                                      .reg_id = 7,
+                                      .q = 50,
+                                      .expires = T0 + 60000,
+                                      .updated = T0 - 1000,
+                                      .way = {.flow = 0xab, .transport = 2}}};
+    assert_int_equal(addr_parse(SLICE("[2001:db8::1]:5061"), 0, &c.binding.way.remote), 0);
+    assert_int_equal(dn_register(dir, SLICE("alice"), &c, 1, false, 10, T0, help_same), 0);
+    assert_string_equal(
+        help_rows(dir, T0),
+        "dn name=alice type=\"\" service_type=\"\" state=in-service cause=\"\" since=\"\" "
+        "bindings=1 checked=false last_check=\"\" last_answer=\"\" next_try=\"\"\n"
+        "binding dn=alice contact=sip:a@h transport=tls remote=[2001:db8::1]:5061 "
+        "connection=00000000000000ab expires_s=60 q=0.050 instance=<urn:uuid:1> reg_id=7 "
+        "path=<sip:p;lr> registered=2023-11-14T22:13:19.000Z\n");
     dn_dir_free(&dir);
 }
 
@@ -535,8 +557,8 @@ int main(void)
         cmocka_unit_test(test_limit),     cmocka_unit_test(test_star),
         cmocka_unit_test(test_outbound),  cmocka_unit_test(test_expire),
         cmocka_unit_test(test_unbind),    cmocka_unit_test(test_out_of_service),
-        cmocka_unit_test(test_dump),      cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_rows),      cmocka_unit_test(test_row_of_a_binding),
+        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

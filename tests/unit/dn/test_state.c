@@ -326,33 +326,88 @@ static void test_reload(void **state)
     dn_dir_free(&dir);
 }
 
-/* --- dump --- */
+/* --- rows --- */
 
-static void keep_line(void *user, const char *text)
+static bool has(struct dn_dir *dir, uint64_t now, const char *text)
 {
-    char *kept = user;
-    if (text[0] != ' ')
-        snprintf(kept, 512, "%s", text);
+    return strstr(help_rows(dir, now), text) != NULL;
 }
 
-static void test_dump(void **state)
+static void test_rows(void **state)
 {
     (void)state;
     struct dn_conf dns[] = {{.name = "1", .contact = "sip:h", .oos_check_s = 60, .oos_force_s = 5}};
     struct dn_dir *dir = dir_with(dns, 1);
-    char line[512];
-    dn_dump(dir, T0, keep_line, line);
-    assert_string_equal(line, "1 extension bindings=0 in-service oos-check=60");
+    assert_true(has(dir, T0, " checked=true last_check=\"\" last_answer=\"\" next_try=\"\"\n"));
     dn_note_check(dir, SLICE("1"), T0);
     assert_true(dn_set_suspect(dir, SLICE("1"), ERR_CLOSED, T0 + 1000));
-    dn_dump(dir, T0 + 3000, keep_line, line);
-    assert_string_equal(line,
-                        "1 extension bindings=0 suspect since=2s cause=\"closed by the peer\" "
-                        "oos-check=60 last-check=3s");
+    assert_true(has(dir, T0 + 3000,
+                    " state=suspect cause=\"closed by the peer\" "
+                    "since=2023-11-14T22:13:21.000Z bindings=0 checked=true "
+                    "last_check=2023-11-14T22:13:20.000Z last_answer=\"\" "));
+    dn_note_answer(dir, SLICE("1"), 503, 0);
+    assert_true(has(dir, T0 + 3000, " last_answer=503 "));
+    dn_note_answer(dir, SLICE("1"), 0, ERR_TIMEOUT);
     assert_true(dn_set_out_of_service(dir, SLICE("1"), ERR_TIMEOUT, T0 + 4000));
-    dn_dump(dir, T0 + 4000, keep_line, line);
-    assert_string_equal(line, "1 extension bindings=0 out-of-service for=1s since=0s "
-                              "cause=\"timed out\" oos-check=60 last-check=4s");
+    assert_true(has(dir, T0 + 4000,
+                    " state=out-of-service cause=\"timed out\" since=2023-11-14T22:13:24.000Z "));
+    assert_true(
+        has(dir, T0 + 4000, " last_answer=\"timed out\" next_try=2023-11-14T22:13:25.000Z\n"));
+    dn_note_answer(dir, SLICE("1"), 200, 0);
+    (void)dn_set_in_service(dir, SLICE("1"));
+    assert_true(has(dir, T0 + 5000, " state=in-service cause=\"\" since=\"\" "));
+    assert_true(has(dir, T0 + 5000, " last_answer=200 next_try=\"\"\n"));
+    dn_note_answer(dir, SLICE("nobody"), 200, 0);
+    dn_dir_free(&dir);
+}
+
+static void expect_decided(struct dn_dir *dir, unsigned out, unsigned back)
+{
+    unsigned has_out, has_back;
+    dn_take_decided(dir, &has_out, &has_back);
+    assert_int_equal(has_out, out);
+    assert_int_equal(has_back, back);
+}
+
+/* What no worker does has to be counted all the same, once. */
+static void test_decided(void **state)
+{
+    (void)state;
+    struct dn_conf dns[] = {
+        {.name = "1", .contact = "sip:h", .recovery_timeout_ms = 60000},
+        {.name = "2", .contact = "sip:h"},
+    };
+    struct dn_dir *dir = dir_with(dns, 2);
+    assert_true(dn_set_out_of_service(dir, SLICE("1"), ERR_ADMIN, T0));
+    assert_false(dn_set_out_of_service(dir, SLICE("1"), ERR_ADMIN, T0));
+    expect_decided(dir, 1, 0);
+    expect_decided(dir, 0, 0);
+    assert_true(dn_readmit(dir, SLICE("1")));
+    assert_false(dn_readmit(dir, SLICE("1")));
+    expect_decided(dir, 0, 1);
+    /* Found out by a worker: counted by that worker; the administrator ends it. */
+    assert_true(dn_set_out_of_service(dir, SLICE("1"), ERR_TIMEOUT, T0));
+    assert_true(dn_set_out_of_service(dir, SLICE("1"), ERR_ADMIN, T0));
+    expect_decided(dir, 0, 0);
+    assert_true(dn_readmit(dir, SLICE("1")));
+    expect_decided(dir, 0, 1);
+    assert_true(dn_set_out_of_service(dir, SLICE("1"), ERR_TIMEOUT, T0));
+    (void)dn_set_in_service(dir, SLICE("1"));
+    expect_decided(dir, 0, 0);
+    /* Suspect only. */
+    assert_true(dn_set_suspect(dir, SLICE("1"), ERR_TIMEOUT, T0));
+    assert_true(dn_readmit(dir, SLICE("1")));
+    expect_decided(dir, 0, 0);
+    /* Another contact, or no section any more; not against the administrator. */
+    assert_true(dn_set_out_of_service(dir, SLICE("1"), ERR_TIMEOUT, T0));
+    assert_true(dn_set_out_of_service(dir, SLICE("2"), ERR_ADMIN, T0));
+    expect_decided(dir, 1, 0);
+    dns[0].contact = dns[1].contact = "sip:other";
+    assert_int_equal(dn_dir_configure(dir, dns, 2), 0);
+    expect_decided(dir, 0, 1);
+    assert_true(dn_set_out_of_service(dir, SLICE("1"), ERR_TIMEOUT, T0));
+    assert_int_equal(dn_dir_configure(dir, NULL, 0), 0);
+    expect_decided(dir, 0, 1);
     dn_dir_free(&dir);
 }
 
@@ -424,7 +479,8 @@ int main(void)
         cmocka_unit_test(test_connection_of_many),
         cmocka_unit_test(test_administrator),
         cmocka_unit_test(test_reload),
-        cmocka_unit_test(test_dump),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_decided),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

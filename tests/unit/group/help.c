@@ -135,18 +135,21 @@ struct text {
     size_t len;
 };
 
-static void add_line(void *user, const char *line)
+static void add_row(void *user, const char *set, unsigned n, const struct field *fields)
 {
     struct text *t = user;
-    t->len += (size_t)snprintf(t->bytes + t->len, sizeof(t->bytes) - t->len, "%s\n", line);
-    assert_true(t->len < sizeof(t->bytes));
+    t->len += row_line(set, n, fields, t->bytes + t->len, sizeof(t->bytes) - t->len - 1);
+    assert_true(t->len < sizeof(t->bytes) - 100);
+    t->bytes[t->len++] = '\n';
+    t->bytes[t->len] = '\0';
 }
 
 const char *dumped(struct groups *gs, uint64_t now)
 {
     static struct text text;
     text = (struct text){0};
-    groups_dump(gs, now, add_line, &text);
+    const struct row_sink sink = {add_row, &text};
+    groups_rows(gs, now, 1700000000000 + now - T0, &sink);
     return text.bytes;
 }
 

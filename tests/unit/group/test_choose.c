@@ -261,8 +261,9 @@ static void test_least_calls(void **state)
         assert_int_equal(choose(gs, "x").places[0], 0);
         group_call_begin(gs, ids[0]);
     }
-    assert_non_null(strstr(dumped(gs, T0), "member 0 sip:10.0.0.1 unknown for 0 s weight 2 calls "
-                                           "20 10.0.0.1:5060\n"));
+    assert_non_null(strstr(dumped(gs, T0), " index=0 uri=sip:10.0.0.1 state=unknown active=true "
+                                           "addresses=10.0.0.1:5060 "
+                                           "since=2023-11-14T22:13:20.000Z calls=20 weight=2 "));
     group_call_begin(gs, 0);
     group_call_end(gs, ids[1] + 99);
     groups_free(&gs);

@@ -9,8 +9,9 @@
 #include "base/alloc.h"
 #include "help.h"
 
-#define ONE "sip:10.0.0.1"
-#define TWO "sip:10.0.0.2:5062;transport=tcp"
+#define ONE    "sip:10.0.0.1"
+#define TWO    "sip:10.0.0.2:5062;transport=tcp"
+#define QUOTED "\"" TWO "\"" /* as it stands in a line */
 
 static struct section sections[3];
 
@@ -146,15 +147,24 @@ static void test_reload_keeps(void **state)
     assert_int_equal(group_successor(gs, one), two);
     assert_int_equal(group_successor(gs, two), 0);
     const char *text = dumped(gs, T0 + 4100);
-    assert_non_null(strstr(text, "application main pair up for 4 s active " TWO
-                                 " switchovers 1 down 0 back 0\n"));
-    assert_non_null(strstr(text, "member 0 " TWO " active calls 0"));
-    assert_non_null(strstr(text, "member 1 " ONE " reserve calls 1"));
-    assert_non_null(strstr(text, "switchover 4 s ago from 0 to 1 after 0 ms: a request came "
-                                 "from it\n"));
+    assert_string_equal(text,
+                        "application name=main role=pair state=up active=" QUOTED
+                        " since=2023-11-14T22:13:20.100Z switchovers=1 down_count=0 back_count=0\n"
+                        "member application=main index=0 uri=" QUOTED " state=active active=true"
+                        " addresses=10.0.0.2:5062 since=\"\" calls=0 weight=1 last_answer=200"
+                        " answered=2023-11-14T22:13:20.100Z silent_ms=0\n"
+                        "member application=main index=1 uri=" ONE " state=reserve active=false"
+                        " addresses=10.0.0.1:5060 since=\"\" calls=1 weight=1 last_answer=\"\""
+                        " answered=\"\" silent_ms=0\n"
+                        "switchover application=main time=2023-11-14T22:13:20.100Z from=" ONE
+                        " to=" QUOTED " cause=\"a request came from it\" ms=0\n");
     /* The time of its check stays too. */
     assert_int_equal(planned(gs, "main", T0 + CHECK), 0);
     assert_int_equal(planned(gs, "main", T0 + 100 + CHECK), two);
+    /* One that is gone has no name any more. */
+    pair(&sections[2], "main", TWO);
+    assert_int_equal(configure(gs, &sections[2], 1, T0 + 3000), 0);
+    assert_non_null(strstr(dumped(gs, T0 + 4100), " from=\"\" to=" QUOTED " cause="));
     groups_free(&gs);
 }
 

@@ -112,7 +112,29 @@ static void test_flapping(void **state)
     assert_int_equal(totals.switched, switched);
     /* The last 16 are remembered, the latest one first. */
     text = dumped(gs, now);
-    assert_int_equal(count_of(text, "  switchover "), 16);
+    assert_int_equal(count_of(text, "\nswitchover "), 16);
+    groups_free(&gs);
+}
+
+/* What the last check of each has brought. */
+static void test_last_answers(void **state)
+{
+    (void)state;
+    struct groups *gs = make(GROUP_PAIR);
+    uint32_t one = member_id(gs, "main", ONE), two = member_id(gs, "main", TWO);
+    assert_int_equal(planned(gs, "main", T0), one);
+    assert_non_null(strstr(dumped(gs, T0 + 700), "last_answer=\"\" answered=\"\" silent_ms=700\n"));
+    assert_true(group_note_answer(gs, one, 404, T0 + 1000));
+    assert_non_null(strstr(dumped(gs, T0 + 1100),
+                           "last_answer=404 answered=2023-11-14T22:13:21.000Z silent_ms=0\n"));
+    assert_false(group_note_answer(gs, two, 503, T0 + 2000));
+    assert_non_null(strstr(dumped(gs, T0 + 2000), "last_answer=503 "));
+    group_note_failed(gs, two, -ECONNREFUSED, T0 + 2500);
+    assert_non_null(strstr(dumped(gs, T0 + 3000), "last_answer=\"connection refused\" "
+                                                  "answered=2023-11-14T22:13:22.500Z "));
+    /* What is our own fault says nothing. */
+    group_note_failed(gs, one, ERR_NOMEM, T0 + 2600);
+    assert_non_null(strstr(dumped(gs, T0 + 3000), "last_answer=404 "));
     groups_free(&gs);
 }
 
@@ -131,7 +153,8 @@ static void test_administrator(void **state)
     assert_int_equal(group_successor(gs, two), one);
     assert_int_equal(group_switch(gs, SLICE("main"), 2, T0 + 4), ERR_NOT_FOUND);
     assert_int_equal(group_switch(gs, SLICE("other"), 0, T0 + 4), ERR_NOT_FOUND);
-    assert_non_null(strstr(dumped(gs, T0 + 5), "from 1 to 0 after 0 ms: the administrator\n"));
+    assert_non_null(strstr(dumped(gs, T0 + 5), " time=2023-11-14T22:13:20.003Z from=" TWO " to=" ONE
+                                               " cause=\"the administrator\" ms=0\n"));
     groups_free(&gs);
     gs = make(GROUP_BALANCED);
     assert_int_equal(group_switch(gs, SLICE("main"), 0, T0), ERR_UNSUPPORTED);
@@ -175,7 +198,8 @@ static void test_twins(void **state)
     group_set_addrs(gs, a, both, 1);
     group_set_addrs(gs, b, both, 1);
     group_set_addrs(gs, b, both, 1);
-    assert_non_null(strstr(dumped(gs, T0), "member 1 sip:b.example.net absent"));
+    assert_non_null(
+        strstr(dumped(gs, T0), " index=1 uri=sip:b.example.net state=absent active=false "));
     /* It counts for nothing: never asked, never active. */
     for (unsigned i = 0; i < 10; i++)
         assert_int_not_equal(planned(gs, "main", T0 + i * FORCE), b);
@@ -193,7 +217,8 @@ static void test_twins(void **state)
     /* And comes back, as the active one. */
     group_set_addrs(gs, b, both, 1);
     assert_int_equal(group_successor(gs, a), 0);
-    assert_non_null(strstr(dumped(gs, T0), "member 0 sip:a.example.net active"));
+    assert_non_null(
+        strstr(dumped(gs, T0), " index=0 uri=sip:a.example.net state=active active=true "));
     groups_free(&gs);
 }
 
@@ -204,7 +229,7 @@ static void test_twins_numeric(void **state)
     section_make(&section, "main", GROUP_PAIR, GROUP_ROUND_ROBIN,
                  ONE " sip:10.0.0.1:5060;transport=tcp");
     struct groups *gs = groups_of(&section, 1);
-    assert_non_null(strstr(dumped(gs, T0), "transport=tcp absent"));
+    assert_non_null(strstr(dumped(gs, T0), "transport=tcp\" state=absent "));
     groups_free(&gs);
     section_make(&section, "pool", GROUP_BALANCED, GROUP_ROUND_ROBIN,
                  ONE " " TWO " sip:x@10.0.0.1");
@@ -255,7 +280,8 @@ static void test_balanced(void **state)
                                  "member=sip:10.0.0.2 ms=500"));
     assert_non_null(
         strstr(dumped(gs, now + 500),
-               "application main round-robin up for 0 s switchovers 0 down 1 back 1\n"));
+               "application name=main role=round-robin state=up active=\"\" "
+               "since=2023-11-14T22:13:22.500Z switchovers=0 down_count=1 back_count=1\n"));
     groups_free(&gs);
 }
 
@@ -290,11 +316,11 @@ static void test_balanced_trouble(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_events),           cmocka_unit_test(test_statuses),
-        cmocka_unit_test(test_flapping),         cmocka_unit_test(test_administrator),
-        cmocka_unit_test(test_no_checks),        cmocka_unit_test(test_twins),
-        cmocka_unit_test(test_twins_numeric),    cmocka_unit_test(test_balanced),
-        cmocka_unit_test(test_balanced_trouble),
+        cmocka_unit_test(test_events),        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_flapping),      cmocka_unit_test(test_last_answers),
+        cmocka_unit_test(test_administrator), cmocka_unit_test(test_no_checks),
+        cmocka_unit_test(test_twins),         cmocka_unit_test(test_twins_numeric),
+        cmocka_unit_test(test_balanced),      cmocka_unit_test(test_balanced_trouble),
     };
     return cmocka_run_group_tests(tests, be_quiet, NULL);
 }
