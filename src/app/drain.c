@@ -8,20 +8,12 @@
 #include "app/daemon_int.h"
 #include "base/log.h"
 
-void daemon_drain(struct daemon *d)
+#define GIVE_UP_MS 500 /* to tell those that wait */
+
+/* Until all workers have drained. True: asked to end meanwhile. */
+static bool wait_drained(struct daemon *d, uint64_t until)
 {
-    uint64_t until = daemon_now_ms() + d->conf->drain_ms;
-    bool is_hurried = false;
-    atomic_store(&d->is_draining, true);
-    char text[64];
-    /* systemd's own time for a stop may be shorter than drain-timeout. */
-    snprintf(text, sizeof(text), "EXTEND_TIMEOUT_USEC=%llu", (d->conf->drain_ms + 5000ull) * 1000);
-    notify_send("STOPPING=1");
-    notify_send(text);
-    LOG(LOG_INFO, "app", "draining", LF_INT("at_most_ms", d->conf->drain_ms));
-    for (unsigned i = 0; i < d->nworkers; i++)
-        worker_drain(d->workers[i]);
-    while (atomic_load(&d->drained) < d->nworkers && !is_hurried) {
+    while (atomic_load(&d->drained) < d->nworkers) {
         uint64_t now = daemon_now_ms();
         struct signalfd_siginfo info;
         struct pollfd fds[2] = {{.fd = d->drained_fd, .events = POLLIN},
@@ -32,9 +24,29 @@ void daemon_drain(struct daemon *d)
         (void)!read(d->drained_fd, &n, sizeof(n));
         if (read(d->signals, &info, sizeof(info)) == sizeof(info) &&
             (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT))
-            is_hurried = true;
+            return true;
     }
+    return false;
+}
+
+void daemon_drain(struct daemon *d)
+{
+    uint64_t until = daemon_now_ms() + d->conf->drain_ms;
+    atomic_store(&d->is_draining, true);
+    char text[64];
+    /* systemd's own time for a stop may be shorter than drain-timeout. */
+    snprintf(text, sizeof(text), "EXTEND_TIMEOUT_USEC=%llu", (d->conf->drain_ms + 5000ull) * 1000);
+    notify_send("STOPPING=1");
+    notify_send(text);
+    LOG(LOG_INFO, "app", "draining", LF_INT("at_most_ms", d->conf->drain_ms));
+    for (unsigned i = 0; i < d->nworkers; i++)
+        worker_drain(d->workers[i]);
+    bool is_hurried = wait_drained(d, until);
     bool is_all = atomic_load(&d->drained) == d->nworkers;
+    for (unsigned i = 0; i < d->nworkers && !is_all; i++)
+        worker_give_up(d->workers[i]);
+    if (!is_all)
+        (void)wait_drained(d, daemon_now_ms() + GIVE_UP_MS);
     LOG(LOG_INFO, "app",
         is_all       ? "drained"
         : is_hurried ? "asked to end a second time: ended at once"

@@ -29,9 +29,9 @@ struct worker {
     const struct conf *conf;
     _Atomic(const struct conf *) next_conf; /* given by main, not yet taken */
     _Atomic(const struct conf *) seen_conf;
-    _Atomic bool is_stopping, is_draining, refuses_calls;
+    _Atomic bool is_stopping, is_draining, is_giving_up, refuses_calls;
     _Atomic unsigned asked, answered; /* by main, whether it still turns */
-    bool has_drained, has_stopped_accepting, is_refusing;
+    bool has_drained, has_stopped_accepting, has_given_up, is_refusing;
     struct net_loop *loop;
     struct wheel wheel;
     struct mailbox mailbox;
@@ -310,6 +310,10 @@ static void look_at_drain(struct worker *w)
         health_stop(w->health);
         w->has_stopped_accepting = true;
         use_proxy_conf(w);
+    }
+    if (atomic_load_explicit(&w->is_giving_up, memory_order_relaxed) && !w->has_given_up) {
+        w->has_given_up = true;
+        proxy_give_up(w->proxy);
     }
     if (txns_pending(w->txns) != 0) {
         timer_set(&w->wheel, &w->drain, w->wheel.now + DRAIN_LOOK_MS);
@@ -636,6 +640,12 @@ void worker_refuse_calls(struct worker *w, bool yes)
 void worker_drain(struct worker *w)
 {
     atomic_store(&w->is_draining, true);
+    net_wake(w->loop);
+}
+
+void worker_give_up(struct worker *w)
+{
+    atomic_store(&w->is_giving_up, true);
     net_wake(w->loop);
 }
 

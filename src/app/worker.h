@@ -67,6 +67,8 @@ bool worker_answered(struct worker *w);
 void worker_refuse_calls(struct worker *w, bool yes);
 /* No new connections, no new calls; on_drained when the last pending transaction has ended. */
 void worker_drain(struct worker *w);
+/* Its time is over: callers that wait for an answer are told the end. */
+void worker_give_up(struct worker *w);
 
 const struct counters *worker_counters(const struct worker *w);
 /* The worker where the call with that Call-ID lives. */

@@ -109,4 +109,8 @@ void proxy_on_cancel(struct proxy *p, const struct sip_msg *cancel,
  * dialogs were released. */
 unsigned proxy_release(struct proxy *p, struct slice call_id, const char *why);
 
+/* The daemon ends: each INVITE that has no final response gets 503 with Retry-After, and what rings
+ * is cancelled. */
+void proxy_give_up(struct proxy *p);
+
 #endif

@@ -505,3 +505,27 @@ unsigned proxy_release(struct proxy *p, struct slice call_id, const char *why)
         call_remove(p->deps.calls, call);
     return n;
 }
+
+/* --- the end of the daemon --- */
+
+/* Whoever answers now has nobody to talk to; inside a dialog the call goes on without us. */
+static void give_up(void *ctx)
+{
+    struct pctx *c = ctx;
+    char text[32];
+    struct buf b;
+    if (c->kind != CTX_REQUEST || !c->is_invite || c->is_final || c->has_success)
+        return;
+    buf_init(&b, text, sizeof(text));
+    overload_write_retry_after(c->proxy, 0, &b);
+    c->is_released = !sip_in_dialog(c->req);
+    txn_scope_hold(c->scope);
+    proxy_refuse(c, &(struct refusal){503, "Shutting Down", buf_get(&b)});
+    stop_ringing(c, SLICE_NONE);
+    txn_scope_unhold(c->scope);
+}
+
+void proxy_give_up(struct proxy *p)
+{
+    txns_each_invite(p->deps.txns, &proxy_tu, give_up);
+}

@@ -421,6 +421,29 @@ void *txn_server_ctx(struct txns *txns, uint64_t server, const struct txn_tu *tu
     return is_whole ? t->scope->ctx : NULL;
 }
 
+struct each {
+    struct txns *txns;
+    const struct txn_tu *tu;
+    void (*fn)(void *ctx);
+};
+
+static void each_invite(void *object, uint64_t id, void *user)
+{
+    const struct each *e = user;
+    const struct txn *t = object;
+    void *ctx = txn_is_client(t) || t->machine != FSM_INVITE_SERVER || txn_is_answered(e->txns, id)
+                    ? NULL
+                    : txn_server_ctx(e->txns, id, e->tu);
+    if (ctx != NULL)
+        e->fn(ctx);
+}
+
+void txns_each_invite(struct txns *txns, const struct txn_tu *tu, void (*fn)(void *ctx))
+{
+    struct each e = {txns, tu, fn};
+    pool_each(&txns->pool, each_invite, &e);
+}
+
 void txn_server_forget(struct txns *txns, uint64_t server)
 {
     struct txn *t = txn_find_server(txns, server);

@@ -152,6 +152,9 @@ const struct flow_origin *txn_origin(struct txns *txns, uint64_t server);
 bool txn_is_answered(struct txns *txns, uint64_t server);
 /* The context of a server transaction made for `tu`; NULL when it is stale or another user's. */
 void *txn_server_ctx(struct txns *txns, uint64_t server, const struct txn_tu *tu);
+/* The context of each INVITE server transaction made for `tu` that has no final response; `fn` may
+ * do what callbacks may. */
+void txns_each_invite(struct txns *txns, const struct txn_tu *tu, void (*fn)(void *ctx));
 /* Ends it without an answer (RFC 4320 4.2: none to a request that timed out). */
 void txn_server_forget(struct txns *txns, uint64_t server);
 

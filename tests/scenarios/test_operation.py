@@ -288,21 +288,31 @@ def drain_takes_no_new_calls(world):
     equal(proxy.wait_exit(12), 0, "exit status")
 
 
+def _is_told(call):
+    """The caller does not wait for a proxy that is gone."""
+    final = call.transaction.wait_final(5)
+    equal(final and final.status, 503, "the call that was not answered")
+    check(final.get("retry-after"), "no Retry-After")
+
+
 @scenario()
 def second_sigterm_ends_at_once(world):
-    proxy, _, _ = _ringing(world, drain_timeout="60")
+    proxy, _, call = _ringing(world, drain_timeout="60")
     _sigterm(proxy)
     check(proxy.wait_exit(0.5) is None, "it did not wait for the call")
     proxy.process.signal(signal.SIGTERM)
+    _is_told(call)
     equal(proxy.wait_exit(5), 0, "exit status")
     check(proxy.logged("second time"), "the log does not say why")
 
 
 @scenario()
 def drain_is_bounded(world):
-    proxy, _, _ = _ringing(world, drain_timeout="1")
+    proxy, phone, call = _ringing(world, drain_timeout="1")
     _sigterm(proxy)
+    _is_told(call)
     equal(proxy.wait_exit(8), 0, "exit status")
+    check(phone.new_calls()[0].cancelled, "the phone goes on ringing")
 
 
 @scenario()
