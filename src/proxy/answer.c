@@ -512,7 +512,7 @@ void branch_failed(struct branch *b, int err)
         c->lost_err = err;
     struct best candidate = {.status = status_of_failure(c, b, err), .err = err, .branch = b};
     if (b->was_cancelled && c->is_invite)
-        candidate.status = 487;
+        candidate = proxy_unheard(b);
     if (candidate.status != 0)
         best_take(c, &candidate);
     else

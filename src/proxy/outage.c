@@ -53,9 +53,10 @@ static void give_up(struct branch *b)
     if (c->best.err != 0 && c->best.branch != NULL && is_of(c->best.branch->target, group))
         c->best = (struct best){0};
     c->lost_err = 0;
-    best_take(c, &(struct best){.status = b->was_cancelled && c->is_invite ? 487 : 503,
-                                .err = ERR_BAD_STATUS,
-                                .branch = b});
+    struct best best = {.status = 503, .err = ERR_BAD_STATUS, .branch = b};
+    if (b->was_cancelled && c->is_invite)
+        best = proxy_unheard(b);
+    best_take(c, &best);
     txn_scope_hold(c->scope);
     if (!branch_leave_for_other(b))
         branch_leave(b);

@@ -377,6 +377,12 @@ void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
 void proxy_on_failed(void *ctx, uint64_t client, int err);
 void proxy_on_linger(void *ctx, void *small);
 void branch_failed(struct branch *b, int err);
+/* What has been cancelled, and has said nothing to that: by Timer C it is as if 408 had come (RFC
+ * 3261 16.8). Where the caller has cancelled it, there is a 487 already that ranks no lower. */
+static inline struct best proxy_unheard(struct branch *b)
+{
+    return (struct best){.status = 408, .err = ERR_TIMEOUT, .branch = b};
+}
 /* Did the transport fail, and not a timer or something of ours? */
 bool proxy_is_transport(int err);
 /* `candidate` becomes the best response when it ranks higher (RFC 3261 16.7 step 6); copied. */

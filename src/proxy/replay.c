@@ -267,8 +267,8 @@ static bool is_still_active(const struct branch *b)
            group_state_of(c->proxy->deps.groups, group_of(c->doubted)) == GROUP_UP;
 }
 
-/* Its caller has cancelled it, and the member that should say so has lost its role, or nobody is
- * left. */
+/* Its caller or Timer C has cancelled it, and the member that should say so has lost its role, or
+ * nobody is left. */
 static void end_cancelled(struct branch *b, uint32_t to)
 {
     struct pctx *c = b->ctx;
@@ -276,6 +276,8 @@ static void end_cancelled(struct branch *b, uint32_t to)
         (to == 0 &&
          group_state_of(c->proxy->deps.groups, group_of(b->target->member)) != GROUP_DOWN))
         return;
+    struct best best = proxy_unheard(b);
+    best_take(c, &best);
     branch_leave(b);
     proxy_advance(c);
 }

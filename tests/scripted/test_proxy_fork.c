@@ -375,10 +375,29 @@ static void timer_c_after_100_alone(void **state)
     fake_advance(r.loop, 10000);
     rig_expect_status(&r, CALLER, 100, &got);
     rig_expect_method(&r, PHONE, "CANCEL", &got);
-    /* The device never answers: 64*T1 after the CANCEL it is taken as cancelled (9.1). */
+    /* The device never answers: 64*T1 after the CANCEL it is given up (9.1), and its caller, who
+     * has cancelled nothing, is told that there was no answer (16.8). */
     fake_advance(r.loop, 31999);
     rig_expect_none(&r, CALLER);
     fake_advance(r.loop, 1);
+    rig_expect_status(&r, CALLER, 408, &got);
+}
+
+/* The caller cancels after Timer C has done so: that is what it is told. */
+static void timer_c_and_the_caller(void **state)
+{
+    (void)state;
+    const struct say rings = {.uri = "sip:bob@10.0.0.3"};
+    rig_open(&r, OPEN "timer-c = 10\n");
+    say_udp(&r, CALLER, &rings);
+    rig_expect_method(&r, PHONE, "INVITE", &one);
+    answer_udp(&r, PHONE, &one, 180, "");
+    rig_expect_status(&r, CALLER, 180, &got);
+    fake_advance(r.loop, 10000);
+    rig_expect_method(&r, PHONE, "CANCEL", &got);
+    cancel_udp(&r, CALLER, &rings);
+    rig_expect_status(&r, CALLER, 200, &got);
+    fake_advance(r.loop, 32000);
     rig_expect_status(&r, CALLER, 487, &got);
 }
 
@@ -433,6 +452,7 @@ int main(void)
         T(request_timeout_leads_to_the_other_flow),
         T(timer_c_cancels_what_rings),
         T(timer_c_after_100_alone),
+        T(timer_c_and_the_caller),
         T(timer_c_without_any_response_is_a_408),
         T(timer_c_of_the_next_address),
     };

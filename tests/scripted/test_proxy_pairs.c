@@ -399,6 +399,24 @@ static void request_of_the_other_member(void **state)
     drain(OTHER);
 }
 
+/* Timer C has ended it, and the member that should say so has lost its role, or its application has
+ * gone: the caller has cancelled nothing. */
+static void timer_c_before_the_switchover(void **state)
+{
+    (void)state;
+    rig_reload(&r, PAIR("[sipproxy]\ntimer-c = 10\n"));
+    say_udp(&r, CALLER, &call);
+    rig_expect(&r, APP_A, &one);
+    answer_udp(&r, APP_A, &one, 180, "");
+    rig_expect_status(&r, CALLER, 180, &got);
+    fake_advance(r.loop, 10000);
+    rig_expect_method(&r, APP_A, "CANCEL", &got);
+    switch_over();
+    rig_expect_none(&r, APP_B);
+    rig_expect_status(&r, CALLER, 408, &got);
+    ack_udp(&r, CALLER, &call);
+}
+
 /* --- inside a dialog -------------------------------------------------------------------------- */
 
 /* A call through A, established; then nothing of it is under way. */
@@ -667,6 +685,7 @@ int main(void)
         T(twice),
         T(ten_times),
         T(not_after_the_answer),
+        T(timer_c_before_the_switchover),
         T(request_of_the_other_member),
         T(bye_of_the_other_member),
         T(goes_to_the_active_member),
