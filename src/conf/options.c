@@ -327,7 +327,9 @@ const struct option conf_options[] = {
      "0 to 3600 s, 0 = 64 * timer-t1", EFFECT_RELOAD,
      "RFC 3261 Timer J: how long repeated requests are answered (UDP).", NULL},
     {"sipproxy", "timer-c", OPT_MS, AT(proxy.timer_c_ms), 1000, 24 * HOUR_MS, "180", NULL,
-     "at least 1 s", EFFECT_RELOAD, "RFC 3261 Timer C: how long an INVITE may ring without news.",
+     "at least 1 s", EFFECT_RELOAD,
+     "RFC 3261 Timer C: how long an INVITE may ring without news; after that no further address is "
+     "tried for it.",
      NULL},
 
     /* routing */

@@ -46,10 +46,14 @@ void branch_leave(struct branch *b)
         txn_client_leave(b->ctx->proxy->deps.txns, b->client, SLICE_NONE);
 }
 
+/* The sender of an INVITE waits as long as it is told to; but ways that say nothing have Timer C
+ * together, and not each of them Timer B for itself. */
 bool proxy_has_room(const struct pctx *c)
 {
     const struct proxy *p = c->proxy;
-    return c->is_invite || proxy_now(p) - c->since + PROXY_ROOM_MS <= txns_timer_f(p->deps.txns);
+    uint64_t now = proxy_now(p);
+    return c->is_invite ? now - c->rang < p->conf->timer_c_ms
+                        : now - c->since + PROXY_ROOM_MS <= txns_timer_f(p->deps.txns);
 }
 
 static void set_timer_c(struct branch *b)
@@ -63,8 +67,10 @@ static void set_timer_c(struct branch *b)
 void branch_on_provisional(struct branch *b, unsigned status)
 {
     b->was_heard = true;
-    if (b->state == BRANCH_TRYING && status != 100 && !b->was_cancelled)
-        set_timer_c(b);
+    if (b->state != BRANCH_TRYING || status == 100 || b->was_cancelled)
+        return;
+    b->ctx->rang = proxy_now(b->ctx->proxy);
+    set_timer_c(b);
 }
 
 /* RFC 3261 16.8. */

@@ -164,6 +164,7 @@ struct pctx {
     bool is_over;           /* no new branches: cancelled, 2xx or 6xx */
     uint64_t call;          /* its record, or that of the dialog it is in; 0: none */
     uint64_t since;         /* ms: received */
+    uint64_t rang;          /* ms: the last provisional response but 100; at first `since` */
     enum call_side side;    /* inside a dialog: who sent it */
     struct list byes;       /* a BYE under way: in proxy.byes */
     struct list legs;       /* an INVITE from a member of an application: in proxy.legs */

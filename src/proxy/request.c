@@ -161,7 +161,7 @@ static struct pctx *context_new(struct proxy *p, const struct sip_msg *req,
     c->kind = CTX_REQUEST;
     c->proxy = p;
     c->server = server;
-    c->since = proxy_now(p);
+    c->since = c->rang = proxy_now(p);
     c->scope = txn_scope_of(txns, server);
     c->arena = txn_scope_arena(c->scope);
     c->req = txn_request(txns, server);

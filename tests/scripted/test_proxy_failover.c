@@ -272,6 +272,44 @@ static void without_failover_time(void **state)
     rig_expect_status(&r, CALLER, 200, &got);
 }
 
+/* Every way is silent: not for ever, whatever their number. 16.8. */
+static void silent_ways_are_bounded(void **state)
+{
+    (void)state;
+    rig_reload(&r, OPEN "failover-time = 0\n");
+    fake_set_host(r.loop, TWO,
+                  "10.0.1.1,10.0.1.2,10.0.1.3,10.0.1.4,10.0.1.5,10.0.1.6,10.0.1.7,10.0.1.8", 0);
+    say_udp(&r, CALLER, &call);
+    fake_advance(r.loop, 180000);
+    rig_expect_status(&r, CALLER, 100, &got);
+    rig_expect_none(&r, CALLER);
+    assert_int_equal(drain("10.0.1.6:5060"), 6); /* at 160 s; Timer A so far */
+    fake_advance(r.loop, 12000);
+    rig_expect_status(&r, CALLER, 408, &got);
+    ack_udp(&r, CALLER, &call);
+    assert_int_equal(drain("10.0.1.7:5060"), 0);
+    drain(NULL);
+}
+
+/* Time in which it rings does not count. */
+static void ringing_takes_no_time(void **state)
+{
+    (void)state;
+    rig_reload(&r, OPEN "failover-time = 0\n");
+    say_udp(&r, CALLER, &call);
+    rig_expect_method(&r, PHONE, "INVITE", &one);
+    for (unsigned i = 0; i < 3; i++) {
+        answer_udp(&r, PHONE, &one, 180, "");
+        fake_advance(r.loop, 100000);
+    }
+    answer_udp(&r, PHONE, &one, 503, "");
+    rig_expect_method(&r, OTHER, "INVITE", &two);
+    answer_udp(&r, OTHER, &two, 486, "");
+    drain(CALLER);
+    ack_udp(&r, CALLER, &call);
+    drain(NULL);
+}
+
 /* Only silence passes it over: who has said 100 is at work. */
 static void heard_address_is_waited_for(void **state)
 {
@@ -521,6 +559,8 @@ int main(void)
         T(caller_cancels_after_failover),
         T(all_are_silent),
         T(without_failover_time),
+        T(silent_ways_are_bounded),
+        T(ringing_takes_no_time),
         T(heard_address_is_waited_for),
         T(silent_connection_is_passed_over),
         T(breadth_is_shared),
