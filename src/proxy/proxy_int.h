@@ -7,6 +7,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "base/table.h"
 #include "proxy/hide.h"
 #include "proxy/proxy.h"
 #include "proxy/seal.h"
@@ -34,12 +35,12 @@ struct proxy {
     const struct proxy_conf *conf;
     struct proxy_deps deps;
     /* Keys of their own: what peers see of one hash says nothing about another. */
-    struct hash_key mark_key, loop_key;
+    struct hash_key mark_key, loop_key, leg_key;
     struct seal seal; /* of what others carry for us */
     struct log_limit resent_limit, replay_limit, not_hidden;
     struct list byes;    /* pctx.byes */
     struct list members; /* branch.in_members */
-    struct list legs;    /* pctx.legs */
+    struct table legs;   /* pctx.leg, by Call-ID */
     struct timer look;   /* outage.c: while anything is in `members` */
     struct list held;    /* held.c: ACKs */
     size_t held_bytes;
@@ -167,10 +168,11 @@ struct pctx {
     uint64_t rang;          /* ms: the last provisional response but 100; at first `since` */
     enum call_side side;    /* inside a dialog: who sent it */
     struct list byes;       /* a BYE under way: in proxy.byes */
-    struct list legs;       /* an INVITE from a member of an application: in proxy.legs */
+    struct table_node leg;  /* in proxy.legs where is_leg */
     uint64_t winner;        /* the client transaction whose 2xx was the first */
     bool is_recorded;       /* `call` has been asked for */
     bool is_inner;          /* it came from ourselves: the record is that of its first passage */
+    bool is_leg;            /* an INVITE from a member of an application */
     bool is_released;       /* ringing, and ended by us: what is answered now is ended too */
     bool has_hidden;        /* hide.h: responses are to be put back together */
     bool is_caller_lost;
@@ -316,6 +318,9 @@ void branch_note_heard(struct branch *b, unsigned status);
 void branch_note_useless(struct branch *b, int err);
 
 /* --- replay.c: switchover in mid-transaction --- */
+/* An INVITE that a member of an application has sent, until its context ends. */
+void replay_add_leg(struct pctx *c);
+void replay_drop_leg(struct pctx *c);
 /* Under way towards a member of an application from now on. */
 void replay_watch(struct branch *b);
 /* It cannot be brought to its member. True: another one may take over, which is waited for. */

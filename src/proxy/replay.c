@@ -86,19 +86,46 @@ static struct route_target *target_at(const struct branch *b, uint32_t member)
     return t;
 }
 
+static uint64_t leg_hash(const struct pctx *c)
+{
+    return hash_slice(&c->proxy->leg_key, sip_get(c->req, c->req->call_id));
+}
+
+void replay_add_leg(struct pctx *c)
+{
+    table_insert(&c->proxy->legs, &c->leg, leg_hash(c));
+    c->is_leg = true;
+}
+
+void replay_drop_leg(struct pctx *c)
+{
+    if (c->is_leg)
+        table_remove(&c->proxy->legs, &c->leg);
+    c->is_leg = false;
+}
+
+/* What that member has sent for this request, and is under way. */
+static struct pctx *next_leg(const struct pctx *c, uint32_t member)
+{
+    struct slice call_id = sip_get(c->req, c->req->call_id);
+    for (struct table_node *node = table_first(&c->proxy->legs, leg_hash(c)); node != NULL;
+         node = table_next(node)) {
+        struct pctx *leg = container_of(node, struct pctx, leg);
+        if (leg != c && leg->member == member && !leg->is_final && !leg->has_success &&
+            !leg->is_over && leg->req->cseq == c->req->cseq &&
+            slice_eq(sip_get(leg->req, leg->req->call_id), call_id))
+            return leg;
+    }
+    return NULL;
+}
+
 /* The call goes on by another member: what the first one has sent us for it, if it keeps the
  * Call-ID, would ring beside it, and make the callee refuse the second request as merged with the
  * first (RFC 3261 8.2.2.2). The member's own CANCEL may never come. */
 static void cancel_legs(const struct pctx *c, uint32_t member)
 {
-    struct slice call_id = sip_get(c->req, c->req->call_id);
-    LIST_EACH_SAFE(node, tmp, &c->proxy->legs)
-    {
-        struct pctx *leg = container_of(node, struct pctx, legs);
-        if (leg == c || leg->member != member || leg->is_final || leg->has_success ||
-            leg->is_over || leg->req->cseq != c->req->cseq ||
-            !slice_eq(sip_get(leg->req, leg->req->call_id), call_id))
-            continue;
+    struct pctx *leg;
+    while ((leg = next_leg(c, member)) != NULL) {
         leg->is_over = true;
         best_take(leg, &(struct best){.status = 487, .err = ERR_CLOSED});
         txn_scope_hold(leg->scope);

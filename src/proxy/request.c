@@ -2,6 +2,8 @@
 #include "base/alloc.h"
 #include "proxy/proxy_int.h"
 
+#define LEGS_FIRST 64
+
 static void on_end(void *ctx);
 
 const struct txn_tu proxy_tu = {
@@ -33,16 +35,18 @@ static struct hash_key derived_key(const struct hash_key *key, const char *purpo
 int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps, struct proxy **out)
 {
     struct proxy *p = mem_zalloc(sizeof(*p));
-    if (p == NULL)
+    if (p == NULL || table_init(&p->legs, LEGS_FIRST) != 0) {
+        mem_free(p);
         return ERR_NOMEM;
+    }
     p->conf = conf;
     p->deps = *deps;
     p->mark_key = derived_key(deps->lasting_key, "mark");
     p->loop_key = derived_key(deps->key, "loop");
+    p->leg_key = derived_key(deps->key, "leg");
     seal_init(&p->seal, deps->lasting_key);
     list_init(&p->byes);
     list_init(&p->members);
-    list_init(&p->legs);
     held_init(p);
     outage_init(p);
     txns_set_via(deps->txns, overload_write_via, p);
@@ -55,6 +59,7 @@ void proxy_free(struct proxy **p)
     if (*p != NULL) {
         held_fini(*p);
         outage_fini(*p);
+        table_fini(&(*p)->legs);
     }
     mem_free(*p);
     *p = NULL;
@@ -80,7 +85,7 @@ static void context_end(struct pctx *c)
             route_resolve_cancel(&b->query); /* only when everything ends */
     }
     record_end(c);
-    list_remove(&c->legs);
+    replay_drop_leg(c);
     if (c->is_counted_here)
         group_call_end(c->proxy->deps.groups, c->counted);
     c->is_counted_here = false;
@@ -172,7 +177,6 @@ static struct pctx *context_new(struct proxy *p, const struct sip_msg *req,
                             req->method == SIP_REFER || req->method == SIP_NOTIFY);
     list_init(&c->branches);
     list_init(&c->byes);
-    list_init(&c->legs);
     timer_init(&c->trying, on_trying);
     timer_init(&c->serial, proxy_on_serial);
     return c;
@@ -283,7 +287,7 @@ static void note_sender(struct pctx *c)
     if (group_is_member(c->member) && c->req->method != SIP_OPTIONS)
         (void)group_note_request(p->deps.groups, c->member, proxy_now(p));
     if (group_is_member(c->member) && c->is_invite)
-        list_push(&p->legs, &c->legs);
+        replay_add_leg(c);
 }
 
 void proxy_on_request(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin)
