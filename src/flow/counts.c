@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "base/table.h"
 #include "flow/backoff.h"
+#include "flow/sources.h"
 
 #define ACCEPTED_SLOTS 4096u
 #define OPENED_SLOTS   4096u
@@ -31,6 +32,7 @@ struct refused {
 struct flow_counts {
     _Atomic uint32_t all;
     struct flow_backoff *backoff;
+    struct flow_sources *sources;
     pthread_mutex_t lock;
     struct hash_key key;
     struct table table; /* struct count */
@@ -51,8 +53,10 @@ int flow_counts_new(struct flow_counts **out)
     struct flow_counts *c = mem_zalloc(sizeof(*c));
     if (c == NULL)
         return ERR_NOMEM;
-    if (flow_backoff_new(&c->backoff) != 0 || table_init(&c->table, 16) != 0) {
+    if (flow_backoff_new(&c->backoff) != 0 || flow_sources_new(&c->sources) != 0 ||
+        table_init(&c->table, 16) != 0) {
         flow_backoff_free(&c->backoff);
+        flow_sources_free(&c->sources);
         mem_free(c);
         return ERR_NOMEM;
     }
@@ -75,6 +79,7 @@ void flow_counts_free(struct flow_counts **counts)
     if (c == NULL)
         return;
     flow_backoff_free(&c->backoff);
+    flow_sources_free(&c->sources);
     table_each(&c->table, free_one, c);
     table_fini(&c->table);
     pthread_mutex_destroy(&c->lock);
@@ -144,6 +149,11 @@ bool flow_counts_enter(struct flow_counts *c, uint32_t max)
 void flow_counts_leave(struct flow_counts *c)
 {
     atomic_fetch_sub_explicit(&c->all, 1, memory_order_relaxed);
+}
+
+struct flow_sources *flow_counts_sources(struct flow_counts *c)
+{
+    return c->sources;
 }
 
 struct flow_backoff *flow_counts_backoff(struct flow_counts *c)

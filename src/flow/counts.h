@@ -14,6 +14,7 @@
 
 struct flow_backoff;
 struct flow_counts;
+struct flow_sources;
 
 /* 0 or ERR_NOMEM. */
 int flow_counts_new(struct flow_counts **out) WARN_UNUSED;
@@ -44,6 +45,8 @@ uint32_t flow_counts_open(struct flow_counts *c, const struct addr *addr, uint64
 
 /* Who is left in peace for a while; lives as long as the counts. */
 struct flow_backoff *flow_counts_backoff(struct flow_counts *c);
+/* Accepted connections by where they come from; the same. */
+struct flow_sources *flow_counts_sources(struct flow_counts *c);
 
 /* A connection from the address was refused for that reason (enum err). True when it is to be
  * logged: once in a minute for each address and reason; *left_out: how many were not since the last

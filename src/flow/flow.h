@@ -239,6 +239,10 @@ struct slice flows_tls_profile(struct flows *flows, uint32_t tls_peer);
 
 /* Closes a flow (any worker's) after what is queued. */
 void flows_close(struct flows *flows, uint64_t flow, int reason);
+/* The connection that was accepted from exactly that address, of whichever worker; 0: none. One
+ * from a port that servers listen at is not told: who is meant then is the server. TLS: nothing is
+ * said of what its peer has proved. */
+uint64_t flows_from(struct flows *flows, enum sip_transport t, const struct addr *remote);
 /* Is the id a living connection, as far as this worker can know without asking (foreign: assumes
  * so)? */
 bool flows_is_alive(const struct flows *flows, uint64_t flow);

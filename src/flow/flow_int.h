@@ -19,6 +19,7 @@
 #include "flow/aliases.h"
 #include "flow/counts.h"
 #include "flow/flow.h"
+#include "flow/sources.h"
 #include "flow/tls_int.h"
 #include "net/stream.h"
 #include "net/udp.h"
@@ -71,6 +72,7 @@ struct flow {
     struct flow_dn *dn;        /* NULL: not known */
     uint64_t users;            /* bit for each worker that sent on it */
     struct list doomed;        /* in flows->doomed */
+    struct flow *next_source;  /* where is_in_sources */
     struct addr remote, local;
     struct addr reopen;         /* where it would be opened again; port 0: nowhere */
     uint32_t last_in, last_out; /* s since flows->start */
@@ -78,10 +80,9 @@ struct flow {
     uint16_t alt_port;          /* second port of `reopen`; 0: none */
     uint16_t reopened;          /* times */
     int16_t doom;               /* enum err that dooms it */
-    uint8_t state;              /* enum flow_state */
-    uint8_t transport;          /* enum sip_transport */
+    uint8_t state : 4;          /* enum flow_state */
+    uint8_t transport : 4;      /* enum sip_transport */
     uint8_t unanswered;         /* transactions in a row; see flows_unanswered */
-    uint8_t stage;              /* enum flow_stage: as it is counted */
     bool is_opened : 1;         /* by us: `reopen` is the address it was opened to */
     bool is_ours : 1;           /* the connection it has now was opened by us */
     bool is_fresh : 1;          /* and nothing has come from it, nor was all acknowledged ever */
@@ -94,6 +95,8 @@ struct flow {
     bool half_ping : 1;         /* struct sip_frame.crlf while no message is partial */
     bool lame : 1;              /* what still comes is thrown away */
     bool is_counted : 1;        /* in the per-address counts */
+    bool is_in_sources : 1;     /* found by where it comes from */
+    uint8_t stage : 3;          /* enum flow_stage: as it is counted */
     int16_t last_cause;         /* enum err: why it was reopened last */
     uint32_t tls_peer;          /* TLS: what the next connection that we open has to prove; while
                                    is_ours, what this one has proved */

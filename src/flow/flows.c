@@ -148,6 +148,13 @@ void flows_close(struct flows *fs, uint64_t id, int reason)
         flow_doom(f, reason != 0 ? reason : ERR_CLOSED);
 }
 
+uint64_t flows_from(struct flows *fs, enum sip_transport t, const struct addr *remote)
+{
+    if (t == SIP_UDP || remote->port == sip_transport_port(t))
+        return 0;
+    return flow_sources_find(flow_counts_sources(fs->counts), (uint8_t)t, remote);
+}
+
 bool flows_is_alive(const struct flows *fs, uint64_t id)
 {
     if (id == 0)

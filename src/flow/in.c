@@ -39,6 +39,7 @@ static void accepted(struct flows *fs, enum sip_transport t, struct net_stream *
     counter_inc(fs->counters, CTR_FLOWS);
     counter_inc(fs->counters, CTR_FLOW_ACCEPTED);
     flow_counts_accepted(fs->counts, remote, flows_now(fs));
+    flow_sources_put(flow_counts_sources(fs->counts), f);
     if (fs->ev.on_accepted != NULL)
         fs->ev.on_accepted(fs->ev.user, remote);
 }

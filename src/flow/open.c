@@ -149,6 +149,7 @@ static void index_anew(struct flow *f)
 void flow_use_attempt(struct flow *f)
 {
     struct flow_work *w = f->work;
+    flow_sources_drop(flow_counts_sources(f->owner->counts), f);
     f->stream = w->attempt;
     w->attempt = NULL;
     f->is_ours = f->is_fresh = true;

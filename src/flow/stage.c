@@ -35,7 +35,7 @@ static void move(struct flow *f, enum flow_stage stage)
 {
     enum counter before = gauge_of(f, (enum flow_stage)f->stage), now = gauge_of(f, stage);
 
-    f->stage = (uint8_t)stage;
+    f->stage = stage & 7;
     if (before == now)
         return;
     if (before != COUNTER_MAX)

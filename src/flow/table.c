@@ -27,7 +27,7 @@ int flow_new(struct flows *fs, enum sip_transport t, const struct addr *remote,
     f->owner = fs;
     f->id = id;
     f->state = FLOW_OPENING;
-    f->transport = (uint8_t)t;
+    f->transport = t & 15;
     f->remote = *remote;
     f->local = *local;
     f->begun = f->last_in = f->last_out = flows_seconds(fs);
@@ -147,6 +147,7 @@ void flow_free(struct flow *f, bool abort)
         flow_work_put(f);
     }
     flow_unindex(f);
+    flow_sources_drop(flow_counts_sources(fs->counts), f);
     mem_free(f->dn);
     flow_count_out(f);
     flow_counts_leave(fs->counts);

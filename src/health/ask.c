@@ -144,7 +144,8 @@ void ask_begin(struct ask *a)
     }
     a->is_resolving = true;
     txn_scope_hold(a->scope);
-    struct route_hop hop = {a->profile, slice_istarts(a->uri, SLICE("sips:"))};
+    struct route_hop hop = {.profile = a->profile,
+                            .is_secure = slice_istarts(a->uri, SLICE("sips:"))};
     route_resolve_hop(a->h->deps.route, &uri, &hop, &a->query, on_resolved, a);
 }
 

@@ -58,7 +58,7 @@ static void look(struct watch *w, uint32_t member, struct arena *arena)
     if (m == NULL || group_member_target(w->h->deps.groups, member, arena, &target) != 0 ||
         sip_uri_parse(target.uri, &uri) != 0)
         return;
-    struct route_hop hop = {target.profile, uri.scheme == SIP_SCHEME_SIPS};
+    struct route_hop hop = {.profile = target.profile, .is_secure = uri.scheme == SIP_SCHEME_SIPS};
     m->member = member;
     m->watch = w;
     m->is_resolving = true;

@@ -106,14 +106,16 @@ static void ack_to(struct ack *a, const struct route_set *set)
     if (t->hop.len == 0)
         a->way.uri = uri;
     txn_scope_hold(a->scope);
-    struct route_hop hop = {t->profile, t->is_secure || proxy_is_sips(t->uri)};
+    struct route_hop hop = {.profile = t->profile,
+                            .is_secure = t->is_secure || proxy_is_sips(t->uri),
+                            .names_source = t->names_source};
     route_resolve_hop(a->proxy->deps.route, &uri, &hop, &a->query, on_resolved, a);
 }
 
 static void ack_to_route(struct ack *a)
 {
     txn_scope_hold(a->scope);
-    struct route_hop hop = {SLICE_NONE, a->way.uri.scheme == SIP_SCHEME_SIPS};
+    struct route_hop hop = {.is_secure = a->way.uri.scheme == SIP_SCHEME_SIPS};
     route_resolve_hop(a->proxy->deps.route, &a->way.next_uri, &hop, &a->query, on_resolved, a);
 }
 

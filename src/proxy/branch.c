@@ -117,6 +117,7 @@ static struct route_hop next_hop(const struct branch *b)
     return (struct route_hop){
         .profile = is_device ? t->profile : SLICE_NONE,
         .is_secure = proxy_is_sips(t->uri) || (is_device && t->is_secure),
+        .names_source = is_device && t->names_source,
     };
 }
 

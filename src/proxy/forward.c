@@ -251,8 +251,11 @@ static void edit_record_route(struct proxy *p, struct sip_edit *e, const struct 
     flow_response_dest(o->origin, &o->req->via, &from);
     from.local = o->origin->local;
     bool token_from = came_direct(o->req) && !contact_leads_to(o->req, &from);
-    /* A registered device; what was resolved is found again by its own Contact. */
-    bool token_to = o->target != NULL && o->target->has_dest &&
+    /* A registered device, or one that was named by its connection; what else was resolved is found
+     * again by its own Contact. */
+    bool is_by_flow = o->target != NULL &&
+                      (o->target->has_dest || (o->target->names_source && o->dest->flow != 0));
+    bool token_to = is_by_flow &&
                     (sip_uri_parse(o->target->uri, &uri) < 0 || !proxy_uri_leads_to(&uri, o->dest));
     /* In the dialog of somebody who may not relay, both ends are pinned: nothing else is reached by
      * it. */

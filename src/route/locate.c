@@ -336,6 +336,8 @@ static void give_address(const struct route_wanted *w, struct route_query *q, st
         return;
     }
     d.tls_peer = peer_of(r, w->transport, w->profile, w->uri->host);
+    if (w->names_source && w->uri->port != 0)
+        d.flow = flows_from(r->deps.flows, (enum sip_transport)w->transport, a);
     q->fn(q->user, 0, &d, 1);
 }
 

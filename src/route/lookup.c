@@ -80,6 +80,17 @@ static int to_domain(struct route *r, const struct route_ask *ask, struct arena 
     return arena->overflow ? ERR_NOMEM : one_target(ask, hop, arena, set);
 }
 
+/* Said by who knows the other side: as an application knows a device by the address that its
+ * connection has. */
+static int exact_target(const struct route_ask *ask, struct slice hop, struct arena *arena,
+                        struct route_set *set)
+{
+    int err = one_target(ask, hop, arena, set);
+    if (err == 0)
+        set->targets[0].names_source = true;
+    return err;
+}
+
 /* --- applications ----------------------------------------------------------------------------- */
 
 static int to_member(struct route *r, const struct route_ask *ask, struct arena *arena,
@@ -143,7 +154,7 @@ int route_lookup(struct route *r, const struct route_ask *ask, struct arena *are
     if (uri->maddr.len == 0 && (route_is_ours(r, uri) || route_is_service(uri)))
         return to_home(r, ask, arena, set);
     if (ask->may_relay)
-        return one_target(ask, SLICE_NONE, arena, set);
+        return exact_target(ask, SLICE_NONE, arena, set);
     route_refuse(set, 403, "Relaying Denied");
     return 0;
 }
@@ -165,5 +176,5 @@ int route_by_hop(struct route *r, const struct route_ask *ask, struct slice hop,
     }
     if (sip_uri_parse(hop, &uri) != 0 || route_transport(&uri, false, &transport) != 0)
         return ERR_PARSE;
-    return one_target(ask, hop, arena, set);
+    return exact_target(ask, hop, arena, set);
 }

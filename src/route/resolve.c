@@ -19,7 +19,7 @@ int route_transport(const struct sip_uri *uri, bool is_secure, uint8_t *out)
 int route_resolve(struct route *r, const struct sip_uri *uri, struct route_query *q,
                   route_resolved_fn *fn, void *user)
 {
-    return route_resolve_hop(r, uri, &(struct route_hop){SLICE_NONE, false}, q, fn, user);
+    return route_resolve_hop(r, uri, &(struct route_hop){.profile = SLICE_NONE}, q, fn, user);
 }
 
 int route_resolve_hop(struct route *r, const struct sip_uri *uri, const struct route_hop *hop,
@@ -30,6 +30,7 @@ int route_resolve_hop(struct route *r, const struct sip_uri *uri, const struct r
         .has_transport = uri->transport_text.len != 0,
         .must_be_tls = hop->is_secure || uri->scheme == SIP_SCHEME_SIPS,
         .profile = hop->profile,
+        .names_source = hop->names_source,
     };
     *q = (struct route_query){.route = r, .fn = fn, .user = user};
     int err = route_transport(uri, hop->is_secure, &w.transport);

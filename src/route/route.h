@@ -95,6 +95,8 @@ struct route_target {
     bool has_dest;        /* `dest` is known; else it has to be resolved */
     bool is_secure;       /* reached by TLS only, also where `uri` is a sip: URI */
     bool is_voip_service;
+    bool names_source;   /* an address in `hop` or `uri` may be that of a connection by which a
+                            device has come to us */
     bool is_tried;       /* the proxy's: a branch took it */
     bool is_unreachable; /* the proxy's: no way leads there */
     bool is_device; /* registered binding or DN with a contact: its failure says the DN is out of
@@ -194,6 +196,7 @@ struct route_hop {
     struct slice profile; /* the DN behind it, where it has TLS rules of its own; or empty */
     bool is_secure;       /* as if its URI were a sips URI: the Request-URI is one (RFC 3261 8.1.2),
                              or the device has registered one */
+    bool names_source;    /* of route_target */
 };
 int route_resolve_hop(struct route *r, const struct sip_uri *uri, const struct route_hop *hop,
                       struct route_query *q, route_resolved_fn *fn, void *user);

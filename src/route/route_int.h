@@ -55,6 +55,7 @@ struct route_wanted {
     bool has_transport;   /* the URI says which */
     bool must_be_tls;     /* none but TLS */
     struct slice profile; /* of TLS */
+    bool names_source;    /* an address may be that of a connection that was accepted */
 };
 /* As route_resolve; `q` has been filled in. */
 int route_locate(const struct route_wanted *w, struct route_query *q);

@@ -134,6 +134,33 @@ def sipserver_names_the_next_hop_by_genesys_route(world, transport):
     equal(proxy.counters()["genesys_routes"], 1, "requests routed so")
 
 
+@scenario(transport=("tcp", "tls"))
+def sipserver_names_the_connection_of_a_phone(world, transport):
+    """A server without Path knows a phone by the address that its connection comes from."""
+    server = world.caller("app", port=5080)
+    server.transport = "udp"
+    options = dict(SERVING, **{"oos-check": "0"},
+                   **(world.tls_options() if transport == "tls" else {}))
+    proxy = world.proxy(options, {"1001": {"type": "extension"}}, sections={
+        "application main": {"primary": f"sip:{netns.CALLER}:5080"}})
+    phone = world.phone("1001", transport=transport)
+    equal(phone.register().status, 200, "REGISTER")
+    conn = phone.registered_by
+    phone.stop_listening()
+    address, port = conn.sock.getsockname()[:2]
+    uri = f"sip:{address}:{port};transport={transport}"
+    for n, (target, headers) in enumerate((
+            ("sip:1001@example.net", [("X-Genesys-Route", uri)]),
+            (uri.replace("sip:", "sip:1001@"), []))):
+        final = server.request("MESSAGE", target, headers=headers).wait_final(5)
+        equal(final and final.status, 200, f"MESSAGE {target}")
+        got = phone.transactions("MESSAGE")
+        equal([t.conn for t in got], [conn] * (n + 1), "connection of the MESSAGE")
+    call, incoming = complete_call(server, "1001", phone, headers=[("X-Genesys-Route", uri)])
+    hang_up(call, incoming)
+    equal(proxy.counters().get("connections_opened", 0), 0, "connections opened")
+
+
 @scenario(transport=("udp", "tcp"))
 def genesys_route_of_a_phone_is_ignored_and_removed(world, transport):
     """Nobody but an application may say where a request goes."""

@@ -105,6 +105,59 @@ static void before_a_route(void **state)
     rig_expect_status(&r, APP_A, 200, &got);
 }
 
+/* The address that the application knows a phone by is that of the connection by which it has come:
+ * nobody listens there. */
+static void connection_by_its_address(void **state)
+{
+    (void)state;
+    static const char next[] = "X-Genesys-Route: <sip:10.0.0.3:40000;transport=tcp>\n";
+    struct fake_conn *phone = fake_connect(r.loop, "10.0.0.3:40000", PROXY);
+    struct say w = from_app("MESSAGE", "sip:1001@10.0.0.1");
+    w.extra = next;
+    say_udp(&r, APP_A, &w);
+    expect_tcp_method(phone, "MESSAGE", &inv);
+    answer_tcp(phone, &inv, 200, "");
+    rig_expect_status(&r, APP_A, 200, &got);
+    /* The same as a Request-URI. */
+    w = from_app("MESSAGE", "sip:1001@10.0.0.3:40000;transport=tcp");
+    w.call_id = w.branch = "m2";
+    say_udp(&r, APP_A, &w);
+    expect_tcp_method(phone, "MESSAGE", &inv);
+    answer_tcp(phone, &inv, 200, "");
+    rig_expect_status(&r, APP_A, 200, &got);
+    assert_null(fake_opened(r.loop, "10.0.0.3:40000", 0));
+    /* It is another transport, or gone. */
+    w.extra = "X-Genesys-Route: <sip:10.0.0.3:40000>\n";
+    w.call_id = w.branch = "m3";
+    say_udp(&r, APP_A, &w);
+    rig_expect_method(&r, "10.0.0.3:40000", "MESSAGE", &inv);
+    answer_udp(&r, "10.0.0.3:40000", &inv, 200, "");
+    fake_reset(phone);
+    fake_run(r.loop);
+    w.extra = next;
+    w.call_id = w.branch = "m4";
+    say_udp(&r, APP_A, &w);
+    struct fake_conn *opened = fake_opened(r.loop, "10.0.0.3:40000", 0);
+    assert_non_null(opened);
+    expect_tcp_method(opened, "MESSAGE", &inv);
+    answer_tcp(opened, &inv, 200, "");
+}
+
+/* Where servers listen, one is to be reached, and not who has come from that port. */
+static void connection_from_a_port_of_servers(void **state)
+{
+    (void)state;
+    struct fake_conn *other = fake_connect(r.loop, "10.0.0.3:5060", PROXY);
+    struct say w = from_app("MESSAGE", "sip:1001@10.0.0.1");
+    w.extra = "X-Genesys-Route: <sip:10.0.0.3:5060;transport=tcp>\n";
+    say_udp(&r, APP_A, &w);
+    struct fake_conn *opened = fake_opened(r.loop, "10.0.0.3:5060", 0);
+    assert_non_null(opened);
+    expect_tcp_method(opened, "MESSAGE", &inv);
+    answer_tcp(opened, &inv, 200, "");
+    rig_expect_none_tcp(other);
+}
+
 static void ignored_from_others(void **state)
 {
     (void)state;
@@ -333,6 +386,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(application_names_the_next_hop),
         TEST(before_a_route),
+        TEST(connection_by_its_address),
+        TEST(connection_from_a_port_of_servers),
         TEST(ignored_from_others),
         TEST(bad_values),
         TEST(dialog_stays_with_the_active_member),

@@ -126,7 +126,7 @@ static void zone(const char *text, uint32_t delay)
 static int ask(const char *text, bool is_secure)
 {
     struct sip_uri uri;
-    struct route_hop hop = {SLICE_NONE, is_secure};
+    struct route_hop hop = {.is_secure = is_secure};
     assert_int_equal(sip_uri_parse(slice_str(text), &uri), 0);
     x.answers = 0;
     return route_resolve_hop(x.route, &uri, &hop, &x.q, on_resolved, &x);

@@ -10,6 +10,7 @@
 
 #include "base/pool.h"
 #include "flow/aliases.h"
+#include "flow/counts.h"
 #include "rig.h"
 
 static struct rig r;
@@ -359,6 +360,42 @@ static void test_alias_of_another_worker(void **state)
     flow_aliases_free(&aliases);
 }
 
+static struct flow_origin source;
+
+static bool source_is_gone(struct rig *x)
+{
+    return flows_from(x->flows_of[0], SIP_TCP, &source.remote) == 0;
+}
+
+/* An accepted connection is found by where it comes from, whichever worker accepted it. */
+static void test_source_of_another_worker(void **state)
+{
+    (void)state;
+    char req[1024];
+    rig_conf(&r);
+    assert_int_equal(flow_counts_new(&r.conf.counts), 0);
+    struct flow_counts *counts = r.conf.counts;
+    begin_with_conf();
+    peer_fd = peer_connect(&r.listen);
+    peer_write(peer_fd, req, sip_options(req, sizeof(req), "TCP", "127.0.0.1:5071", 1, ""));
+    rig_until(&r, got_message);
+    source = r.msgs[0].origin;
+    struct addr elsewhere = source.remote;
+    elsewhere.port ^= 1;
+    owner = pool_id_worker(source.flow);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(flows_from(r.flows_of[i], SIP_TCP, &source.remote) == source.flow);
+        assert_true(flows_from(r.flows_of[i], SIP_TLS, &source.remote) == 0);
+        assert_true(flows_from(r.flows_of[i], SIP_UDP, &source.remote) == 0);
+        assert_true(flows_from(r.flows_of[i], SIP_TCP, &elsewhere) == 0);
+    }
+    peer_reset(peer_fd);
+    peer_fd = -1;
+    rig_until(&r, source_is_gone);
+    end();
+    flow_counts_free(&counts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +408,7 @@ int main(void)
         cmocka_unit_test(test_slot_does_not_wait_for_ever),
         cmocka_unit_test(test_stale_id_of_the_other_worker),
         cmocka_unit_test(test_alias_of_another_worker),
+        cmocka_unit_test(test_source_of_another_worker),
         cmocka_unit_test(test_mailbox_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

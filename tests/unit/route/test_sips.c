@@ -180,7 +180,7 @@ static void next_hops(void **state)
     stage_open(&s);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct sip_uri uri = uri_of(rows[i].uri);
-        struct route_hop hop = {SLICE_NONE, rows[i].is_secure};
+        struct route_hop hop = {.is_secure = rows[i].is_secure};
         struct route_query q;
         struct answer a = {.err = 1};
         assert_int_equal(route_resolve_hop(s.route, &uri, &hop, &q, on_resolved, &a), 1);
@@ -202,7 +202,7 @@ static void next_hop_proves_its_host(void **state)
     struct answer a;
     stage_open(&s);
     struct sip_uri uri = uri_of("sips:GW.example.com;maddr=10.0.0.2");
-    struct route_hop hop = {SLICE("gw"), false};
+    struct route_hop hop = {.profile = SLICE("gw")};
     assert_int_equal(route_resolve_hop(s.route, &uri, &hop, &q, on_resolved, &a), 1);
     assert_true(slice_eq(flows_tls_name(s.flows, a.dest.tls_peer), SLICE("gw.example.com")));
     assert_true(slice_eq(flows_tls_profile(s.flows, a.dest.tls_peer), SLICE("gw")));
