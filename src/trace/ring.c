@@ -67,18 +67,17 @@ void trace_ring_put(struct trace_ring *r, const struct flow_wire *wire, uint64_t
     size_t len = wire->bytes.len, max = r->size - sizeof(struct trace_record);
     size_t kept = len < max ? len : max;
     size_t need = ROUND(sizeof(struct trace_record) + kept);
-    char *p = take(r, need);
-    struct trace_record rec = {.total = (uint32_t)need,
-                               .kept = (uint32_t)kept,
-                               .length = (uint32_t)len,
-                               .transport = wire->transport,
-                               .is_out = wire->is_out,
-                               .wall = wall,
-                               .flow = wire->flow,
-                               .local = *wire->local,
-                               .remote = *wire->remote};
-    memcpy(p, &rec, sizeof(rec));
-    memcpy(p + sizeof(rec), wire->bytes.ptr, kept);
+    struct trace_record *rec = (struct trace_record *)(void *)take(r, need);
+    *rec = (struct trace_record){.total = (uint32_t)need,
+                                 .kept = (uint32_t)kept,
+                                 .length = (uint32_t)len,
+                                 .transport = wire->transport,
+                                 .is_out = wire->is_out,
+                                 .wall = wall,
+                                 .flow = wire->flow,
+                                 .local = *wire->local,
+                                 .remote = *wire->remote};
+    memcpy(rec + 1, wire->bytes.ptr, kept);
 }
 
 const struct trace_record *trace_ring_get(const struct trace_ring *r, uint64_t *at)

@@ -71,6 +71,11 @@ static void log_line(const struct trace *t, const struct flow_wire *wire)
         LF_SLICE("message", buf_get(&out)));
 }
 
+bool trace_is_on(const struct trace *t)
+{
+    return t->ring.size != 0 || t->hep != NULL || log_is_on(LOG_DEBUG);
+}
+
 void trace_put(struct trace *t, const struct flow_wire *wire, uint64_t wall)
 {
     if (t->ring.size != 0)

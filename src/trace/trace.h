@@ -36,6 +36,8 @@ void trace_free(struct trace **trace);
  * call. A ring for which there is no memory stays as it was, and that is logged. */
 void trace_set_conf(struct trace *trace, const struct trace_conf *conf);
 
+/* Is anybody to know of messages? Where not, trace_put does nothing. */
+bool trace_is_on(const struct trace *trace);
 /* One message on the wire; `wall`: wall-clock us. Cheap: a copy. With debug lines of module "sip"
  * also a line of the log. */
 void trace_put(struct trace *trace, const struct flow_wire *wire, uint64_t wall);
