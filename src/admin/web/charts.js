@@ -30,7 +30,7 @@ export class LineChart {
         Object.assign(this, {title, series, format, height, floor});
         this.span = SPANS[0];
         this.points = [];
-        this.svg = s("svg", {role: "img", class: "chart", height, width: "100%"});
+        this.svg = s("svg", {role: "img", class: "chart", height, width: "100%", "aria-label": title});
         this.element = h("div", {class: "chart-box"}, this.svg);
         this.width = 0;
         onWidth(this.element, (width) => {
@@ -137,7 +137,7 @@ export class Timeline {
         this.records = [];
         this.restarts = [];
         this.span = 900000;
-        this.svg = s("svg", {role: "img", class: "chart timeline", height, width: "100%"});
+        this.svg = s("svg", {role: "img", class: "chart timeline", height, width: "100%", "aria-label": "Timeline"});
         this.element = h("div", {class: "chart-box"}, this.svg);
         this.width = 0;
         onWidth(this.element, (width) => {

@@ -16,7 +16,7 @@ export class DnWatch {
     constructor(state, changed) {
         Object.assign(this, {state, changed, rows: [], asked: 0, sign: "", timer: 0});
         this.leave = state.follow(() => this.look());
-        this.look();
+        queueMicrotask(() => this.look()); // when the view is complete
     }
 
     look() {

@@ -21,7 +21,7 @@ export function flowColumns(close) {
         {label: "State", get: (f) => f.state, cell: (f) => stateCell(f.state)},
         {label: "DN", get: (f) => f.dn, cell: (f) => (f.dn ? {text: f.dn, href: route("dns", {name: f.dn})} : "")},
         {label: "Peer", wide: true, get: (f) => f.remote, cell: (f) => ({text: f.remote, mono: true,
-            sub: `${f.transport}, opened by ${f.opened_by === "us" ? "Holdfast" : "the peer"}`})},
+            sub: `${f.tls || f.transport}, opened by ${f.opened_by === "us" ? "Holdfast" : "the peer"}`})},
         {label: "Idle", num: true, get: (f) => f.idle_ms, cell: (f) => duration(f.idle_ms)},
         {label: "Age", num: true, get: (f) => f.age_ms, cell: (f) => duration(f.age_ms)},
         {label: "Unacknowledged", num: true, get: (f) => f.unacked_bytes, cell: (f) => (f.unacked_bytes ? `${count(f.unacked_bytes)} B` : "0")},
@@ -80,6 +80,8 @@ export function callColumns(release) {
         {label: "From", keep: true, wide: true, get: (c) => c.from, cell: (c) => ({text: c.from || "", sub: c.caller})},
         {label: "To", keep: true, wide: true, get: (c) => c.to, cell: (c) => ({text: c.to || "", sub: c.callee})},
         {label: "DN", keep: true, get: (c) => c.dn, cell: (c) => (c.dn ? {text: c.dn, href: route("dns", {name: c.dn})} : "")},
+        {label: "Connections", cell: (c) => ({links: [c.caller_connection, c.callee_connection].map((id) => (
+            {text: id || "", href: route("connections", {match: id || ""})}))})},
         {label: "Age", num: true, get: (c) => c.age_ms, cell: (c) => duration(c.age_ms)},
         {label: "Idle", num: true, get: (c) => c.idle_ms, cell: (c) => duration(c.idle_ms)},
     ];

@@ -142,7 +142,7 @@ export function workerTable(full) {
         caption: "Workers and their load", key: (w) => w.worker,
         columns: [
             {label: "Worker", cell: (w) => (w.state && w.state !== "answers" ? {text: `${w.worker}: ${w.state}`, level: "bad"} : String(w.worker))},
-            {label: "Load", cell: (w) => ({sign: `${w.cpu_percent}`, node: () => bar(w.cpu_percent, `${count(w.cpu_percent)} %`, load(w))})},
+            {label: "Load", cell: (w) => ({sign: `${w.cpu_percent}`, node: () => bar(w.cpu_percent, w.cpu_percent < 0 ? "–" : `${count(w.cpu_percent)} %`, load(w))})},
             {label: "Lag", num: true, cell: (w) => (w.lag_ms >= 50 ? {text: duration(w.lag_ms), level: "warn"} : duration(w.lag_ms))},
             {label: "Calls", num: true, cell: (w) => count(w.calls)},
             ...(full ? [

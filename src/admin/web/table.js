@@ -33,7 +33,7 @@ export function badge(name, text) {
 /**
  * columns: [{label, cell(row), get(row), num, wide, still, keep}]; still: not broken into lines; keep:
  * its label is shown also where rows are no lines of a table. A cell is a text, or {text, href, level, sub,
- * mono, node, sign, buttons: [{text, label, run(row)}]}; `node` makes an element, drawn anew when
+ * mono, node, sign, links: [{text, href}], buttons: [{text, label, run(row)}]}; `node` makes an element, drawn anew when
  * `sign` has changed. `get` gives what is sorted by; without it the column cannot be.
  */
 export class Table {
@@ -154,6 +154,9 @@ export class Table {
         }
         if (cell.sub) {
             parts.push(h("bdi", {class: "sub"}, shown(cell.sub)));
+        }
+        for (const one of (cell.links || []).filter((each) => each.text)) {
+            parts.push(h("a", {href: one.href, class: "listed"}, h("bdi", {class: "mono"}, shown(one.text))));
         }
         for (const one of cell.buttons || []) {
             parts.push(h("button", {type: "button", class: "small", "aria-label": one.label && shown(one.label),

@@ -24,7 +24,7 @@ function messageTable(pick) {
             {label: "To", keep: true, wide: true, cell: (m) => (m.direction === "in" ? "Holdfast" : {text: m.remote, mono: true})},
             {label: "Message", wide: true, cell: (m) => ({text: labelOf(m), sub: m.again})},
             {label: "CSeq", cell: (m) => m.cseq},
-            {label: "By", cell: (m) => ({text: m.transport, sub: m.connection})},
+            {label: "By", cell: (m) => ({text: m.transport, links: [{text: m.connection, href: route("connections", {match: m.connection})}]})},
             {label: "Show", cell: (m) => ({buttons: [{text: "Show", label: `Show the text of ${labelOf(m)} at ${time(m.time_us)}`, run: (row) => pick(row.nth)}]})},
         ],
     });

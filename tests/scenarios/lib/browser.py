@@ -23,7 +23,7 @@ OPTIONS = ("--headless=new --remote-debugging-pipe --no-sandbox --no-first-run -
            " --disable-dev-shm-usage --disable-extensions --disable-sync --disable-breakpad"
            " --disable-background-networking --disable-component-update --disable-default-apps"
            " --disable-domain-reliability --no-default-browser-check --no-pings --mute-audio"
-           " --no-proxy-server --use-mock-keychain --hide-scrollbars"
+           " --no-proxy-server --log-level=3 --use-mock-keychain --hide-scrollbars"
            " --disable-features=Translate,OptimizationHints,MediaRouter").split()
 
 
@@ -59,7 +59,7 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
-    def close(self):
+    def kill(self):
         """Ends it and all that it has started."""
         if self._process.poll() is None:
             try:
@@ -150,17 +150,15 @@ class Browser:
         return result["result"].get("value")
 
     def wait(self, expression, bound, what):
-        """Waits until the expression is true; its value."""
+        """Waits until the expression is true."""
         until = time.monotonic() + bound
         while True:
             try:
-                value = self.run(expression)
+                if self.run(f"Boolean({expression})"):
+                    return
             except AssertionError as failure:  # the page is just being loaded
                 if "context" not in str(failure) and "null" not in str(failure):
                     raise
-                value = None
-            if value:
-                return value
             if time.monotonic() > until:
                 raise AssertionError(f"{what}: after {bound} s the page says: {self.text()[:2000]}")
             time.sleep(0.05)
