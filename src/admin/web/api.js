@@ -136,6 +136,13 @@ export class Stream {
         }
     }
 
+    /** Ends what there is and connects anew. */
+    again() {
+        if (this.abort) {
+            this.abort.abort();
+        }
+    }
+
     async once() {
         this.abort = new AbortController();
         let timer = setTimeout(() => this.abort.abort(), 2 * QUIET_MS);

@@ -27,13 +27,18 @@ let view = null;
 
 /* --- views ------------------------------------------------------------------------------------ */
 
+function leave() {
+    if (view && view.stop) {
+        view.stop();
+    }
+    view = null;
+}
+
 function show() {
     const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
     const isFirst = view === null;
     const make = Object.hasOwn(VIEWS, path) ? VIEWS[path] : VIEWS[""];
-    if (view && view.stop) {
-        view.stop();
-    }
+    leave();
     view = make(state, Object.fromEntries(new URLSearchParams(query || "")));
     clear(id("view"), view.element);
     document.querySelectorAll("#tabs a").forEach((a) => {
@@ -84,8 +89,12 @@ function connection() {
     if (c.name === "token") {
         login(true, token() ? "This token is not accepted." : "");
         setToken("");
+        leave(); // nothing is asked for without a token
     } else if (c.name === "live") {
         login(false);
+        if (!view) {
+            show();
+        }
     }
     title();
 }
@@ -115,7 +124,6 @@ id("login").addEventListener("submit", (event) => {
     id("token").value = "";
     setToken(text);
     stream.now();
-    show(); // what was asked for without it is asked for again
 });
 
 id("sign-out").addEventListener("click", () => {
@@ -124,8 +132,8 @@ id("sign-out").addEventListener("click", () => {
 });
 
 window.addEventListener("need-token", () => {
-    if (state.connection.name === "live") {
-        state.onConnection("token");
+    if (state.connection.name === "live") { // the token is another one since the stream began
+        stream.again();
     }
 });
 
@@ -182,6 +190,10 @@ state.follow((what) => {
 });
 document.addEventListener("visibilitychange", draw);
 window.addEventListener("online", () => stream.now());
-window.addEventListener("hashchange", show);
+window.addEventListener("hashchange", () => {
+    if (state.connection.name !== "token") {
+        show();
+    }
+});
 show();
 stream.run();

@@ -103,6 +103,11 @@ export function count(n) {
     return typeof n === "number" && Number.isFinite(n) ? Math.round(n).toLocaleString("en-US") : "–";
 }
 
+/** "1 call", "2 calls" */
+export function many(n, word) {
+    return `${count(n)} ${word}${n === 1 ? "" : "s"}`;
+}
+
 export function rate(n) {
     if (typeof n !== "number" || !Number.isFinite(n)) {
         return "–";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The first view: what needs attention, how much goes on, what died and came back. */
 
-import {h, clear, panel, put, link, route, count, rate, duration, shown, words} from "./dom.js";
+import {h, clear, panel, put, link, route, count, many, rate, duration, shown, words} from "./dom.js";
 import {LineChart, Timeline, bar} from "./charts.js";
 import {Table} from "./table.js";
 import {recoveryTable, legend, summaryText, SPANS} from "./recoveries.js";
@@ -44,12 +44,12 @@ function attention(state, dns) {
     }
     if (s.dns_out > 0) {
         const names = dns.rows.filter((d) => d.state === "out-of-service").slice(0, 3).map((d) => d.name);
-        add("bad", `${count(s.dns_out)} ${s.dns_out === 1 ? "DN" : "DNs"} out of service` +
+        add("bad", `${many(s.dns_out, "DN")} out of service` +
             (names.length ? `: ${names.join(", ")}${s.dns_out > names.length ? " …" : ""}` : ""), route("dns", {state: "out-of-service"}));
     }
     const lost = state.recoveries.since(now - QUARTER).filter((r) => r.outcome === "given_up").length;
     if (lost) {
-        add("warn", `${count(lost)} ${lost === 1 ? "connection was" : "connections were"} given up in the last 15 minutes`,
+        add("warn", `${many(lost, "connection")} given up in the last 15 minutes`,
             "#/recovery");
     }
     for (const w of state.workers) {
@@ -108,9 +108,9 @@ function drawTiles(t, state) {
     const s = state.status || {};
     const delay = state.setups();
     t.cps.draw(rate(last.cps), `answered ${rate(last.ok)} · failed ${rate(last.failed)}`, points);
-    t.calls.draw(count(s.calls), `${count(s.server_transactions)} transactions`, points);
+    t.calls.draw(count(s.calls), many(s.server_transactions, "transaction"), points);
     t.setup.draw(ms(delay.p50), delay.total ? `95 % within ${ms(delay.p95)} · ${count(delay.total)} in a minute` : "no call in the last minute", points);
-    t.connections.draw(count(s.connections), `${count(s.bindings)} registered contacts`, points);
+    t.connections.draw(count(s.connections), many(s.bindings, "registered contact"), points);
     t.refused.draw(rate(last.refused), `worst lag ${duration(last.lag)}`, points);
 }
 

@@ -3,6 +3,8 @@
 
 import {put, shown} from "./dom.js";
 
+const SHARE = 20; // a long answer is asked for less often: one part in so many of the time
+
 /** run() now and each `ms` after it was done; a failure is told in the element `note`. */
 export function poll(run, ms, note) {
     let timer = 0;
@@ -14,6 +16,7 @@ export function poll(run, ms, note) {
             return;
         }
         busy = true;
+        const began = Date.now();
         try {
             if (!document.hidden) {
                 await run();
@@ -24,7 +27,7 @@ export function poll(run, ms, note) {
         }
         busy = false;
         if (!stopped) {
-            timer = setTimeout(once, ms);
+            timer = setTimeout(once, Math.max(ms, SHARE * (Date.now() - began)));
         }
     }
     once();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The recovery timeline: each connection that died, and what became of it. */
 
-import {h, panel, put, route, clock, count, duration, words} from "./dom.js";
+import {h, panel, put, route, clock, count, many, duration, words} from "./dom.js";
 import {Timeline} from "./charts.js";
 import {Table, Filter, has, levelOf} from "./table.js";
 import {Recoveries, OUTCOMES} from "./recovery.js";
@@ -75,7 +75,7 @@ export function summaryText(records, now) {
     const by = (name) => records.filter((r) => Recoveries.outcome(r, now) === name);
     const times = by("reopened").map((r) => r.ms).sort((a, b) => a - b);
     const parts = [`${count(records.length)} died`, `${count(times.length)} reopened`, `${count(by("given_up").length)} given up`,
-        `${count(records.reduce((n, r) => n + (r.resent || 0), 0))} requests sent again`];
+        `${many(records.reduce((n, r) => n + (r.resent || 0), 0), "request")} sent again`];
     if (times.length) {
         parts.push(`median ${duration(times[Math.floor(times.length / 2)])}`, `longest ${duration(times[times.length - 1])}`);
     }

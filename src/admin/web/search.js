@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What a text is found in: DNs, calls, connections; each leads further. */
 
-import {h, panel, put, route, shown} from "./dom.js";
+import {h, panel, put, route, many, shown} from "./dom.js";
 import {get} from "./api.js";
 import {Table} from "./table.js";
 import {dnColumns} from "./dns.js";
@@ -25,7 +25,7 @@ export function searchView(state, args) {
         dns.draw(d);
         calls.draw(c);
         flows.draw(f);
-        put(lines, `${d.length} DNs, ${c.length} calls, ${f.length} connections. ` + (answer.line || []).map((row) => shown(row.text)).join(" "));
+        put(lines, `${many(d.length, "DN")}, ${many(c.length, "call")}, ${many(f.length, "connection")}. ` + (answer.line || []).map((row) => shown(row.text)).join(" "));
     }).catch((error) => {
         put(lines, "");
         put(note, shown(error.message));
