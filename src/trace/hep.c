@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/event.h"
 #include "trace/trace_int.h"
 
 #define QUEUE_BYTES   (1u << 20)
@@ -16,8 +17,11 @@
 #define BATCH         64u
 #define ERRORS_MAX    4     /* of one turn */
 #define OPEN_AGAIN_MS 1000  /* a socket that could not be opened */
-#define LOG_MS        60000 /* at most a line so often */
-#define NAME_BYTES    512u  /* bytes of a password or correlation id */
+#define SAY_AGAIN_MS  60000 /* that it still gets nothing */
+#define BACK_MS       2000  /* without an error it has come back */
+#define NAME_BYTES    512u  /* of a password or a correlation id */
+/* The rest of a packet: chunks of fixed size, the two above, what masking adds. */
+#define MESSAGE_MAX (TRACE_HEP_MAX - 2 * NAME_BYTES - SIP_MASK_MORE - 200)
 
 enum chunk {
     CHUNK_FAMILY = 1,   /* 2: IPv4, 10: IPv6 */
@@ -41,7 +45,9 @@ struct trace_hep {
     struct addr to;
     int fd;              /* -1: not open */
     uint64_t open_again; /* ms of the monotonic clock */
-    struct log_limit log_limit;
+    bool is_lost;        /* and what is said of that */
+    uint64_t dropped, dropped_at, said;
+    struct log_limit log_large;
     struct buf bytes;
     uint32_t npackets;
     uint32_t len[QUEUE_PACKETS];
@@ -157,7 +163,9 @@ struct trace_hep *trace_hep_new(const struct trace_conf *conf)
     h->to = conf->hep;
     h->fd = -1;
     h->open_again = 0;
-    h->log_limit = (struct log_limit){0};
+    h->log_large = (struct log_limit){0};
+    h->is_lost = false;
+    h->dropped = h->dropped_at = h->said = 0;
     h->npackets = 0;
     buf_init(&h->bytes, h->room, sizeof(h->room));
     return h;
@@ -174,16 +182,42 @@ void trace_hep_free(struct trace_hep **hep)
     *hep = NULL;
 }
 
+/* `n` packets that the collector does not get. */
 static void dropped(struct trace *t, uint32_t n, int err)
 {
     struct trace_hep *h = t->hep;
-    uint32_t left_out;
+    uint64_t now = clock_ms();
     counter_add(t->counters, CTR_HEP_DROPPED, n);
-    if (!log_limit_ok(&h->log_limit, clock_ms(), 1, LOG_MS, &left_out))
+    h->dropped = h->is_lost ? h->dropped + n : n;
+    if (!h->is_lost || now - h->said >= SAY_AGAIN_MS) {
+        h->said = now;
+        EVENT_LOG(EV_COLLECTOR_LOST, LF_INT("worker", t->worker), LF_ADDR("collector", &h->to),
+                  LF_ERR("cause", err), LF_INT("dropped", h->dropped));
+    }
+    h->is_lost = true;
+    h->dropped_at = now;
+}
+
+/* The socket has taken packets. What refuses them says so at the next one only. */
+static void sent(struct trace *t, uint32_t n)
+{
+    struct trace_hep *h = t->hep;
+    counter_add(t->counters, CTR_HEP_SENT, n);
+    if (!h->is_lost || clock_ms() - h->dropped_at < BACK_MS)
         return;
-    LOG(LOG_WARN, "trace", "the HEP collector does not get everything",
-        LF_ADDR("collector", &h->to), LF_ERR("cause", err), LF_INT("worker", t->worker),
-        LF_INT("left_out", left_out));
+    h->is_lost = false;
+    EVENT_LOG(EV_COLLECTOR_BACK, LF_INT("worker", t->worker), LF_ADDR("collector", &h->to),
+              LF_INT("dropped", h->dropped));
+}
+
+static void too_large(struct trace *t, const struct flow_wire *wire)
+{
+    uint32_t left_out;
+    counter_inc(t->counters, CTR_HEP_DROPPED);
+    if (log_limit_ok(&t->hep->log_large, clock_ms(), 1, SAY_AGAIN_MS, &left_out))
+        LOG(LOG_WARN, "trace", "a message is too large for a packet of HEP",
+            LF_INT("length", wire->bytes.len), LF_ADDR("remote", wire->remote),
+            LF_INT("left_out", left_out));
 }
 
 void trace_hep_put(struct trace *t, const struct flow_wire *wire, uint64_t wall)
@@ -198,8 +232,12 @@ void trace_hep_put(struct trace *t, const struct flow_wire *wire, uint64_t wall)
     }
     buf_init(&masked, room, sizeof(room));
     sip_mask(&t->conf.mask, wire->bytes, &masked);
-    if (masked.overflow || !trace_hep_write(&h->bytes, &t->conf, wire, wall, buf_get(&masked))) {
-        dropped(t, 1, wire->bytes.len > TRACE_HEP_MAX / 2 ? ERR_LIMIT : ERR_FULL);
+    if (masked.overflow || wire->bytes.len > MESSAGE_MAX) {
+        too_large(t, wire);
+        return;
+    }
+    if (!trace_hep_write(&h->bytes, &t->conf, wire, wall, buf_get(&masked))) {
+        dropped(t, 1, ERR_FULL);
         return;
     }
     h->len[h->npackets++] = (uint32_t)(h->bytes.len - begin);
@@ -274,7 +312,7 @@ void trace_hep_flush(struct trace *t)
     while (done < h->npackets) {
         int n = send_some(h, &at, done);
         if (n > 0) {
-            counter_add(t->counters, CTR_HEP_SENT, (uint64_t)n);
+            sent(t, (uint32_t)n);
             done += (uint32_t)n;
             continue;
         }
