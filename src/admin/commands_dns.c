@@ -4,7 +4,7 @@
 
 #include "admin/admin_int.h"
 #include "base/arena.h"
-#include "base/log.h"
+#include "base/event.h"
 
 #define SEARCH_STEP 256
 #define SEARCH_MAX  100 /* of each set */
@@ -68,7 +68,8 @@ enum admin_status admin_run_dn_out(const struct admin_run *run)
         return admin_refuse(run->why, "no such DN: %.*s", SLICE_ARG(name));
     bool is_change = dn_set_out_of_service(a->deps.dir, name, ERR_ADMIN, admin_wall(a));
     if (is_change)
-        LOG(LOG_INFO, "admin", "DN set out of service", LF_SLICE("dn", name));
+        EVENT_LOG(EV_DN_OUT, LF_SLICE("dn", name), LF_STR("by", "administrator"),
+                  LF_ERR("cause", ERR_ADMIN));
     admin_say(run->sink, "%.*s is out of service%s", SLICE_ARG(name), is_change ? "" : " already");
     return ADMIN_OK;
 }
@@ -81,7 +82,7 @@ enum admin_status admin_run_dn_in(const struct admin_run *run)
         return admin_refuse(run->why, "no such DN: %.*s", SLICE_ARG(name));
     bool is_change = dn_readmit(a->deps.dir, name);
     if (is_change)
-        LOG(LOG_INFO, "admin", "DN set in service", LF_SLICE("dn", name));
+        EVENT_LOG(EV_DN_BACK, LF_SLICE("dn", name), LF_STR("by", "administrator"));
     admin_say(run->sink, "%.*s is in service%s", SLICE_ARG(name), is_change ? "" : " already");
     return ADMIN_OK;
 }

@@ -9,16 +9,18 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "admin/events.h"
 #include "admin/http.h"
 #include "app/daemon_int.h"
 #include "base/alloc.h"
-#include "base/log.h"
+#include "base/event.h"
 #include "base/random.h"
 #include "flow/aliases.h"
 #include "flow/counts.h"
 #include "flow/tls.h"
 #include "holdfast_version.h"
 
+#define DAY_MS   86400000
 #define NONCE_MS 300000
 
 /* By the thread that has found it out. */
@@ -68,8 +70,8 @@ static int open_directory(struct daemon *d)
     if (d->conf->location_file != NULL)
         err = dn_store_open(d->conf->location_file, &d->store, why, sizeof(why));
     if (err != 0) {
-        LOG(LOG_ERROR, "app", "the location store cannot be opened",
-            LF_STR("file", d->conf->location_file), LF_STR("why", why), LF_ERR("error", err));
+        EVENT_LOG(EV_START_FAILED, LF_STR("what", "the location store cannot be opened"),
+                  LF_STR("file", d->conf->location_file), LF_STR("why", why), LF_ERR("error", err));
         return err;
     }
     err = dn_dir_new(&d->shared.key, d->store, &d->shared.dir);
@@ -87,7 +89,8 @@ static int open_directory(struct daemon *d)
     if (err == 0 && d->shared.nworkers > 1)
         err = net_names_new(&d->shared.names);
     if (err != 0)
-        LOG(LOG_ERROR, "app", "start failed", LF_ERR("error", err));
+        EVENT_LOG(EV_START_FAILED, LF_STR("what", "tables that all workers share"),
+                  LF_ERR("error", err));
     return err;
 }
 
@@ -118,9 +121,10 @@ static int open_workers(struct daemon *d)
     for (unsigned i = 0; i < d->nworkers && err == 0; i++)
         err = worker_listen(d->workers[i], &failed);
     if (err != 0 && failed.family != ADDR_NONE)
-        LOG(LOG_ERROR, "app", "cannot listen", LF_ADDR("address", &failed), LF_ERR("error", err));
+        EVENT_LOG(EV_START_FAILED, LF_STR("what", "cannot listen"), LF_ADDR("address", &failed),
+                  LF_ERR("error", err));
     else if (err != 0)
-        LOG(LOG_ERROR, "app", "a worker cannot start", LF_ERR("error", err));
+        EVENT_LOG(EV_START_FAILED, LF_STR("what", "a worker cannot start"), LF_ERR("error", err));
     return err;
 }
 
@@ -131,7 +135,8 @@ static int start_threads(struct daemon *d)
         int err =
             pthread_create(&d->threads[d->nthreads], NULL, thread_main, d->workers[d->nthreads]);
         if (err != 0) {
-            LOG(LOG_ERROR, "app", "a thread cannot start", LF_ERR("error", -err));
+            EVENT_LOG(EV_START_FAILED, LF_STR("what", "a thread cannot start"),
+                      LF_ERR("error", -err));
             return -err;
         }
     }
@@ -154,8 +159,9 @@ static int open_signals(struct daemon *d)
     d->drained_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (d->signals >= 0 && d->drained_fd >= 0)
         return 0;
-    LOG(LOG_ERROR, "app", "start failed", LF_ERR("error", -errno));
-    return -errno;
+    int err = -errno;
+    EVENT_LOG(EV_START_FAILED, LF_STR("what", "no descriptors for signals"), LF_ERR("error", err));
+    return err;
 }
 
 static unsigned home_of_call(void *user, struct slice call_id)
@@ -194,6 +200,7 @@ static void open_admin(struct daemon *d)
     struct admin_deps deps = {.nworkers = d->nworkers,
                               .dir = d->shared.dir,
                               .groups = d->shared.groups,
+                              .events = d->events,
                               .wall = daemon_wall_ms,
                               .home = home_of_call,
                               .configuration = d->conf->file,
@@ -212,9 +219,11 @@ static void open_admin(struct daemon *d)
     if (err == 0)
         err = admin_listen(d->admin, path, used);
     if (err == ERR_EXISTS)
-        LOG(LOG_WARN, "app", "no control socket: another process has it", LF_STR("path", used));
+        EVENT_LOG(EV_ADMIN_UNAVAILABLE, LF_STR("what", "control socket: another process has it"),
+                  LF_STR("path", used));
     else if (err != 0)
-        LOG(LOG_WARN, "app", "no control socket", LF_STR("path", used), LF_ERR("error", err));
+        EVENT_LOG(EV_ADMIN_UNAVAILABLE, LF_STR("what", "control socket"), LF_STR("path", used),
+                  LF_ERR("error", err));
     else
         LOG(LOG_INFO, "app", "control socket", LF_STR("path", used));
 }
@@ -226,7 +235,7 @@ static void reload_by_signal(struct daemon *d)
     struct said said;
     char why[ADMIN_WHY_MAX] = "";
     if (said_open(&said) != 0) {
-        LOG0(LOG_ERROR, "app", "reload failed, the old configuration stays: no memory");
+        EVENT_LOG(EV_RELOAD_FAILED, LF_ERR("cause", ERR_NOMEM));
         return;
     }
     (void)daemon_reload(d, &said, why);
@@ -250,15 +259,20 @@ static bool take_signals(struct daemon *d)
 
 static void run(struct daemon *d)
 {
-    uint64_t tick = daemon_now_ms();
+    uint64_t tick = daemon_now_ms(), daily = tick + DAY_MS;
     do {
         struct pollfd fds[2] = {{.fd = d->signals, .events = POLLIN},
                                 {.fd = orders_fd(d->orders), .events = POLLIN}};
         uint64_t now = daemon_now_ms();
         atomic_store(&d->turned, now);
         if (now >= tick) {
+            event_tick(false);
             daemon_watch(d);
             tick = now + DAEMON_TICK_MS;
+        }
+        if (now >= daily) {
+            log_certificates(d->conf, daemon_wall_ms(NULL), true);
+            daily = now + DAY_MS;
         }
         if (poll(fds, 2, (int)(tick - now)) < 0 && errno != EINTR)
             return;
@@ -299,6 +313,8 @@ static void close_all(struct daemon *d)
     if (d->drained_fd > 0)
         close(d->drained_fd);
     conf_free(&d->conf);
+    event_tick(true);
+    admin_events_free(&d->events);
 }
 
 static void say_keepalive(const struct conf *conf)
@@ -333,11 +349,14 @@ int daemon_run(struct conf *conf, struct net_tls_keys *keys)
     d->shared.user = d;
     random_bytes(&d->shared.key, sizeof(d->shared.key));
     lasting_key_read(conf, &d->shared.lasting_key);
-    log_setup(conf->log_level, conf->log_format);
-    raise_descriptors(conf);
+    (void)log_use_journal(NULL);
+    log_set_levels(&conf->log_levels);
+    log_set_format(conf->log_format);
     pthread_mutex_init(&d->conf_lock, NULL);
-    bool is_up = orders_new(&d->orders) == 0 && open_signals(d) == 0 && open_directory(d) == 0 &&
-                 open_workers(d) == 0 && start_threads(d) == 0;
+    bool is_up = admin_events_new(&d->events) == 0;
+    raise_descriptors(conf);
+    is_up = is_up && orders_new(&d->orders) == 0 && open_signals(d) == 0 &&
+            open_directory(d) == 0 && open_workers(d) == 0 && start_threads(d) == 0;
     if (is_up) {
         atomic_store(&d->turned, daemon_now_ms());
         say_keepalive(conf);
@@ -345,9 +364,8 @@ int daemon_run(struct conf *conf, struct net_tls_keys *keys)
         daemon_http_open(d, url);
         log_listeners(conf);
         log_applications(conf);
-        log_certificates(conf, daemon_wall_ms(NULL));
-        LOG(LOG_INFO, "app", "ready", LF_STR("version", HOLDFAST_VERSION),
-            LF_INT("workers", d->nworkers),
+        log_certificates(conf, daemon_wall_ms(NULL), false);
+        EVENT_LOG(EV_READY, LF_STR("version", HOLDFAST_VERSION), LF_INT("workers", d->nworkers),
             LF_STR("configuration", conf->file != NULL ? conf->file : "(embedded default)"),
             LF_STR("http", url));
         notify_send("READY=1");

@@ -15,10 +15,11 @@
 int daemon_run(struct conf *conf, struct net_tls_keys *keys);
 
 /* Logs what is listened to, in front of which applications we stand, and what certificates are
- * shown: a warning for those that have expired or will soon. */
+ * shown: an event for those that have expired, will soon, or cannot be read; `only_bad`: nothing
+ * else. */
 void log_listeners(const struct conf *conf);
 void log_applications(const struct conf *conf);
-void log_certificates(const struct conf *conf, uint64_t wall_ms);
+void log_certificates(const struct conf *conf, uint64_t wall_ms, bool only_bad);
 
 /* A key that is the same after a restart on this machine with the same first address, so that the
  * dialogs of before are still known by our Record-Route; random where the machine has no id. */

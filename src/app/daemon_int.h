@@ -34,6 +34,7 @@ struct daemon {
     struct shared shared;
     struct net_tls_keys *tls_keys; /* borrowed */
     struct dn_store *store;
+    struct admin_events *events;
     struct admin *admin;
     struct admin_http *http; /* NULL: none */
     struct orders *orders;

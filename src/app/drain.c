@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "app/daemon_int.h"
-#include "base/log.h"
+#include "base/event.h"
 
 #define GIVE_UP_MS 500 /* to tell those that wait */
 
@@ -38,7 +38,7 @@ void daemon_drain(struct daemon *d)
     snprintf(text, sizeof(text), "EXTEND_TIMEOUT_USEC=%llu", (d->conf->drain_ms + 5000ull) * 1000);
     notify_send("STOPPING=1");
     notify_send(text);
-    LOG(LOG_INFO, "app", "draining", LF_INT("at_most_ms", d->conf->drain_ms));
+    EVENT_LOG(EV_DRAINING, LF_INT("at_most_ms", d->conf->drain_ms));
     for (unsigned i = 0; i < d->nworkers; i++)
         worker_drain(d->workers[i]);
     bool is_hurried = wait_drained(d, until);
@@ -47,11 +47,12 @@ void daemon_drain(struct daemon *d)
         worker_give_up(d->workers[i]);
     if (!is_all)
         (void)wait_drained(d, daemon_now_ms() + GIVE_UP_MS);
-    LOG(LOG_INFO, "app",
-        is_all       ? "drained"
-        : is_hurried ? "asked to end a second time: ended at once"
-                     : "ended with transactions pending",
-        LF_INT("workers_drained", atomic_load(&d->drained)));
+    struct field drained = LF_INT("workers_drained", atomic_load(&d->drained));
+    if (is_all)
+        EVENT_LOG(EV_DRAINED, drained);
+    else
+        EVENT_LOG(EV_NOT_DRAINED, drained,
+                  LF_STR("cause", is_hurried ? "asked to end a second time" : "drain-timeout"));
 }
 
 /* --- a drain of calls: everything goes on but new ones --- */
@@ -60,8 +61,7 @@ void daemon_drain_calls(struct daemon *d, uint64_t seconds)
 {
     d->drain_until = seconds != 0 ? daemon_now_ms() + seconds * 1000 : UINT64_MAX;
     atomic_store(&d->is_draining, true);
-    LOG(LOG_INFO, "app", "draining: new calls are refused until those under way have ended",
-        LF_INT("at_most_s", seconds));
+    EVENT_LOG(EV_DRAINING, LF_INT("at_most_ms", seconds * 1000));
     for (unsigned i = 0; i < d->nworkers; i++)
         worker_refuse_calls(d->workers[i], true);
 }
@@ -74,7 +74,7 @@ bool daemon_resume(struct daemon *d)
     atomic_store(&d->is_draining, false);
     for (unsigned i = 0; i < d->nworkers; i++)
         worker_refuse_calls(d->workers[i], false);
-    LOG0(LOG_INFO, "app", "the drain is called off: new calls are let in again");
+    event_log(EV_DRAIN_CANCELLED, 0, NULL);
     return true;
 }
 

@@ -6,6 +6,7 @@
 #include "admin/metrics.h"
 #include "admin/openapi.h"
 #include "app/daemon.h"
+#include "base/event.h"
 #include "conf/conf.h"
 #include "holdfast_version.h"
 
@@ -23,8 +24,9 @@ static void print_help(void)
          "      --version       version\n"
          "  -h, --help          this text\n"
          "\n"
-         "It runs in the foreground and logs to stderr. SIGHUP reads the configuration anew,\n"
-         "SIGUSR1 logs counters, DNs and applications, SIGTERM lets transactions end and stops.\n"
+         "It runs in the foreground and logs to stderr, under systemd to the journal. SIGHUP\n"
+         "reads the configuration anew, SIGUSR1 logs counters, DNs and applications, SIGTERM\n"
+         "lets transactions end and stops.\n"
          "Exit status: 0 ended as asked, 1 could not start, 2 wrong usage or configuration.");
 }
 
@@ -36,7 +38,8 @@ enum {
     OPT_MAN,
     OPT_FILE_TEXT,
     OPT_METRICS,
-    OPT_OPENAPI
+    OPT_OPENAPI,
+    OPT_EVENTS
 };
 
 static const struct option long_options[] = {
@@ -48,6 +51,7 @@ static const struct option long_options[] = {
     {"options-file", no_argument, NULL, OPT_FILE_TEXT},    /* for package/holdfast.conf */
     {"metrics-markdown", no_argument, NULL, OPT_METRICS},  /* for docs/metrics.md */
     {"openapi", no_argument, NULL, OPT_OPENAPI},           /* for docs/openapi.json */
+    {"events-markdown", no_argument, NULL, OPT_EVENTS},    /* for docs/events.md */
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -67,6 +71,7 @@ static int parse_args(int argc, char **argv, const char **file, bool *check)
         case OPT_FILE_TEXT: conf_print_file(stdout); return 0;
         case OPT_METRICS: metrics_print_markdown(stdout); return 0;
         case OPT_OPENAPI: return openapi_print(stdout) ? 0 : 1;
+        case OPT_EVENTS: event_print_markdown(stdout); return 0;
         case OPT_VERSION: puts("holdfast " HOLDFAST_VERSION); return 0;
         case 'h': print_help(); return 0;
         default: fputs("Try 'holdfast --help'.\n", stderr); return EXIT_USAGE;

@@ -5,7 +5,7 @@
 
 #include "app/daemon_int.h"
 #include "base/alloc.h"
-#include "base/log.h"
+#include "base/event.h"
 #include "flow/tls.h"
 
 #define RELOAD_WAIT_MS 10000 /* workers take a configuration at their next turn */
@@ -103,7 +103,8 @@ static int read_again(struct daemon *d, bool is_new, FILE *said, struct conf **n
 /* The workers take it, each at its next turn. */
 static void use(struct daemon *d, struct conf *next)
 {
-    log_setup(next->log_level, next->log_format);
+    log_set_levels(&next->log_levels);
+    log_set_format(next->log_format);
     for (unsigned i = 0; i < d->nworkers; i++)
         worker_reload(d->workers[i], next);
     daemon_http_reload(d, next);
@@ -142,16 +143,15 @@ bool daemon_reload(struct daemon *d, struct said *said, char *why)
     log_said(said, err == 0 ? LOG_WARN : LOG_ERROR);
     if (err != 0) {
         (void)reload_failed(&next, err, why);
-        LOG(LOG_ERROR, "app", "reload failed, the old configuration stays", LF_STR("cause", why));
+        EVENT_LOG(EV_RELOAD_FAILED, LF_STR("cause", why));
         notify_send("READY=1");
         return false;
     }
     log_applications(next);
-    log_certificates(next, daemon_wall_ms(NULL));
+    log_certificates(next, daemon_wall_ms(NULL), false);
     use(d, next);
-    LOG(LOG_INFO, "app", "configuration reloaded",
-        LF_STR("file", next->file != NULL ? next->file : "(embedded)"),
-        LF_INT("need_restart", later), LF_INT("set_by_hand", d->by_hand.n));
+    EVENT_LOG(EV_RELOADED, LF_STR("file", next->file != NULL ? next->file : "(embedded)"),
+              LF_INT("need_restart", later), LF_INT("set_by_hand", d->by_hand.n));
     notify_send("READY=1");
     return true;
 }
@@ -190,6 +190,16 @@ static bool note_by_hand(struct by_hand *h, struct slice name, struct slice valu
            slice_cstr(value, h->set[at].value, sizeof(h->set[at].value));
 }
 
+static void say_set(struct slice name, struct slice value)
+{
+    char text[64];
+    bool is_secret = !slice_cstr(name, text, sizeof(text)) || conf_is_secret(text);
+    if (is_secret && value.ptr != NULL)
+        value = SLICE("***");
+    EVENT_LOG(EV_OPTION_SET, LF_SLICE("option", name), LF_SLICE("value", value),
+              LF_BOOL("taken_back", value.ptr == NULL));
+}
+
 bool daemon_set(struct daemon *d, struct slice name, struct slice value, struct said *said,
                 char *why)
 {
@@ -208,8 +218,6 @@ bool daemon_set(struct daemon *d, struct slice name, struct slice value, struct 
         return reload_failed(&next, err, why);
     }
     use(d, next);
-    LOG(LOG_INFO, "app",
-        value.ptr != NULL ? "option set by hand" : "option as the file says it again",
-        LF_SLICE("option", name), LF_SLICE("value", value));
+    say_set(name, value);
     return true;
 }

@@ -3,7 +3,7 @@
 #include <time.h>
 
 #include "app/daemon.h"
-#include "base/log.h"
+#include "base/event.h"
 #include "net/certificate.h"
 
 #define SOON_S (14 * 86400) /* a certificate that ends so soon is told with a warning */
@@ -61,33 +61,44 @@ static void write_time(int64_t s, char *out, size_t size)
         out[0] = '\0';
 }
 
-/* `name` NULL: the daemon's own. */
-static void log_certificate(const char *file, const char *of, const char *name, int64_t now)
+static void say_unreadable(const char *file, int err, const char *of, const char *name)
+{
+    struct field f[] = {LF_STR("file", file), LF_ERR("cause", err), LF_STR(of, name)};
+    event_log(EV_CERTIFICATE_UNREADABLE, name != NULL ? 3 : 2, f);
+}
+
+/* `name` NULL: the daemon's own. `only_bad`: not those that are well. */
+static void log_certificate(const char *file, const char *of, const char *name, int64_t now,
+                            bool only_bad)
 {
     struct net_certificate c;
     char ends[32];
-    if (file == NULL || net_certificate_read(file, &c) != 0)
+    int err = file != NULL ? net_certificate_read(file, &c) : 0;
+    if (err != 0)
+        say_unreadable(file, err, of, name);
+    if (file == NULL || err != 0)
         return;
     write_time(c.ends, ends, sizeof(ends));
-    const char *text = "our certificate";
-    if (now >= c.ends)
-        text = "our certificate has expired";
-    else if (now < c.starts)
-        text = "our certificate is not valid yet";
-    else if (now + SOON_S >= c.ends)
-        text = "our certificate expires soon";
-    bool is_bad = now < c.starts || now + SOON_S >= c.ends;
     struct field f[] = {LF_STR("subject", c.subject), LF_STR("expires", ends), LF_STR("file", file),
-                        LF_STR(of, name != NULL ? name : "")};
-    log_fields(is_bad ? LOG_WARN : LOG_INFO, "app", text, name != NULL ? 4 : 3, f);
+                        LF_STR(of, name)};
+    unsigned n = name != NULL ? 4 : 3;
+    if (now >= c.ends)
+        event_log(EV_CERTIFICATE_EXPIRED, n, f);
+    else if (now < c.starts)
+        event_log(EV_CERTIFICATE_EARLY, n, f);
+    else if (now + SOON_S >= c.ends)
+        event_log(EV_CERTIFICATE_SOON, n, f);
+    else if (!only_bad)
+        log_fields(LOG_INFO, "app", "our certificate", n, f);
 }
 
-void log_certificates(const struct conf *conf, uint64_t wall_ms)
+void log_certificates(const struct conf *conf, uint64_t wall_ms, bool only_bad)
 {
     int64_t now = (int64_t)(wall_ms / 1000);
-    log_certificate(conf->tls.certificate, "dn", NULL, now);
+    log_certificate(conf->tls.certificate, "dn", NULL, now, only_bad);
     for (unsigned i = 0; i < conf->ndns; i++)
-        log_certificate(conf->dns[i].tls.certificate, "dn", conf->dns[i].name, now);
+        log_certificate(conf->dns[i].tls.certificate, "dn", conf->dns[i].name, now, only_bad);
     for (unsigned i = 0; i < conf->ngroups; i++)
-        log_certificate(conf->group_tls[i].certificate, "application", conf->groups[i].name, now);
+        log_certificate(conf->group_tls[i].certificate, "application", conf->groups[i].name, now,
+                        only_bad);
 }

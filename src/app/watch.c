@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "app/daemon_int.h"
-#include "base/log.h"
+#include "base/event.h"
 
 #define STUCK_MS 5000 /* an event is told; the watchdog of systemd has its own time */
 
@@ -20,9 +20,9 @@ static void tell(struct daemon *d, unsigned i, bool is_stuck, uint64_t ms)
         return;
     d->is_stuck[i] = is_stuck;
     if (is_stuck)
-        LOG(LOG_ERROR, "app", "a worker does not turn", LF_INT("worker", i), LF_INT("ms", ms));
+        EVENT_LOG(EV_WORKER_STUCK, LF_INT("worker", i), LF_INT("ms", ms));
     else
-        LOG(LOG_WARN, "app", "a worker turns again", LF_INT("worker", i), LF_INT("ms", ms));
+        EVENT_LOG(EV_WORKER_BACK, LF_INT("worker", i), LF_INT("ms", ms));
 }
 
 void daemon_watch(struct daemon *d)

@@ -5,7 +5,7 @@
 
 #include "admin/admin.h"
 #include "base/alloc.h"
-#include "base/log.h"
+#include "base/event.h"
 #include "base/pool.h"
 #include "base/random.h"
 #include "base/wheel.h"
@@ -19,7 +19,6 @@
 #define MAILS_PER_TURN 4096  /* so that sockets have their turn too */
 #define EXPIRE_MS      1000
 #define DRAIN_LOOK_MS  20
-#define LOG_FULL_MS    10000
 #define LINE_PER_TURN  12  /* calls out of the line that are begun in one turn */
 #define LINE_LOOKS     512 /* and refused */
 
@@ -50,7 +49,6 @@ struct worker {
     uint64_t groups_epoch; /* the last one that was looked at */
     struct timer expire, drain;
     struct proxy_conf draining; /* the proxy's settings while it takes no new calls */
-    struct log_limit full;
 };
 
 /* A SIP message on its way to its home: this, then its bytes. It is parsed anew there, which is
@@ -93,11 +91,8 @@ static int hand_over(struct worker *w, unsigned home, const struct sip_msg *m,
     memcpy(mail->payload + sizeof(head), m->base, m->len);
     if (mailbox_post(w->shared->mailboxes[home], mail) == 0)
         return 0;
-    uint32_t left_out;
     counter_inc(&w->counters, CTR_MAILBOX_FULL);
-    if (log_limit_ok(&w->full, net_now(w->loop), 1, LOG_FULL_MS, &left_out))
-        LOG(LOG_WARN, "app", "a worker's mailbox is full", LF_INT("worker", home),
-            LF_INT("left_out", left_out));
+    EVENT_LOG(EV_MAILBOX_FULL, LF_INT("worker", home), LF_INT("from", w->index));
     mail_free(&mail);
     return ERR_FULL;
 }

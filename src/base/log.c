@@ -5,10 +5,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/journal.h"
 
 #define LINE_MAX_BYTES 2000u
 #define CUT            "\xe2\x80\xa6" /* U+2026, "…" */
@@ -21,6 +23,8 @@ static struct {
     _Atomic uint8_t levels[LOG_MODULES + 1]; /* the last: lines of no module */
     _Atomic enum log_format format;
     atomic_int fd;                 /* -1: stderr */
+    atomic_int journal;            /* -1: lines go to `fd`, else a datagram socket */
+    struct sockaddr_un journal_at; /* written before `journal` */
     atomic_uint_least32_t dropped; /* lines lost since the last one that was written */
     /* Held from poll to write, so that no other thread takes the room that poll has seen. */
     pthread_mutex_t lock;
@@ -28,6 +32,7 @@ static struct {
 } sink = {.level = LOG_INFO,
           .levels = {[0 ... LOG_MODULES] = LOG_INFO},
           .fd = -1,
+          .journal = -1,
           .lock = PTHREAD_MUTEX_INITIALIZER};
 
 void log_set_levels(const struct log_levels *levels)
@@ -65,6 +70,29 @@ void log_setup(enum log_level level, enum log_format format)
 void log_set_fd(int fd)
 {
     atomic_store(&sink.fd, fd);
+}
+
+static int line_fd(void)
+{
+    int fd = atomic_load(&sink.fd);
+    return fd < 0 ? STDERR_FILENO : fd;
+}
+
+bool log_use_journal(const char *path)
+{
+    log_leave_journal();
+    if (!journal_has(line_fd()) ||
+        !journal_address(path != NULL ? path : JOURNAL_PATH, &sink.journal_at))
+        return false;
+    atomic_store(&sink.journal, socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    return atomic_load(&sink.journal) >= 0;
+}
+
+void log_leave_journal(void)
+{
+    int fd = atomic_exchange(&sink.journal, -1);
+    if (fd >= 0)
+        close(fd);
 }
 
 bool log_is_on(enum log_level level)
@@ -152,9 +180,12 @@ static void put_time(struct buf *b)
                    text));
 }
 
-static void put_head(struct buf *b, enum log_format format, enum log_level level,
-                     const char *module, const char *text)
+/* Returns where the line begins for the journal, which has time and level by itself. */
+static size_t put_head(struct buf *b, enum log_format format, enum log_level level,
+                       const char *module, const char *text)
 {
+    size_t begin = 0;
+
     if (format == LOG_JSON) {
         buf_lit(b, "{\"time\":\"");
         put_time(b);
@@ -165,13 +196,15 @@ static void put_head(struct buf *b, enum log_format format, enum log_level level
         buf_lit(b, "\",\"msg\":\"");
         put_text(b, format, slice_str(text), 600);
         buf_char(b, '"');
-        return;
+        return begin;
     }
     put_time(b);
     buf_printf(b, " %-5s ", log_level_name(level));
+    begin = b->len;
     put_text(b, format, slice_str(module), 40);
     buf_char(b, ' ');
     put_text(b, format, slice_str(text), 600);
+    return begin;
 }
 
 /* Can a line be written without waiting? A reader that went away counts as no. */
@@ -184,12 +217,10 @@ static bool is_writable(int fd)
 /* `line` begins with a newline that is only written behind a torn line. */
 static bool write_line(struct slice line)
 {
-    int fd = atomic_load(&sink.fd);
+    int fd = line_fd();
     size_t skip;
     ssize_t n = -1;
 
-    if (fd < 0)
-        fd = STDERR_FILENO;
     pthread_mutex_lock(&sink.lock);
     skip = !sink.torn;
     if (is_writable(fd)) {
@@ -203,10 +234,22 @@ static bool write_line(struct slice line)
     return n > 0 && (size_t)n == line.len - skip;
 }
 
+/* False: nobody took it, and the line goes where it would go without a journal. */
+static bool to_journal(enum log_level level, const char *module, struct slice message, unsigned n,
+                       const struct field *fields)
+{
+    char bytes[JOURNAL_MAX];
+    int fd = atomic_load(&sink.journal);
+
+    return fd >= 0 && journal_send(fd, &sink.journal_at, bytes,
+                                   journal_write(bytes, level, module, message, n, fields));
+}
+
 void log_fields(enum log_level level, const char *module, const char *text, unsigned n,
                 const struct field *fields)
 {
     char line[1 + LINE_MAX_BYTES];
+    size_t begin;
     enum log_format format = atomic_load_explicit(&sink.format, memory_order_relaxed);
     uint32_t dropped;
     struct buf b;
@@ -215,13 +258,15 @@ void log_fields(enum log_level level, const char *module, const char *text, unsi
         return;
     line[0] = '\n';
     buf_init(&b, line + 1, LINE_MAX_BYTES);
-    put_head(&b, format, level, module, text);
+    begin = put_head(&b, format, level, module, text);
     dropped = atomic_exchange(&sink.dropped, 0);
     if (dropped != 0)
         put_fields(&b, format, 1, &LF_INT("dropped", dropped));
     put_fields(&b, format, n, fields);
     if (format == LOG_JSON)
         buf_char(&b, '}');
+    if (to_journal(level, module, slice_of(b.ptr + begin, b.len - begin), n, fields))
+        return;
     buf_char(&b, '\n');
     if (!write_line(slice_of(line, b.len + 1)))
         atomic_fetch_add(&sink.dropped, dropped + 1);

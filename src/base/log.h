@@ -51,6 +51,12 @@ void log_set_format(enum log_format format);
 void log_setup(enum log_level level, enum log_format format);
 /* Where lines go instead of stderr; -1: back to stderr. For tests. */
 void log_set_fd(int fd);
+/* Where what stderr leads to is systemd's journal: from now on lines go there by its own protocol,
+ * each field by itself; those that it does not take at once go to stderr. `path`: of its socket,
+ * NULL: the usual one. False: it is not, or there is no socket to be had. Before there are threads.
+ */
+bool log_use_journal(const char *path);
+void log_leave_journal(void);
 /* May a line of that level be written? It is by the most talkative module; log_fields looks at the
  * line's own. */
 bool log_is_on(enum log_level level);

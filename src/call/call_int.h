@@ -7,7 +7,7 @@
 #ifndef CALL_CALL_INT_H
 #define CALL_CALL_INT_H
 
-#include "base/log.h"
+#include "base/event.h"
 #include "base/pool.h"
 #include "base/table.h"
 #include "call/call.h"
@@ -85,7 +85,6 @@ struct calls {
     void *ours_user;
     void (*gone)(void *user, uint32_t member);
     void *gone_user;
-    struct log_limit full_limit, vanished_limit;
 };
 
 /* --- record.c: blocks --- */

@@ -183,14 +183,11 @@ static uint32_t hash_of_via(const struct calls *calls, const struct sip_msg *inv
     return (uint32_t)hash_slice(&calls->key, invite->via.branch);
 }
 
-static uint64_t refuse(struct calls *calls, const struct sip_msg *invite, const char *why,
-                       uint64_t now)
+static uint64_t refuse(struct calls *calls, const struct sip_msg *invite, const char *why)
 {
-    uint32_t left_out;
     counter_inc(calls->counters, CTR_CALLS_UNRECORDED);
-    if (log_limit_ok(&calls->full_limit, now, 1, 60000, &left_out))
-        LOG(LOG_WARN, "call", "call goes on without a record", LF_STR("why", why),
-            LF_SLICE("call", sip_get(invite, invite->call_id)), LF_INT("left_out", left_out));
+    EVENT_LOG(EV_CALL_UNRECORDED, LF_STR("why", why),
+              LF_SLICE("call_id", sip_get(invite, invite->call_id)));
     return 0;
 }
 
@@ -223,7 +220,7 @@ static bool is_rival(const struct call *c, const struct flow_dest *caller)
  * merged request (RFC 3261 8.2.2.2), whose other dialogs nobody could tell from the first one's.
  * True: *id is the answer. */
 static bool is_known(struct calls *calls, struct call *c, const struct sip_msg *invite,
-                     const struct flow_dest *caller, uint64_t now, uint64_t *id)
+                     const struct flow_dest *caller, uint64_t *id)
 {
     *id = 0;
     if (c->invite_cseq == invite->cseq && c->via_hash == hash_of_via(calls, invite)) {
@@ -235,7 +232,7 @@ static bool is_known(struct calls *calls, struct call *c, const struct sip_msg *
         return false;
     }
     if (invite->cseq != c->invite_cseq || !has_our_route(calls, invite))
-        refuse(calls, invite, "merged with another", now);
+        refuse(calls, invite, "merged with another");
     return true;
 }
 
@@ -273,16 +270,16 @@ uint64_t call_begin(struct calls *calls, const struct sip_msg *invite,
     if (!invite->is_request || invite->method != SIP_INVITE || sip_in_dialog(invite))
         return 0;
     if (tag.len == 0)
-        return refuse(calls, invite, "no tag", now);
+        return refuse(calls, invite, "no tag");
     uint64_t hash = key_hash(calls, call_id, tag);
     struct call *c = find_key(calls, hash, call_id, tag);
-    if (c != NULL && is_known(calls, c, invite, caller, now, &id))
+    if (c != NULL && is_known(calls, c, invite, caller, &id))
         return id;
     if (calls->pool.live >= calls->conf.max)
-        return refuse(calls, invite, "max-calls", now);
+        return refuse(calls, invite, "max-calls");
     c = pool_new(&calls->pool, &id);
     if (c == NULL)
-        return refuse(calls, invite, "no memory", now);
+        return refuse(calls, invite, "no memory");
     c->owner = calls;
     c->id = id;
     c->since = now;
@@ -292,7 +289,7 @@ uint64_t call_begin(struct calls *calls, const struct sip_msg *invite,
     int err = fill_caller(c, invite, caller);
     if (err != 0) {
         pool_free(&calls->pool, id);
-        return refuse(calls, invite, err == ERR_NOMEM ? "no memory" : "too large", now);
+        return refuse(calls, invite, err == ERR_NOMEM ? "no memory" : "too large");
     }
     timer_init(&c->timer, on_timer);
     table_insert(&calls->table, &c->node, hash);
@@ -399,12 +396,9 @@ void call_arm(struct call *c)
 static void log_vanished(struct call *c, uint64_t now)
 {
     struct calls *calls = c->owner;
-    uint32_t left_out;
     counter_inc(calls->counters, CTR_CALLS_VANISHED);
-    if (log_limit_ok(&calls->vanished_limit, now, 10, 60000, &left_out))
-        LOG(LOG_INFO, "call", "call has vanished",
-            LF_SLICE("call", texts_get(&c->caller->texts, PART_NAME)),
-            LF_INT("age_s", (now - c->since) / 1000), LF_INT("left_out", left_out));
+    EVENT_LOG(EV_CALL_VANISHED, LF_SLICE("call_id", texts_get(&c->caller->texts, PART_NAME)),
+              LF_INT("age_s", (now - c->since) / 1000));
 }
 
 static void on_timer(struct timer *t, uint64_t now)

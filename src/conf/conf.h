@@ -42,7 +42,7 @@ struct conf {
     enum conf_authenticate authenticate;
     const char *location;      /* "memory", "sqlite:FILE" */
     const char *location_file; /* of sqlite, else NULL */
-    enum log_level log_level;
+    struct log_levels log_levels;
     enum log_format log_format;
     uint32_t drain_ms;          /* how long SIGTERM waits for transactions */
     const char *control_socket; /* NULL: where it is by default; "none": there is none */
@@ -107,6 +107,8 @@ int conf_can_set(struct slice name) WARN_UNUSED;
 /* Rows of the set "option": section, name, value, default, source ("default", "set", "FILE:LINE"),
  * effect; of [sipproxy]. What is secret is shown as ***. `want`: only that one; empty: all. */
 void conf_rows(const struct conf *conf, struct slice want, const struct row_sink *sink);
+/* Is the value of that option to be shown to nobody? */
+bool conf_is_secret(const char *name);
 /* Reads the files of TLS as they are now and makes the contexts, which live as long as `conf` does
  * or somebody else holds them. Errors are written like those of conf_load. Nothing is done without
  * sip-port-tls or any file. 0; ERR_PARSE (errors were written); ERR_NOMEM. */

@@ -188,7 +188,6 @@ int conf_open_admin(struct conf *c, struct net_tls_keys *keys, const char **path
 /* Gives up what conf_open_tls has made. */
 void conf_close_tls(struct conf *c);
 /* The default as it is printed. */
-bool conf_is_secret(const char *name);
 const char *conf_default_text(const struct option *o);
 /* Copies into the configuration, terminated by NUL; NULL with r->no_memory set. */
 char *conf_str(struct reader *r, struct slice s);

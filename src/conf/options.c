@@ -35,6 +35,19 @@ static bool parse_hep_password(struct reader *r, void *base, struct slice value)
     return text != NULL;
 }
 
+static const char log_levels_valid[] = "error, warn, info, debug; and MODULE:LEVEL for the modules"
+#define LOG_MODULE(id, name, help) " " name
+#include "base/modules.def"
+#undef LOG_MODULE
+    ;
+
+static bool parse_log_levels(struct reader *r, void *base, struct slice value)
+{
+    char why[LOG_LEVELS_WHY_MAX];
+    (void)r;
+    return value.len != 0 && log_levels_parse(value, &((struct conf *)base)->log_levels, why) == 0;
+}
+
 static bool parse_location(struct reader *r, void *base, struct slice value)
 {
     struct conf *c = base;
@@ -462,8 +475,10 @@ const struct option conf_options[] = {
      EFFECT_RESTART, "Where registrations are kept.", parse_location},
 
     /* operation */
-    {"sipproxy", "log-level", OPT_ENUM, AT(log_level), 0, 0, "info", NULL,
-     "error, warn, info, debug", EFFECT_AT_ONCE, "What is logged to stderr.", NULL},
+    {"sipproxy", "log-level", OPT_OWN, 0, 0, 0, "info", NULL, log_levels_valid, EFFECT_AT_ONCE,
+     "What is logged, to the journal under systemd and else to stderr: a level for all modules, and others for some: `info, "
+     "flow:debug, txn:warn`. `sip:debug` shows each message, masked. The events are explained in docs/events.md.",
+     parse_log_levels},
     {"sipproxy", "log-format", OPT_ENUM, AT(log_format), 0, 0, "text", NULL, "text, json",
      EFFECT_AT_ONCE, "A line for people, or one JSON object a line.", NULL},
     {"sipproxy", "drain-timeout", OPT_MS, AT(drain_ms), 0, HOUR_MS, "10", NULL, "0 to 3600 s",

@@ -9,7 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
-#include "base/log.h"
+#include "base/event.h"
 #include "base/random.h"
 #include "dn/store_int.h"
 
@@ -32,6 +32,7 @@ struct dn_store {
     struct store_db db;
     /* the thread's */
     struct log_limit limit;
+    uint64_t failures;       /* since it was written last */
     _Atomic bool is_failing; /* since the last transaction that was written */
     unsigned uncheckpointed; /* names */
     pthread_t thread;
@@ -167,12 +168,13 @@ static void free_items(struct list *items)
 
 static void failed(struct dn_store *s, const char *why)
 {
-    uint32_t left_out = 0;
     atomic_fetch_add_explicit(&s->errors, 1, memory_order_relaxed);
     s->is_failing = true;
+    s->failures++;
+    uint32_t left_out;
     if (log_limit_ok(&s->limit, now_ms(), 1, LOG_MS, &left_out))
-        LOG(LOG_ERROR, "dn", "location database: not written, bindings are kept in memory",
-            LF_STR("file", s->file), LF_STR("why", why), LF_INT("left_out", left_out));
+        EVENT_LOG(EV_STORE_FAILING, LF_STR("file", s->file), LF_STR("why", why),
+                  LF_INT("failures", s->failures));
 }
 
 /* One transaction. With db_lock. */
@@ -193,9 +195,10 @@ static int write_batch(struct dn_store *s, struct list *batch, unsigned n)
     }
     s->uncheckpointed += n;
     if (s->is_failing)
-        LOG(LOG_INFO, "dn", "location database: written again", LF_STR("file", s->file),
-            LF_INT("names", n));
+        EVENT_LOG(EV_STORE_WRITTEN, LF_STR("file", s->file), LF_INT("names", n),
+                  LF_INT("failures", s->failures));
     s->is_failing = false;
+    s->failures = 0;
     return 0;
 }
 
@@ -340,8 +343,7 @@ void dn_store_close(struct dn_store **store)
     pthread_join(s->thread, NULL);
     pthread_cond_destroy(&s->wake);
     if (!list_is_empty(&s->queue))
-        LOG(LOG_ERROR, "dn", "location database: names were never written", LF_STR("file", s->file),
-            LF_INT("names", s->names.count));
+        EVENT_LOG(EV_STORE_LOST, LF_STR("file", s->file), LF_INT("names", s->names.count));
     free_store(s);
     *store = NULL;
 }

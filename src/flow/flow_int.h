@@ -11,8 +11,8 @@
 #ifndef FLOW_FLOW_INT_H
 #define FLOW_FLOW_INT_H
 
+#include "base/event.h"
 #include "base/list.h"
-#include "base/log.h"
 #include "base/pool.h"
 #include "base/random.h"
 #include "base/table.h"
@@ -143,6 +143,8 @@ struct flow_resent {
     uint64_t since;
 };
 
+enum flow_said { FLOW_SAID_NOTHING, FLOW_SAID_STALE, FLOW_SAID_FAILED };
+
 struct flow_work {
     struct timer timer;
     struct flow *flow;
@@ -167,8 +169,15 @@ struct flow_work {
     uint32_t resent_look;       /* ms from one look at it to the next */
     uint64_t since;             /* ms: opening asked for, death or suspicion noticed */
     uint64_t fail_at; /* ms: second connection failed, and the first has this long to heal; 0: no */
+    uint64_t new_ms;  /* of new_cause: since the trouble began */
     int cause;        /* enum err why it is opened again; 0: a first opening */
     int fail_err;
+    int16_t new_cause; /* enum err: it was opened again, and not all who had something under way
+                          have sent that again; then it is said */
+    unsigned resends;  /* requests sent again on it */
+    unsigned marked;   /* requests up to mark_end that may be unacknowledged */
+    unsigned later;    /* and behind it */
+    uint8_t said;      /* enum flow_said: one line for each death */
     bool tried_alt;
     bool is_stuck; /* at the last look something was unacknowledged */
     bool is_short; /* TCP_USER_TIMEOUT is the short one */
@@ -229,7 +238,7 @@ struct flows {
     uint32_t
         detect_ms; /* D of recovery: TCP_USER_TIMEOUT of an idle connection; 0: keep-alive is off */
     struct rng rng;
-    struct log_limit log_dead, log_refused, log_bad, log_access;
+    struct log_limit log_dead, log_bad;
     struct sip_hdr hdrs[SIP_HDRS_MAX];
     char answer[FLOW_ANSWER_MAX];
 };
@@ -398,6 +407,19 @@ struct slice flow_dn(const struct flow *f);
 /* A line about the flow, with its DN and addresses; `cause` 0, `ms` below 0: not said. */
 void flow_log(const struct flow *f, enum log_level level, const char *text, int cause, int64_t ms,
               uint32_t left_out);
+
+/* --- say.c --- */
+/* With connection, DN, addresses, and up to six fields more. */
+void flow_event(const struct flow *f, enum event ev, unsigned n, const struct field *extra);
+/* The connection is dead, or suspect; once for each death. */
+void flow_say_stale(const struct flow *f, int cause);
+void flow_say_healed(const struct flow *f);
+void flow_say_failed(const struct flow *f, bool is_again, int err);
+/* Another connection has taken its place: said by flow_say_reopened when all that was lost has been
+ * given to it. Before flow_work.since is forgotten. */
+void flow_note_reopened(struct flow *f, int cause);
+/* Unless somebody has still to send again. */
+void flow_say_reopened(const struct flow *f);
 
 /* --- mail.c --- */
 /* Tells the own worker now, others by mail. */

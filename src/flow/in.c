@@ -6,11 +6,8 @@
 static void refuse(struct flows *fs, struct net_stream *s, const struct addr *remote,
                    const char *why)
 {
-    uint32_t left_out;
     counter_inc(fs->counters, CTR_FLOW_REFUSED);
-    if (log_limit_ok(&fs->log_refused, flows_now(fs), 5, 10000, &left_out))
-        LOG(LOG_WARN, "flow", "connection refused", LF_ADDR("peer", remote), LF_STR("cause", why),
-            LF_INT("left_out", left_out));
+    EVENT_LOG(EV_CONNECTIONS_FULL, LF_ADDR("peer", remote), LF_STR("cause", why));
     net_stream_close(&s, true);
 }
 
@@ -56,16 +53,14 @@ void flow_on_accept_tls(void *user, struct net_stream *s, const struct addr *rem
     accepted(((struct flow_listener *)user)->owner, SIP_TLS, s, remote, local);
 }
 
-/* Once a minute for each address and reason, and not too many addresses. */
+/* Once a minute for each address and reason. */
 static void log_refused(struct flows *fs, const struct addr *remote, const struct addr *local,
                         int err)
 {
-    uint32_t of_address, of_all;
-    if (!flow_counts_refused(fs->counts, remote, err, flows_now(fs), &of_address) ||
-        !log_limit_ok(&fs->log_refused, flows_now(fs), 20, 10000, &of_all))
-        return;
-    LOG(LOG_WARN, "flow", "connection refused", LF_ADDR("peer", remote), LF_ADDR("local", local),
-        LF_ERR("cause", err), LF_INT("left_out", of_address + of_all));
+    uint32_t before;
+    if (flow_counts_refused(fs->counts, remote, err, flows_now(fs), &before))
+        EVENT_LOG(EV_TLS_FAILED, LF_ADDR("peer", remote), LF_ADDR("local", local),
+                  LF_ERR("cause", err), LF_INT("repeated", before));
 }
 
 void flow_on_refused(void *user, const struct addr *remote, const struct addr *local, int err)

@@ -34,14 +34,10 @@ static int take_access(struct flow_listener *l, const struct flow_side *side)
 
 bool flow_admits(struct flow_listener *l, const struct addr *remote, const struct addr *local)
 {
-    struct flows *fs = l->owner;
-    uint32_t left_out;
     if (l->naccess == 0 || addr_nets_have(l->access, l->naccess, remote))
         return true;
-    counter_inc(fs->counters, CTR_ACCESS_REFUSED);
-    if (log_limit_ok(&fs->log_access, flows_now(fs), 5, 10000, &left_out))
-        LOG(LOG_WARN, "flow", "refused: not in the access list of the listener",
-            LF_ADDR("peer", remote), LF_ADDR("local", local), LF_INT("left_out", left_out));
+    counter_inc(l->owner->counters, CTR_ACCESS_REFUSED);
+    EVENT_LOG(EV_ACCESS_REFUSED, LF_ADDR("peer", remote), LF_ADDR("local", local));
     return false;
 }
 

@@ -163,8 +163,7 @@ void flow_use_attempt(struct flow *f)
         counter_inc(f->owner->counters, CTR_REOPENED);
         f->reopened++;
         f->last_cause = (int16_t)w->cause;
-        flow_log(f, LOG_INFO, "connection reopened", w->cause,
-                 (int64_t)(flows_now(f->owner) - w->since), 0);
+        flow_note_reopened(f, w->cause);
     }
     w->cause = 0;
     w->sent = w->mark_end = w->last_end = w->since = 0;
@@ -181,6 +180,7 @@ static void first_up(struct flow *f)
     flow_restage(f);
     counter_inc(f->owner->counters, CTR_FLOWS);
     flow_flush_queue(f);
+    flow_say_reopened(f);
     flow_check(f);
 }
 
@@ -227,7 +227,7 @@ int flow_open(struct flows *fs, const struct flow_dest *dest, struct flow **out)
     return 0;
 }
 
-int flow_open_again(struct flow *f, int cause)
+static int open_again(struct flow *f, int cause)
 {
     struct flows *fs = f->owner;
     if (f->reopen.port == 0 || f->reopen.family == ADDR_NONE)
@@ -253,6 +253,18 @@ int flow_open_again(struct flow *f, int cause)
         f->state = FLOW_OPENING;
     flow_restage(f);
     return 0;
+}
+
+int flow_open_again(struct flow *f, int cause)
+{
+    if (cause != 0)
+        flow_say_stale(f, cause);
+    int rc = open_again(f, cause);
+    /* Beside a suspect one it may still heal; who asks for a dead one is refused at once. */
+    if (rc != 0 && cause != 0 && f->state == FLOW_GONE &&
+        (f->work == NULL || f->work->said != FLOW_SAID_FAILED))
+        flow_say_failed(f, true, rc);
+    return rc;
 }
 
 void flow_open_turn(struct flow *f)

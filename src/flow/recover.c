@@ -35,10 +35,17 @@ void flow_sent(struct flow *f, const struct flow_out *m)
     if ((m->flags & FLOW_SEND_REQUEST) != 0) {
         w->last_end = w->sent;
         w->last_at = now;
+        if ((m->flags & FLOW_SEND_RESEND) != 0)
+            w->resends++;
         if (w->mark_end == 0) {
             w->mark_end = w->sent;
             w->mark_at = now;
+            w->marked = w->later = 0;
         }
+        if (w->mark_end == w->sent)
+            w->marked++;
+        else
+            w->later++;
     }
     if (!timer_is_set(&w->timer) || w->timer.due > now + look)
         timer_set(fs->wheel, &w->timer, now + look);
@@ -63,10 +70,9 @@ static void healed(struct flow *f)
     struct flow_work *w = f->work;
     if (w->attempt != NULL || list_is_linked(&w->line)) {
         counter_inc(f->owner->counters, CTR_REOPEN_DROPPED);
-        flow_log(f, LOG_INFO, "connection healed, second one dropped", ERR_STALE_SUSPECT,
-                 (int64_t)(flows_now(f->owner) - w->since), 0);
         flow_attempt_drop(f);
     }
+    flow_say_healed(f);
     w->fail_at = w->since = 0;
     w->cause = 0;
     flow_restage(f);
@@ -84,6 +90,8 @@ static void advance_mark(struct flow *f, uint64_t acked)
     if (w->last_end > acked) {
         w->mark_end = w->last_end;
         w->mark_at = w->last_at;
+        w->marked = w->later;
+        w->later = 0;
     }
 }
 
@@ -203,13 +211,11 @@ static bool log_allowed(struct flows *fs, uint32_t *left_out)
     return log_limit_ok(&fs->log_dead, flows_now(fs), 100, 10000, left_out);
 }
 
-/* `since`: 0, or when the trouble began. */
-static void log_end(const struct flow *f, const char *text, int cause, uint64_t since)
+static void log_end(const struct flow *f, const char *text, int cause)
 {
     uint32_t left_out;
-    int64_t ms = since != 0 ? (int64_t)(flows_now(f->owner) - since) : -1;
     if (log_allowed(f->owner, &left_out))
-        flow_log(f, LOG_INFO, text, cause, ms, left_out);
+        flow_log(f, LOG_INFO, text, cause, -1, left_out);
 }
 
 void flow_second_failed(struct flow *f, int err)
@@ -263,6 +269,7 @@ void flow_second_up(struct flow *f)
     counter_inc(fs->counters, CTR_STALE_SUSPECT);
     flow_use_attempt(f);
     tell_and_hold(f, FLOW_MOVED, ERR_STALE_SUSPECT, acked);
+    flow_say_reopened(f);
     flow_check(f);
 }
 
@@ -279,16 +286,20 @@ static void end_and_tell(struct flow *f, enum flow_event_kind kind, int err, boo
     flow_tell(fs, users, &ev);
 }
 
-void flow_fail(struct flow *f, int err)
+static bool is_again(const struct flow *f)
 {
     const struct flow_work *w = f->work;
-    bool again = w != NULL && w->cause != 0;
     if (f->state == FLOW_UP)
-        again = f->reopened != 0 || (w != NULL && w->fail_at != 0);
+        return f->reopened != 0 || (w != NULL && w->fail_at != 0);
+    return w != NULL && w->cause != 0;
+}
+
+void flow_fail(struct flow *f, int err)
+{
+    bool again = is_again(f);
     if (again)
         counter_inc(f->owner->counters, CTR_REOPEN_FAILED);
-    log_end(f, again ? "connection could not be reopened" : "connection could not be opened", err,
-            w != NULL ? w->since : 0);
+    flow_say_failed(f, again, err);
     /* ERR_TIMEOUT is a transaction's; users must not take an opening for it. */
     end_and_tell(f, FLOW_FAILED, err == ERR_TIMEOUT ? ERR_UNREACHABLE : err, true);
 }
@@ -333,11 +344,28 @@ static void await_senders(struct flow *f, int cause, uint64_t acked)
         flow_free(f, true);
 }
 
+/* The peer, or a router, has said that the connection is over, and both sides know. */
+static bool is_said_over(int cause)
+{
+    return cause != ERR_STALE_IDLE && cause != ERR_STALE_UNACKED && cause != ERR_STALE_WEDGED;
+}
+
+/* One that is said to be over is a matter for the timeline when it is opened again. */
+static void say_dead(struct flow *f, int cause)
+{
+    if (is_said_over(cause))
+        log_end(f, "connection ended", cause);
+    else
+        flow_say_stale(f, cause);
+}
+
 static void lost(struct flow *f, int cause, bool abort)
 {
     struct flows *fs = f->owner;
     uint64_t acked = f->work != NULL ? f->work->acked_at : flows_now(fs);
-    if (!flows_recover(fs) || flow_work_get(f) == NULL) {
+    bool has_work = flows_recover(fs) && flow_work_get(f) != NULL;
+    say_dead(f, cause);
+    if (!has_work) {
         end_and_tell(f, FLOW_DEAD, cause, abort);
         return;
     }
@@ -370,9 +398,9 @@ void flow_ended(struct flow *f, int err)
         return;
     }
     int cause = classify(f, err);
-    log_end(f, "connection ended", cause,
-            f->work != NULL && f->work->mark_end != 0 ? f->work->mark_at : 0);
     if (never_worked(f, cause) || (f->work != NULL && f->work->fail_at != 0)) {
+        if (is_again(f))
+            flow_say_stale(f, cause);
         flow_fail(f, cause);
         return;
     }
@@ -388,8 +416,10 @@ void flow_end_doomed(struct flow *f)
         counter_inc(fs->counters, CTR_FLOW_SLOW_READER);
     if (err == ERR_STALE_WEDGED)
         counter_inc(fs->counters, CTR_STALE_WEDGED);
-    if (err != ERR_TLS_ON_PLAIN) /* that has its own line */
-        log_end(f, "connection closed", err, 0);
+    if (slow)
+        flow_event(f, EV_SLOW_READER, 0, NULL);
+    else if (err != ERR_TLS_ON_PLAIN && err != ERR_STALE_WEDGED) /* these have their own lines */
+        log_end(f, "connection closed", err);
     if (err != ERR_STALE_WEDGED || f->state != FLOW_UP) {
         end_and_tell(f, slow ? FLOW_FAILED : FLOW_DEAD, err, slow);
         return;

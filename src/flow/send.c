@@ -126,6 +126,7 @@ void flow_confirmed(struct flow *f, unsigned worker)
     list_splice(&w->queue, &mine);
     if (f->state == FLOW_UP) {
         flow_flush_queue(f);
+        flow_say_reopened(f);
         flow_check(f);
     } else if (w->hold == 0 && w->queued == 0 && w->cause != 0) {
         flow_free(f, true); /* dead, and nobody has anything to send again */

@@ -143,6 +143,7 @@ void flow_free(struct flow *f, bool abort)
         flow_work_clear_queue(f);
         flow_attempt_drop(f);
         f->work->hold = 0;
+        flow_say_reopened(f);
         f->state = FLOW_GONE;
         flow_work_put(f);
     }

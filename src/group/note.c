@@ -96,12 +96,10 @@ static void tell_state(const struct news *news)
 static void tell_member(const struct news *news)
 {
     if (news->member_state == GROUP_DOWN)
-        LOG(LOG_WARN, "group", "a member of the application does not answer",
-            LF_STR("application", news->name), LF_STR("member", news->to),
-            LF_ERR("cause", news->change.err));
+        EVENT_LOG(EV_MEMBER_DOWN, LF_STR("application", news->name), LF_STR("member", news->to),
+                  LF_ERR("cause", news->change.err));
     else
-        LOG(LOG_INFO, "group", "a member of the application answers",
-            LF_STR("application", news->name), LF_STR("member", news->to));
+        EVENT_LOG(EV_MEMBER_UP, LF_STR("application", news->name), LF_STR("member", news->to));
 }
 
 static void news_tell(struct groups *gs, const struct news *news)

@@ -6,7 +6,7 @@
 #include "health/health_int.h"
 
 #include "base/alloc.h"
-#include "base/log.h"
+#include "base/event.h"
 
 /* 2^32 divided by the golden ratio: multiples of it, wrapped around, never come close to each
  * other. */
@@ -92,22 +92,21 @@ void item_answered(struct item *it, unsigned status, const struct addr *from)
     if (was == DN_OUT_OF_SERVICE)
         counter_inc(h->deps.counters, CTR_DN_BACK);
     if (was != DN_IN_SERVICE)
-        LOG(LOG_INFO, "health",
-            was == DN_OUT_OF_SERVICE ? "DN back in service: it has answered a check"
-                                     : "DN no longer suspect: it has answered a check",
-            LF_SLICE("dn", it->name), LF_ADDR("from", from), LF_INT("status", status),
-            LF_ERR("was", it->cause), LF_INT("ms", silence(it)));
+        EVENT_LOG(EV_DN_BACK, LF_SLICE("dn", it->name),
+                  LF_STR("was", was == DN_OUT_OF_SERVICE ? "out-of-service" : "suspect"),
+                  LF_STR("by", "check"), LF_ADDR("peer", from), LF_INT("status", status),
+                  LF_ERR("cause", it->cause), LF_INT("ms", silence(it)));
     forget_failing(it);
     it->is_out = false;
     it->next = next_regular(it, health_now(h));
     schedule(it);
 }
 
-static void say(const struct item *it, enum log_level level, const char *text)
+static void say(const struct item *it, enum event ev)
 {
-    LOG(level, "health", text, LF_SLICE("dn", it->name),
-        LF_STR("contact", it->uri != NULL ? it->uri : ""), LF_ERR("cause", it->cause),
-        LF_INT("ms", silence(it)));
+    EVENT_LOG(ev, LF_SLICE("dn", it->name), LF_STR("by", "check"),
+              LF_STR("contact", it->uri != NULL ? it->uri : ""), LF_ERR("cause", it->cause),
+              LF_INT("ms", silence(it)));
 }
 
 void item_unanswered(struct item *it, int err)
@@ -124,7 +123,7 @@ void item_unanswered(struct item *it, int err)
         it->cause = err;
     if (!it->was_told && dn_set_suspect(h->deps.dir, it->name, it->cause, wall(h))) {
         counter_inc(h->deps.counters, CTR_DN_SUSPECT);
-        say(it, LOG_INFO, "DN suspect: a check is not answered");
+        say(it, EV_DN_SUSPECT);
     }
     it->was_told = true;
     schedule(it);
@@ -144,7 +143,7 @@ static void go_out(struct item *it)
     if (!dn_set_out_of_service(h->deps.dir, it->name, it->cause, wall(h)))
         return;
     counter_inc(h->deps.counters, CTR_DN_OOS);
-    say(it, LOG_WARN, "DN out of service: checks are not answered");
+    say(it, EV_DN_OUT);
 }
 
 void item_failed(struct item *it, uint64_t begun)

@@ -3,7 +3,7 @@
 #include "base/buf.h"
 #include "load/load_int.h"
 
-#define LOG_MS 10000
+#define RATE_QUIET_MS 3000
 
 /* Mails left over after a turn that takes so many wait for another one as long. */
 #define MAILS_PER_TURN 4096
@@ -87,20 +87,38 @@ static void show(struct load *load, uint64_t now)
 
 static void tell(struct load *load, enum load_change change, uint64_t now)
 {
-    uint32_t left_out;
     if (change == LOAD_BEGINS) {
         load->shed = 0;
         load->dropped = 0;
-        if (log_limit_ok(&load->begin_log, now, 1, LOG_MS, &left_out))
-            LOG(LOG_WARN, "load", "the worker lags: new requests are refused from now on",
-                LF_INT("worker", load->worker), LF_INT("lag_ms", load->control.last),
-                LF_INT("limit_ms", load->conf->lag_ms),
-                LF_INT("buffer_percent", load->buffer * 100), LF_INT("left_out", left_out));
-    } else if (change == LOAD_ENDS && log_limit_ok(&load->end_log, now, 1, LOG_MS, &left_out)) {
-        LOG(LOG_INFO, "load", "the worker has caught up: nothing is refused for lag any more",
-            LF_INT("worker", load->worker), LF_INT("refused", load->shed),
-            LF_INT("dropped", load->dropped), LF_INT("left_out", left_out));
+        load->began = now;
+        EVENT_LOG(EV_OVERLOAD, LF_INT("worker", load->worker), LF_INT("lag_ms", load->control.last),
+                  LF_INT("limit_ms", load->conf->lag_ms),
+                  LF_INT("buffer_percent", load->buffer * 100));
+    } else if (change == LOAD_ENDS) {
+        EVENT_LOG(EV_OVERLOAD_ENDS, LF_INT("worker", load->worker), LF_INT("refused", load->shed),
+                  LF_INT("dropped", load->dropped), LF_INT("ms", now - load->began));
     }
+}
+
+/* Begins with the first call refused, ends when none was for RATE_QUIET_MS. */
+static void rate_refused(struct load *load, const struct addr *source, uint64_t now)
+{
+    if (load->over_rate == 0) {
+        load->rate_began = now;
+        EVENT_LOG(EV_RATE, LF_INT("worker", load->worker), LF_ADDR("source", source),
+                  LF_INT("rate", load->conf->dialog_rate));
+    }
+    load->over_rate++;
+    load->rate_last = now;
+}
+
+static void rate_look(struct load *load, uint64_t now)
+{
+    if (load->over_rate == 0 || now - load->rate_last < RATE_QUIET_MS)
+        return;
+    EVENT_LOG(EV_RATE_ENDS, LF_INT("worker", load->worker), LF_INT("refused", load->over_rate),
+              LF_INT("ms", load->rate_last - load->rate_began));
+    load->over_rate = 0;
 }
 
 void load_on_turn(struct load *load, uint32_t late_ms, uint32_t waiting, uint64_t now)
@@ -116,6 +134,7 @@ void load_on_turn(struct load *load, uint32_t late_ms, uint32_t waiting, uint64_
         lag = load->in_line;
     enum load_change change = load_control_turn(&load->control, lag, limit, now);
     tell(load, change, now);
+    rate_look(load, now);
     load->buffer = load->in_line = 0;
     if (load->control.since != since || change != LOAD_SAME)
         show(load, now);
@@ -166,15 +185,12 @@ enum load_cause load_admit_late(struct load *load, enum load_kind kind, const st
                                 int64_t waited_ms, uint64_t now)
 {
     const struct load_conf *conf = load->conf;
-    uint32_t left_out;
     if (kind == LOAD_PASS)
         return LOAD_ADMITTED;
     if (conf->source_rate != 0 && !load_source_take(load->shared, source, conf->source_rate, now)) {
         counter_inc(load->counters, CTR_SHED_SOURCE);
-        if (log_limit_ok(&load->source_log, now, 1, LOG_MS, &left_out))
-            LOG(LOG_WARN, "load", "refused: more requests than overload-source-rate",
-                LF_ADDR("source", source), LF_INT("rate", conf->source_rate),
-                LF_INT("left_out", left_out));
+        EVENT_LOG(EV_SOURCE_RATE, LF_INT("worker", load->worker), LF_ADDR("source", source),
+                  LF_INT("rate", conf->source_rate));
         return LOAD_SOURCE;
     }
     if (is_for_lag(load, kind, source, waited_ms, now)) {
@@ -185,10 +201,7 @@ enum load_cause load_admit_late(struct load *load, enum load_kind kind, const st
     if (kind == LOAD_INVITE && conf->dialog_rate != 0 &&
         !load_bucket_take(&load->shared->dialogs, conf->dialog_rate, now)) {
         counter_inc(load->counters, CTR_SHED_RATE);
-        if (log_limit_ok(&load->rate_log, now, 1, LOG_MS, &left_out))
-            LOG(LOG_WARN, "load", "refused: more calls than overload-ctrl-dialog-rate",
-                LF_ADDR("source", source), LF_INT("rate", conf->dialog_rate),
-                LF_INT("left_out", left_out));
+        rate_refused(load, source, now);
         return LOAD_RATE;
     }
     return LOAD_ADMITTED;

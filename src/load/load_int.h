@@ -8,7 +8,7 @@
 
 #include <stdatomic.h>
 
-#include "base/log.h"
+#include "base/event.h"
 #include "base/random.h"
 #include "load/load.h"
 
@@ -128,7 +128,9 @@ struct load {
     double buffer;        /* how full the fullest receive buffer was in this turn, 0 to 1 */
     uint64_t dropped;     /* datagrams that the kernel dropped while shedding, for the log */
     uint64_t shed;        /* refused since shedding began */
-    struct log_limit rate_log, source_log, begin_log, end_log;
+    uint64_t began;       /* ms: shedding for lag */
+    uint64_t over_rate;   /* calls refused for overload-ctrl-dialog-rate, since it began */
+    uint64_t rate_began, rate_last; /* ms: of the first and the last of them */
     struct load_neighbour neighbours[LOAD_NEIGHBOURS];
 };
 

@@ -5,7 +5,6 @@
 #ifndef NET_LISTENER_INT_H
 #define NET_LISTENER_INT_H
 
-#include "base/log.h"
 #include "net/stream_int.h"
 
 struct net_listener {
@@ -23,7 +22,6 @@ struct net_listener {
     struct addr local;
     int fd;
     int fd_end; /* an accepted descriptor from here on is too many */
-    struct log_limit paused;
     bool wildcard, closed;
     uint8_t handles; /* of libuv, still open */
 };

@@ -149,8 +149,7 @@ static void come_up(struct net_resolver *r)
     b->heard_at = net_now(r->loop);
     dns_breaker_release(r);
     if (was_down)
-        LOG(LOG_INFO, "net", "DNS servers answer again",
-            LF_STR("servers", dns_servers_text(r, text)));
+        EVENT_LOG(EV_DNS_BACK, LF_STR("servers", dns_servers_text(r, text)));
 }
 
 /* A question went unanswered on all servers. Not while anything else is answered: there are servers
@@ -168,8 +167,7 @@ static bool go_down(struct net_resolver *r, const struct dns_question *q)
     bool is_down = b->is_down;
     dns_breaker_release(r);
     if (is_new)
-        LOG(LOG_WARN, "net", "DNS servers do not answer: known names go on",
-            LF_STR("servers", dns_servers_text(r, text)));
+        EVENT_LOG(EV_DNS_SILENT, LF_STR("servers", dns_servers_text(r, text)));
     return is_down;
 }
 

@@ -14,7 +14,7 @@
 
 #include "base/hash.h"
 #include "base/list.h"
-#include "base/log.h"
+#include "base/event.h"
 #include "base/pool.h"
 #include "base/random.h"
 #include "base/table.h"

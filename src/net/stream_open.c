@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/event.h"
 #include "net/listener_int.h"
 #include "net/tls_int.h"
 
 #define ACCEPTS_PER_TURN 64
 #define ACCEPT_PAUSE_MS  100
-#define LOG_PAUSE_MS     10000
 #define FILES_KEPT       32   /* descriptors that accepting leaves for what we open ourselves */
 #define BACKLOG          4096 /* the kernel cuts it to net.core.somaxconn */
 
@@ -27,11 +27,8 @@ static void accept_again(uv_timer_t *timer)
 
 static void accept_pause(struct net_listener *l)
 {
-    uint32_t left_out;
     counter_inc(l->counters, CTR_ACCEPT_PAUSED);
-    if (log_limit_ok(&l->paused, net_now(l->loop), 1, LOG_PAUSE_MS, &left_out))
-        LOG(LOG_WARN, "net", "out of descriptors or memory: accepting pauses",
-            LF_ADDR("address", &l->local), LF_INT("left_out", left_out));
+    EVENT_LOG(EV_ACCEPT_PAUSED, LF_ADDR("address", &l->local));
     uv_poll_stop(&l->poll);
     uv_timer_start(&l->pause, accept_again, ACCEPT_PAUSE_MS, 0);
 }

@@ -43,9 +43,9 @@ static void set_out_of_service(struct proxy *p, const struct outage *o)
     if (!dn_set_out_of_service(p->deps.dir, o->dn, o->err, p->deps.wall(p->deps.user)))
         return;
     counter_inc(p->deps.counters, CTR_DN_OOS);
-    LOG(LOG_WARN, "proxy", "DN out of service", LF_SLICE("dn", o->dn),
-        LF_SLICE("contact", o->contact), LF_ADDR("peer", o->peer), LF_ERR("cause", o->err),
-        LF_SLICE("call", o->call_id), LF_INT("ms", proxy_now(p) - o->since));
+    EVENT_LOG(EV_DN_OUT, LF_SLICE("dn", o->dn), LF_STR("by", "call"),
+              LF_SLICE("contact", o->contact), LF_ADDR("peer", o->peer), LF_ERR("cause", o->err),
+              LF_SLICE("call_id", o->call_id), LF_INT("ms", proxy_now(p) - o->since));
 }
 
 void branch_note_suspect(struct branch *b, int err)
@@ -58,9 +58,10 @@ void branch_note_suspect(struct branch *b, int err)
         !dn_set_suspect(p->deps.dir, b->target->dn, err, p->deps.wall(p->deps.user)))
         return;
     counter_inc(p->deps.counters, CTR_DN_SUSPECT);
-    LOG(LOG_WARN, "proxy", "DN suspect", LF_SLICE("dn", b->target->dn),
-        LF_ADDR("peer", dest != NULL ? &dest->remote : &none), LF_ERR("cause", err),
-        LF_SLICE("call", sip_get(c->req, c->req->call_id)), LF_INT("ms", proxy_now(p) - c->since));
+    EVENT_LOG(EV_DN_SUSPECT, LF_SLICE("dn", b->target->dn), LF_STR("by", "call"),
+              LF_ADDR("peer", dest != NULL ? &dest->remote : &none), LF_ERR("cause", err),
+              LF_SLICE("call_id", sip_get(c->req, c->req->call_id)),
+              LF_INT("ms", proxy_now(p) - c->since));
 }
 
 void branch_note_alive(struct branch *b)
@@ -73,9 +74,10 @@ void branch_note_alive(struct branch *b)
         return;
     if (was == DN_OUT_OF_SERVICE)
         counter_inc(p->deps.counters, CTR_DN_BACK);
-    LOG(LOG_INFO, "proxy", "DN in service again", LF_SLICE("dn", b->target->dn),
-        LF_STR("was", was == DN_OUT_OF_SERVICE ? "out of service" : "suspect"),
-        LF_SLICE("call", sip_get(b->ctx->req, b->ctx->req->call_id)));
+    EVENT_LOG(EV_DN_BACK, LF_SLICE("dn", b->target->dn),
+              LF_STR("was", was == DN_OUT_OF_SERVICE ? "out-of-service" : "suspect"),
+              LF_STR("by", "call"),
+              LF_SLICE("call_id", sip_get(b->ctx->req, b->ctx->req->call_id)));
 }
 
 void proxy_on_resent(void *ctx, uint64_t client, int err)

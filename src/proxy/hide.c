@@ -176,12 +176,11 @@ void hide_add_values(const struct sip_msg *m, enum sip_hdr_id id, struct buf *ou
 /* It is shown rather than not delivered. */
 static void note_not_hidden(struct proxy *p, const struct sip_msg *m)
 {
-    uint32_t left_out;
+    uint32_t repeated;
     counter_inc(p->deps.counters, CTR_NOT_HIDDEN);
-    if (log_limit_ok(&p->not_hidden, proxy_now(p), 1, NOT_HIDDEN_MS, &left_out))
-        LOG(LOG_WARN, "proxy",
-            "hide-topology: inside values cannot stand in one of ours, they are shown",
-            LF_SLICE("call_id", sip_get(m, m->call_id)), LF_INT("left_out", left_out));
+    if (log_limit_ok(&p->not_hidden, proxy_now(p), 1, NOT_HIDDEN_MS, &repeated))
+        EVENT_LOG(EV_NOT_HIDDEN, LF_SLICE("call_id", sip_get(m, m->call_id)),
+                  LF_INT("repeated", repeated));
 }
 
 bool hide_write_param(struct proxy *p, enum sip_hdr_id id, const struct sip_msg *m,

@@ -5,8 +5,8 @@
 #ifndef PROXY_PROXY_INT_H
 #define PROXY_PROXY_INT_H
 
+#include "base/event.h"
 #include "base/list.h"
-#include "base/log.h"
 #include "base/table.h"
 #include "proxy/hide.h"
 #include "proxy/proxy.h"
@@ -37,7 +37,7 @@ struct proxy {
     /* Keys of their own: what peers see of one hash says nothing about another. */
     struct hash_key mark_key, loop_key, leg_key;
     struct seal seal; /* of what others carry for us */
-    struct log_limit resent_limit, replay_limit, not_hidden;
+    struct log_limit resent_limit, not_hidden;
     struct list byes;    /* pctx.byes */
     struct list members; /* branch.in_members */
     struct table legs;   /* pctx.leg, by Call-ID */

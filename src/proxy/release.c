@@ -171,10 +171,11 @@ static void log_release(struct proxy *p, const struct call_dialog *d, const stru
     char errbuf[64];
     const char *text = why->err != 0 ? err_text(why->err, errbuf, sizeof(errbuf)) : why->text;
     counter_inc(p->deps.counters, CTR_CALLS_RELEASED);
-    LOG(why->err != 0 ? LOG_WARN : LOG_INFO, "proxy", "call released", LF_SLICE("call", d->call_id),
-        LF_SLICE("dn", d->dn), LF_ADDR("caller", &d->ways[CALL_CALLER].remote),
-        LF_ADDR("callee", &d->ways[CALL_CALLEE].remote), LF_STR("cause", text),
-        LF_INT("ms", proxy_now(p) - d->heard), LF_INT("age_s", (proxy_now(p) - d->since) / 1000));
+    EVENT_LOG(why->err != 0 ? EV_CALL_RELEASED : EV_CALL_ENDED, LF_SLICE("call_id", d->call_id),
+              LF_SLICE("dn", d->dn), LF_ADDR("caller", &d->ways[CALL_CALLER].remote),
+              LF_ADDR("callee", &d->ways[CALL_CALLEE].remote), LF_STR("cause", text),
+              LF_INT("ms", proxy_now(p) - d->heard),
+              LF_INT("age_s", (proxy_now(p) - d->since) / 1000));
 }
 
 /* BYE to both, and the dialog goes. False: it could not be written; the dialog is still there. */

@@ -11,10 +11,9 @@
 #include "proxy/proxy_int.h"
 
 /* The number of lines in 10 s about single requests; a switchover may concern thousands. */
-#define REPLAY_LINES 20
-#define REPLAYS_MAX  8    /* of one request */
-#define RETRIES_MAX  2    /* at a member that is said to be well */
-#define LOOK_MS      1000 /* between looks at what waits */
+#define REPLAYS_MAX 8    /* of one request */
+#define RETRIES_MAX 2    /* at a member that is said to be well */
+#define LOOK_MS     1000 /* between looks at what waits */
 
 /* For least calls: the call is one of that member's. */
 static void count_call(struct branch *b)
@@ -49,18 +48,15 @@ static void log_replay(const struct branch *b, const struct route_target *to)
     const struct pctx *c = b->ctx;
     struct proxy *p = c->proxy;
     struct group_target from = {0};
-    uint32_t left_out;
     counter_inc(p->deps.counters, CTR_APP_REPLAYED);
-    if (!log_limit_ok(&p->replay_limit, proxy_now(p), REPLAY_LINES, 10000, &left_out))
-        return;
     (void)!group_member_target(p->deps.groups, b->target->member, c->arena, &from);
-    LOG(LOG_INFO, "proxy", "request replayed to the member that has taken over",
-        LF_SLICE("application",
-                 group_name_of(p->deps.groups, group_of(b->target->member), c->arena)),
-        LF_SLICE("from", from.uri), LF_SLICE("to", to->hop),
-        LF_SLICE("method", sip_get(c->req, c->req->method_text)),
-        LF_SLICE("call", sip_get(c->req, c->req->call_id)), LF_INT("ms", proxy_now(p) - c->since),
-        LF_INT("left_out", left_out));
+    EVENT_LOG(EV_REQUEST_REPLAYED,
+              LF_SLICE("application",
+                       group_name_of(p->deps.groups, group_of(b->target->member), c->arena)),
+              LF_SLICE("from", from.uri), LF_SLICE("to", to->hop),
+              LF_SLICE("method", sip_get(c->req, c->req->method_text)),
+              LF_SLICE("call_id", sip_get(c->req, c->req->call_id)),
+              LF_INT("ms", proxy_now(p) - c->since));
 }
 
 /* The same target with that member in the place of its own. NULL: there is none, or no memory. */

@@ -167,6 +167,15 @@ int targets_find(struct pctx *c)
     return route_lookup(p->deps.route, &ask, c->arena, &c->set);
 }
 
+static void say_no_relay(const struct pctx *c)
+{
+    counter_inc(c->proxy->deps.counters, CTR_RELAY_REFUSED);
+    EVENT_LOG(EV_RELAY_REFUSED, LF_ADDR("source", &c->origin->remote),
+              LF_SLICE("host", c->req->ruri.host),
+              LF_SLICE("method", sip_get(c->req, c->req->method_text)),
+              LF_SLICE("call_id", sip_get(c->req, c->req->call_id)));
+}
+
 void targets_refuse(struct pctx *c)
 {
     char text[48 + PROXY_WARNING_MAX];
@@ -178,6 +187,6 @@ void targets_refuse(struct pctx *c)
         buf_printf(&b, "Retry-After: %u\r\n", c->set.retry_after);
     proxy_write_warning(c->proxy, c->set.warning, &b);
     if (c->set.status == 403)
-        counter_inc(c->proxy->deps.counters, CTR_RELAY_REFUSED);
+        say_no_relay(c);
     proxy_refuse(c, &(struct refusal){c->set.status, c->set.reason, buf_get(&b)});
 }

@@ -3,9 +3,7 @@
 
 #include "base/alloc.h"
 
-#define REFUSED_BURST    20
-#define REFUSED_INTERVAL 10000 /* ms */
-#define UNSUPPORTED_MAX  1024  /* bytes of Unsupported; of more tags nothing is said */
+#define UNSUPPORTED_MAX 1024 /* bytes of Unsupported; of more tags nothing is said */
 
 /* No client transactions, nothing to give back. */
 static const struct txn_tu reg_tu = {0};
@@ -166,17 +164,14 @@ static void send(struct reg *g, unsigned status, const char *reason, struct slic
 static void refuse(struct reg *g, const struct reg_refusal *why)
 {
     struct registrar *r = g->r;
-    uint32_t left_out = 0;
     /* Being asked for a password for the first time is no refusal. */
     bool is_challenge = why->status == 401 && why->reason == NULL;
     if (!is_challenge) {
         counter_inc(r->deps.counters, CTR_REGISTER_REFUSED);
-        if (log_limit_ok(&r->refused, g->now, REFUSED_BURST, REFUSED_INTERVAL, &left_out))
-            LOG(LOG_WARN, "registrar", "REGISTER refused", LF_SLICE("dn", g->name),
-                LF_ADDR("source", &g->origin->remote), LF_INT("status", why->status),
-                LF_SLICE("reason", why->reason != NULL ? slice_str(why->reason)
-                                                       : sip_reason_text(why->status)),
-                LF_INT("left_out", left_out));
+        EVENT_LOG(EV_REGISTER_REFUSED, LF_SLICE("dn", g->name),
+                  LF_ADDR("source", &g->origin->remote), LF_INT("status", why->status),
+                  LF_SLICE("reason", why->reason != NULL ? slice_str(why->reason)
+                                                         : sip_reason_text(why->status)));
     }
     send(g, why->status, why->reason, why->extra);
 }
@@ -223,11 +218,10 @@ static void log_changes(const struct reg *g)
         return;
     if (g->dn.went_out)
         counter_inc(g->r->deps.counters, CTR_DN_BACK);
-    LOG(LOG_INFO, "registrar",
-        g->dn.went_out ? "DN back in service: it has registered"
-                       : "DN no longer suspect: it has registered",
-        LF_SLICE("dn", g->name), LF_ADDR("source", &g->origin->remote),
-        LF_ERR("was", g->dn.oos_cause));
+    EVENT_LOG(EV_DN_BACK, LF_SLICE("dn", g->name),
+              LF_STR("was", g->dn.went_out ? "out-of-service" : "suspect"),
+              LF_STR("by", "registration"), LF_ADDR("peer", &g->origin->remote),
+              LF_ERR("cause", g->dn.oos_cause));
 }
 
 /* The connection is the device's own: not that of a proxy between. */

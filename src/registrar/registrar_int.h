@@ -5,7 +5,7 @@
 #ifndef REGISTRAR_REGISTRAR_INT_H
 #define REGISTRAR_REGISTRAR_INT_H
 
-#include "base/log.h"
+#include "base/event.h"
 #include "registrar/registrar.h"
 
 #define REG_TEXT_MAX 4096 /* bytes of one Contact, and of Path */
@@ -13,7 +13,6 @@
 struct registrar {
     const struct registrar_conf *conf;
     struct registrar_deps deps;
-    struct log_limit refused;
 };
 
 struct reg {

@@ -5,7 +5,6 @@
 #include "route/route_int.h"
 
 #define SERVICES_MAX 8
-#define LOG_LOOP_MS  60000
 
 enum step { STEP_NAPTR, STEP_SRV, STEP_TARGET, STEP_HOST, STEP_DONE };
 
@@ -85,24 +84,14 @@ static void add_address(struct route_locate *l, const struct place *at, const st
 
 static void say_loop(struct route_locate *l)
 {
-    struct route *r = l->route;
-    uint32_t left_out;
-    if (!log_limit_ok(&r->loop_limit, flows_time(r->deps.flows), 5, LOG_LOOP_MS, &left_out))
-        return;
-    LOG(LOG_WARN, "route", "a next hop leads to ourselves: add its name to sip-domains or aliases",
-        LF_SLICE("host", slice_of(l->host.name, l->host.len)), LF_INT("left_out", left_out));
+    EVENT_LOG(EV_HOP_IS_US, LF_SLICE("host", slice_of(l->host.name, l->host.len)));
 }
 
 /* Whoever looks after the zone is not told by anybody else. */
 static void say_not_found(struct route_locate *l, int err)
 {
-    struct route *r = l->route;
-    uint32_t left_out;
-    if (!log_limit_ok(&r->lost_limit, flows_time(r->deps.flows), 5, LOG_LOOP_MS, &left_out))
-        return;
-    LOG(LOG_WARN, "route", "a next hop has no address that we can go to",
-        LF_SLICE("host", slice_of(l->host.name, l->host.len)), LF_ERR("cause", err),
-        LF_INT("left_out", left_out));
+    EVENT_LOG(EV_HOP_UNKNOWN, LF_SLICE("host", slice_of(l->host.name, l->host.len)),
+              LF_ERR("cause", err));
 }
 
 static int error_of(struct route_locate *l)

@@ -5,7 +5,7 @@
 #ifndef ROUTE_ROUTE_INT_H
 #define ROUTE_ROUTE_INT_H
 
-#include "base/log.h"
+#include "base/event.h"
 #include "route/route.h"
 
 #define ROUTE_AVOIDED_MAX      256
@@ -25,7 +25,6 @@ struct route {
     struct hash_key token_key; /* its own: what peers see of other hashes says nothing about it */
     uint64_t avoid_until;      /* the last of `avoided`, 0: none */
     struct route_avoided avoided[ROUTE_AVOIDED_MAX];
-    struct log_limit loop_limit, lost_limit;
     uint32_t serving; /* group of serving-sipserver; 0: not looked for yet, or there is none */
 };
 

@@ -175,6 +175,9 @@ int txn_server_new(struct txns *txns, const struct sip_msg *req, const struct fl
 
     if (txns->pool.live >= max_for(txns, req)) {
         counter_inc(txns->counters, CTR_TXN_TABLE_FULL);
+        EVENT_LOG(EV_TRANSACTIONS_FULL, LF_ADDR("peer", &origin->remote),
+                  LF_SLICE("method", sip_get(req, req->method_text)),
+                  LF_INT("max", max_for(txns, req)));
         return ERR_FULL;
     }
     scope = scope_new(txns, tu, ctx_size);

@@ -9,7 +9,7 @@
 #define TXN_TXN_INT_H
 
 #include "base/list.h"
-#include "base/log.h"
+#include "base/event.h"
 #include "base/pool.h"
 #include "base/table.h"
 #include "txn/cells.h"

@@ -105,7 +105,7 @@ def _refused(rig, prepare, limit=LIMIT):
 
 
 def _out_of_service_then_back(world, rig):
-    check(rig.proxy.log_matches(r"DN out of service dn=1001 .*peer=10\.77\.1\.2:\d+ cause=.* ms=\d+",
+    check(rig.proxy.log_matches(r"DN out of service event=42001 dn=1001 .*peer=10\.77\.1\.2:\d+ cause=.* ms=\d+",
                                 3.0), "no log line says which DN is out of service, where, why")
     # Answered for at once while out of service, and the caller told when to try again.
     before = rig.proxy.counters()["connections_open_failed"]

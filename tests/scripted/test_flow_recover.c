@@ -174,8 +174,11 @@ static void the_dn_stands_in_log_and_list(void **state)
     assert_int_equal(wire_send(&w, owner, &dest, "x", REQUEST), 0);
     fake_reset(conn);
     assert_int_equal(wire_logged(&w, "connection ended"), 1);
-    assert_int_equal(wire_logged(&w, "connection reopened"), 1);
-    assert_int_equal(wire_logged(&w, "dn=1001 peer=10.0.0.3:"), 2);
+    assert_int_equal(wire_logged(&w, "event=41001"), 1);
+    assert_int_equal(wire_logged(&w, "how=reset cause=\"connection reset by peer\" idle_ms="), 1);
+    assert_int_equal(wire_logged(&w, "event=41002"), 1);
+    assert_int_equal(wire_logged(&w, "resent=1"), 1);
+    assert_int_equal(wire_logged(&w, "dn=1001 peer=10.0.0.3:"), 3);
     assert_true(wire_listed(&w, " dn=1001"));
     assert_true(wire_listed(&w, " reopened=1 cause=\"connection reset by peer\""));
     flows_set_dn(w.flows_of[owner], dest.flow, SLICE_NONE);

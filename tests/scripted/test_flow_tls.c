@@ -459,7 +459,7 @@ static void refusals_are_logged_once_a_minute(void **state)
     fake_advance(w.loop, 60000);
     assert_null(fake_connect_tls(w.loop, PHONE, OURS_TLS, NULL));
     assert_int_equal(wire_logged(&w, "no certificate shown"), 3);
-    assert_int_equal(wire_logged(&w, "left_out=4"), 1);
+    assert_int_equal(wire_logged(&w, "repeated=4"), 1);
     assert_int_equal(w.naccepted, 0);
 }
 

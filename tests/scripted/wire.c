@@ -168,6 +168,7 @@ void wire_open(struct wire *w)
     assert_true(w->log_fd >= 0);
     log_setup(LOG_INFO, LOG_TEXT);
     log_set_fd(w->log_fd);
+    event_reset(NULL);
     assert_int_equal(net_loop_new(&w->loop, &lev), 0);
     wheel_init(&w->wheel, net_now(w->loop));
     wire_configure(w);
