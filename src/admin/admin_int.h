@@ -58,7 +58,7 @@ struct admin_job {
     /* True: there is more, and it wants to be called again when the worker has had its turn. */
     bool (*work)(struct admin_job *job, const struct admin_rooms *rooms);
     char want[ADMIN_LINE_MAX + 1]; /* read by `work` */
-    uint64_t since;                /* of trace: wall-clock us */
+    uint64_t since, until;         /* of trace: wall-clock us */
     bool with_more;                /* of trace: the bytes too */
     /* written by `work` */
     struct admin_text out; /* rows (rows.c); whoever asks empties it after each step */
@@ -89,7 +89,8 @@ void admin_ask(struct admin_round *round, struct admin *a, unsigned first, unsig
                admin_work_fn *work, struct slice want);
 /* The same with more for the worker to know. */
 void admin_ask_with(struct admin_round *round, struct admin *a, unsigned first, unsigned last,
-                    admin_work_fn *work, struct slice want, uint64_t since, bool with_more);
+                    admin_work_fn *work, struct slice want, uint64_t since, uint64_t until,
+                    bool with_more);
 /* The next step of all of them (or of one, by its index) that have more to do; false: none has. */
 bool admin_ask_more(struct admin_round *round);
 bool admin_ask_one(struct admin_round *round, unsigned index);

@@ -61,7 +61,8 @@
     {"dn", "bindings", ADMIN_INT, "registered contacts"}, \
     {"dn", "checked", ADMIN_BOOL, "is it asked by OPTIONS?"}, \
     {"dn", "last_check", ADMIN_TIME, "when it was asked last"}, \
-    {"dn", "next_try", ADMIN_TIME, "when it is tried again"}
+    {"dn", "next_try", ADMIN_TIME, "when it is tried again"}, \
+    {"dn", "last_answer", ADMIN_TEXT, "what the last check got"}
 
 /* clang-format on */
 
@@ -139,6 +140,9 @@ const struct admin_column admin_columns_applications[] = {
     {"member", "since", ADMIN_TIME, "since when it is in that state"},
     {"member", "calls", ADMIN_INT, "calls that it has"},
     {"member", "weight", ADMIN_INT, "its share of the calls"},
+    {"member", "last_answer", ADMIN_TEXT, "what its last check got"},
+    {"member", "answered", ADMIN_TIME, "when that was"},
+    {"member", "silent_ms", ADMIN_INT, "since it has answered; 0: it answers, or was not asked"},
     {"switchover", "application", ADMIN_TEXT, "name of the application"},
     {"switchover", "time", ADMIN_TIME, "when"},
     {"switchover", "from", ADMIN_TEXT, "member that was active"},

@@ -84,13 +84,13 @@ enum admin_status admin_run_trace(const struct admin_run *run)
     struct admin *a = run->admin;
     struct admin_round r;
     unsigned answered = 0;
-    uint64_t since = 0;
+    uint64_t since = 0, until = admin_wall(a) * 1000 + 999; /* it ends where messages go on */
     if (run->args[1].len != 0 && !admin_number(run, 1, UINT64_MAX, &since))
         return ADMIN_REFUSED;
     struct stream *streams = mem_zalloc(a->deps.nworkers * sizeof(*streams));
     if (streams == NULL)
         return admin_refuse(run->why, "no memory");
-    admin_ask_with(&r, a, 0, a->deps.nworkers - 1, work_trace, run->args[0], since,
+    admin_ask_with(&r, a, 0, a->deps.nworkers - 1, work_trace, run->args[0], since, until,
                    slice_eq(run->args[2], SLICE("1")));
     merge(run, &r, streams);
     mem_free(streams);

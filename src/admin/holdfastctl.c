@@ -1,202 +1,213 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* holdfastctl: gives one command to the running daemon by its control socket and prints the answer.
+/* holdfastctl: gives one command to the running daemon by its control socket and shows the answer.
  */
 #include <errno.h>
 #include <getopt.h>
-#include <stdbool.h>
-#include <stdio.h>
+#include <locale.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "admin/wire.h"
-#include "base/buf.h"
+#include "admin/holdfastctl_int.h"
 #include "holdfast_version.h"
 
-enum { EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_NO_DAEMON = 3 };
+#define PATH_BYTES  256
+#define WORDS_MAX   64
+#define ANSWER_MS   20000 /* a daemon that is silent for so long is stuck */
+#define WATCH_MS    2000
+#define WATCH_MAX_S 86400.0
 
-#define COMMAND_MAX  1024
-#define PATH_MAX_LEN sizeof(((struct sockaddr_un *)0)->sun_path)
-#define LINE_MAX_LEN 8192 /* the daemon's are shorter */
-#define ANSWER_S     20   /* a daemon that is silent for so long is stuck */
-
-static void print_help(void)
+void ctl_no_memory(void)
 {
-    puts(
-        "Usage: holdfastctl [-s PATH] COMMAND [ARGUMENT]\n"
-        "Asks the running holdfast, or tells it what to do.\n"
-        "\n"
-        "  -s, --socket PATH   control socket of the daemon (its option control-socket); default:\n"
-        "                      " ADMIN_SYSTEM_PATH ", or that of your own daemon,\n"
-        "                      $XDG_RUNTIME_DIR/" ADMIN_USER_NAME ", where there is one\n"
-        "      --version       version\n"
-        "  -h, --help          this text\n"
-        "\n"
-        "'holdfastctl help' lists the commands. Exit status: 0 done, 1 refused (no such call, no\n"
-        "such DN), 2 wrong usage, 3 the daemon cannot be reached.");
+    fputs("holdfastctl: no memory\n", stderr);
+    exit(CTL_REFUSED);
 }
 
-/* The user's own daemon where its socket is there, else the system's. */
-static const char *default_path(char *path, size_t cap)
+static void *must(void *ptr)
 {
-    const char *user = getenv("XDG_RUNTIME_DIR");
-    if (geteuid() != 0 && user != NULL && user[0] == '/') {
-        int n = snprintf(path, cap, "%s/" ADMIN_USER_NAME, user);
-        if (n > 0 && (size_t)n < cap && access(path, F_OK) == 0)
-            return path;
+    if (ptr == NULL)
+        ctl_no_memory();
+    return ptr;
+}
+
+void *ctl_alloc(size_t size)
+{
+    return must(mem_zalloc(size));
+}
+
+void *ctl_grow(void *ptr, size_t size)
+{
+    return must(mem_realloc(ptr, size));
+}
+
+char *ctl_copy(const char *text, size_t len)
+{
+    char *copy = ctl_alloc(len + 1);
+    if (len != 0)
+        memcpy(copy, text, len);
+    return copy;
+}
+
+const struct admin_command *ctl_command(unsigned n, const char *const *words, unsigned *used)
+{
+    char name[64];
+    for (*used = n < 2 ? n : 2; *used != 0; --*used) {
+        int len = snprintf(name, sizeof(name), *used == 2 ? "%s %s" : "%s", words[0],
+                           *used == 2 ? words[1] : "");
+        enum admin_command_id id =
+            len > 0 && (size_t)len < sizeof(name) ? admin_command_find(slice_str(name)) : CMD_MAX;
+        if (id != CMD_MAX)
+            return admin_command_at(id);
     }
-    snprintf(path, cap, "%s", ADMIN_SYSTEM_PATH);
-    return path;
+    return NULL;
 }
 
-static int no_daemon(const char *path, int err)
-{
-    if (err == ENOENT || err == ECONNREFUSED)
-        fprintf(stderr, "holdfastctl: the daemon is not running: nobody listens at %s\n", path);
-    else if (err == EAGAIN)
-        fprintf(stderr, "holdfastctl: the daemon at %s does not answer\n", path);
-    else
-        fprintf(stderr, "holdfastctl: %s: %s\n", path, strerror(err));
-    return EXIT_NO_DAEMON;
-}
+/* --- options --- */
 
-/* The descriptor, or -1 with errno. */
-static int open_socket(const char *path)
-{
-    struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    struct timeval limit = {.tv_sec = ANSWER_S};
-    size_t len = strlen(path);
-    if (len >= sizeof(sa.sun_path)) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(sa.sun_path, path, len);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    (void)!setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    (void)!setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-    if (connect(fd, (const struct sockaddr *)(const void *)&sa, sizeof(sa)) == 0)
-        return fd;
-    int err = errno;
-    close(fd);
-    errno = err;
-    return -1;
-}
-
-/* The words with a TAB behind each. False: too long, or with control characters. */
-static bool write_command(struct buf *b, int n, char **words)
-{
-    for (int i = 0; i < n; i++) {
-        for (const char *c = words[i]; *c != '\0'; c++)
-            if ((unsigned char)*c < 0x20 || *c == 0x7f)
-                return false;
-        buf_str(b, words[i]);
-        buf_char(b, '\t');
-    }
-    buf_char(b, '\n');
-    return !b->overflow;
-}
-
-static bool send_all(int fd, struct slice bytes)
-{
-    size_t sent = 0;
-    while (sent < bytes.len) {
-        ssize_t n = send(fd, bytes.ptr + sent, bytes.len - sent, MSG_NOSIGNAL);
-        if (n < 0 && errno != EINTR)
-            return false;
-        sent += n > 0 ? (size_t)n : 0;
-    }
-    return true;
-}
-
-/* A line that begins with one dot is the last one: the exit status. */
-static int end_of(const char *line)
-{
-    if (strcmp(line, ADMIN_END_OK) == 0)
-        return 0;
-    bool is_usage = strncmp(line, ADMIN_END_USAGE " ", sizeof(ADMIN_END_USAGE)) == 0;
-    const char *text = strchr(line, ' ');
-    fprintf(stderr, "holdfastctl: %s\n", text != NULL ? text + 1 : line);
-    return is_usage ? EXIT_USAGE : EXIT_REFUSED;
-}
-
-/* Prints lines as they come; the exit status of the answer. */
-static int read_answer(FILE *in, const char *path)
-{
-    char line[LINE_MAX_LEN];
-    int status = -1;
-    errno = 0;
-    while (status < 0 && fgets(line, sizeof(line), in) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        if (line[0] != '.')
-            puts(line);
-        else if (line[1] == '.')
-            puts(line + 1);
-        else
-            status = end_of(line);
-    }
-    if (status < 0)
-        status = errno != 0 ? no_daemon(path, errno) : no_daemon(path, ECONNRESET);
-    return status;
-}
-
-static int ask(const char *path, int n, char **words)
-{
-    char text[COMMAND_MAX + 1];
-    struct buf b;
-    buf_init(&b, text, sizeof(text));
-    if (!write_command(&b, n, words)) {
-        fputs("holdfastctl: the command is too long, or holds a control character\n", stderr);
-        return EXIT_USAGE;
-    }
-    int fd = open_socket(path);
-    if (fd < 0)
-        return no_daemon(path, errno);
-    /* Where the daemon refuses at once, it may close before it was asked: its line says why. */
-    (void)send_all(fd, buf_get(&b));
-    FILE *in = fdopen(fd, "r");
-    if (in == NULL) {
-        close(fd);
-        return no_daemon(path, ENOMEM);
-    }
-    int status = read_answer(in, path);
-    fclose(in);
-    if (fflush(stdout) != 0 && status == 0) {
-        perror("holdfastctl");
-        status = EXIT_REFUSED;
-    }
-    return status;
-}
-
-enum { OPT_VERSION = 256 };
+enum { OPT_MAN = 256, OPT_MARKDOWN, OPT_VERSION };
 
 static const struct option long_options[] = {
     {"socket", required_argument, NULL, 's'},
+    {"json", no_argument, NULL, 'j'},
+    {"wide", no_argument, NULL, 'W'},
+    {"no-headers", no_argument, NULL, 'n'},
+    {"watch", optional_argument, NULL, 'w'},
+    {"follow", no_argument, NULL, 'f'},
+    {"text", no_argument, NULL, 't'},
+    {"pcapng", required_argument, NULL, 'p'},
+    {"man", no_argument, NULL, OPT_MAN},
+    {"markdown", no_argument, NULL, OPT_MARKDOWN},
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
 
-int main(int argc, char **argv)
+/* False: no number of seconds. */
+static bool parse_seconds(const char *text, uint64_t *ms)
 {
-    char buffer[PATH_MAX_LEN];
-    const char *path = default_path(buffer, sizeof(buffer));
+    char *end;
+    double s = strtod(text, &end);
+    if (end == text || *end != '\0' || !(s >= 0.1) || s > WATCH_MAX_S)
+        return false;
+    *ms = (uint64_t)(s * 1000);
+    return true;
+}
+
+/* A number behind --watch belongs to it. */
+static bool take_watch(struct ctl *ctl, int argc, char **argv)
+{
+    ctl->watch_ms = WATCH_MS;
+    if (optarg != NULL)
+        return parse_seconds(optarg, &ctl->watch_ms);
+    if (optind < argc && parse_seconds(argv[optind], &ctl->watch_ms))
+        optind++;
+    return true;
+}
+
+/* -1: go on; else the exit status. */
+static int parse_args(struct ctl *ctl, int argc, char **argv)
+{
     int opt;
-    while ((opt = getopt_long(argc, argv, "+s:h", long_options, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, "s:jWnw::ftp:h", long_options, NULL)) != -1) {
         switch (opt) {
-        case 's': path = optarg; break;
-        case OPT_VERSION: puts("holdfastctl " HOLDFAST_VERSION); return 0;
-        case 'h': print_help(); return 0;
-        default: fputs("Try 'holdfastctl --help'.\n", stderr); return EXIT_USAGE;
+        case 's': ctl->path = optarg; break;
+        case 'j': ctl->is_json = true; break;
+        case 'W': ctl->is_wide = true; break;
+        case 'n': ctl->has_headers = false; break;
+        case 'f': ctl->is_following = true; break;
+        case 't': ctl->with_text = true; break;
+        case 'p': ctl->pcapng = optarg; break;
+        case 'w':
+            if (!take_watch(ctl, argc, argv))
+                return ctl_fail(CTL_USAGE, "--watch wants a number of seconds, 0.1 to 86400");
+            break;
+        case OPT_MAN: ctl_print_man(stdout); return CTL_DONE;
+        case OPT_MARKDOWN: ctl_print_markdown(stdout); return CTL_DONE;
+        case OPT_VERSION: puts("holdfastctl " HOLDFAST_VERSION); return CTL_DONE;
+        case 'h': ctl_print_help(stdout); return CTL_DONE;
+        default: fputs("Try 'holdfastctl --help'.\n", stderr); return CTL_USAGE;
         }
     }
-    if (optind == argc) {
-        fputs("holdfastctl: no command; try 'holdfastctl --help'.\n", stderr);
-        return EXIT_USAGE;
+    if (optind < argc)
+        return -1;
+    return ctl_fail(CTL_USAGE, "no command; try 'holdfastctl --help'");
+}
+
+/* --- the terminal --- */
+
+static void look_at_terminal(struct ctl *ctl)
+{
+    const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
+    struct winsize size = {0};
+    ctl->is_terminal = isatty(STDOUT_FILENO) == 1;
+    if (!ctl->is_terminal)
+        return;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
+        ctl->width = size.ws_col;
+        ctl->height = size.ws_row;
     }
-    return ask(path, argc - optind, argv + optind);
+    ctl->has_colours = (none == NULL || none[0] == '\0') && term != NULL &&
+                       strcmp(term, "dumb") != 0 && !ctl->is_json;
+}
+
+/* What goes on is ended by Ctrl-C, and that is no failure. */
+static void catch_end(struct ctl *ctl)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == 0)
+        ctl->stop = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static bool is_trace_option_wrong(const struct ctl *ctl, const struct admin_command *c)
+{
+    bool is_trace = c != NULL && strcmp(c->name, "trace") == 0;
+    return (ctl->with_text || ctl->pcapng != NULL) &&
+           (!is_trace || ctl->is_json || ctl->watch_ms != 0);
+}
+
+static int run(struct ctl *ctl, int argc, char **argv)
+{
+    const char *words[WORDS_MAX];
+    unsigned n = 0, used;
+    if (argc - optind > WORDS_MAX)
+        return ctl_fail(CTL_USAGE, "the command has too many words");
+    for (int i = optind; i < argc; i++)
+        words[n++] = argv[i];
+    const struct admin_command *command = ctl_command(n, words, &used);
+    if (is_trace_option_wrong(ctl, command))
+        return ctl_fail(CTL_USAGE, "--text and --pcapng are for trace alone");
+    if (ctl->watch_ms != 0 || ctl->is_following)
+        catch_end(ctl);
+    return ctl_run(ctl, command, n, words);
+}
+
+/* holdfastctl --complete PATH WORD...: of the scripts for shells; PATH may be empty. */
+static int complete(struct ctl *ctl, int argc, char **argv)
+{
+    if (argc > 2 && argv[2][0] != '\0')
+        ctl->path = argv[2];
+    if (argc > 3)
+        ctl_complete(ctl, (unsigned)argc - 3, (const char *const *)(argv + 3), stdout);
+    return CTL_DONE;
+}
+
+int main(int argc, char **argv)
+{
+    char path[PATH_BYTES];
+    struct ctl ctl = {.path = ctl_default_path(path, sizeof(path)),
+                      .has_headers = true,
+                      .timeout_ms = ANSWER_MS,
+                      .stop = -1};
+    (void)setlocale(LC_CTYPE, "C.UTF-8");
+    look_at_terminal(&ctl);
+    if (argc >= 2 && strcmp(argv[1], "--complete") == 0)
+        return complete(&ctl, argc, argv);
+    int status = parse_args(&ctl, argc, argv);
+    return status >= 0 ? (fflush(stdout) == 0 ? status : CTL_REFUSED) : run(&ctl, argc, argv);
 }

@@ -106,11 +106,12 @@ static bool has_more(const struct admin_asked *asked)
 void admin_ask(struct admin_round *r, struct admin *a, unsigned first, unsigned last,
                admin_work_fn *work, struct slice want)
 {
-    admin_ask_with(r, a, first, last, work, want, 0, false);
+    admin_ask_with(r, a, first, last, work, want, 0, 0, false);
 }
 
 void admin_ask_with(struct admin_round *r, struct admin *a, unsigned first, unsigned last,
-                    admin_work_fn *work, struct slice want, uint64_t since, bool with_more)
+                    admin_work_fn *work, struct slice want, uint64_t since, uint64_t until,
+                    bool with_more)
 {
     uint64_t began = admin_now_us();
     r->admin = a;
@@ -121,6 +122,7 @@ void admin_ask_with(struct admin_round *r, struct admin *a, unsigned first, unsi
         r->asked[i] = (struct admin_asked){.job = job_new(work, want)};
         if (r->asked[i].job != NULL) {
             r->asked[i].job->since = since;
+            r->asked[i].job->until = until;
             r->asked[i].job->with_more = with_more;
         }
         r->asked[i].why_not = job_post(a->deps.mailboxes[first + i], r->asked[i].job);

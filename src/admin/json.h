@@ -28,6 +28,10 @@ void admin_text_fini(struct admin_text *t);
 /* {"name":value,…}; false: it does not fit, and nothing is added. */
 bool json_row(struct admin_text *out, unsigned n, const struct field *fields);
 /* A string in quotes. */
-bool json_string(struct admin_text *out, struct slice s);
+bool json_text(struct admin_text *out, struct slice s);
+static inline bool json_string(struct admin_text *out, struct slice s)
+{
+    return json_text(out, s);
+}
 
 #endif

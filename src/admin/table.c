@@ -35,13 +35,15 @@ static const struct admin_command commands[CMD_MAX] = {
                  .help = "DNs: state, cause, bindings, checks",
                  .args = {{"name", false, "only this one"}},
                  .columns = admin_columns_dns},
-    [CMD_DNS_OUT] = {.name = "dns out-of-service",
-                     .help = "set a DN out of service: new requests for it get 480",
-                     .more = "Whatever its device does, until it is set in service. Calls that "
-                             "stand go on.",
-                     .changes = true,
-                     .args = {{"name", true, "the DN"}},
-                     .columns = admin_columns_done},
+    [CMD_DNS_OUT] =
+        {.name = "dns out-of-service",
+         .help = "set a DN out of service: new requests for it get 480",
+         .more = "What is queued leaves first. The next request for that peer opens another "
+                 "one where it can be reached; a phone behind NAT has to come back by "
+                 "itself.",
+         .changes = true,
+         .args = {{"name", true, "the DN"}},
+         .columns = admin_columns_done},
     [CMD_DNS_IN] = {.name = "dns in-service",
                     .help = "set a DN in service: requests for it are tried again",
                     .changes = true,

@@ -27,7 +27,7 @@ class Group:
                 "role": "balanced", "members": ", ".join(s.uri(transport) for s in self.servers),
                 **{name.replace("_", "-"): value for name, value in application.items()}}})
         for server in self.servers:
-            _wait_member(self, server, " up ")
+            _wait_member(self, server, "up")
 
     def devices(self):
         caller = self.world.caller(port=5070)
@@ -105,7 +105,7 @@ def balanced_hash_is_consistent(world):
     before = everyone()
     victim = next(s for s in group.servers if s.address == before["2000"])
     victim.kill()
-    _wait_member(group, victim, " down ")
+    _wait_member(group, victim, "down")
     during = everyone()
     for user, server in before.items():
         if server != victim.address:
@@ -113,16 +113,16 @@ def balanced_hash_is_consistent(world):
         else:
             check(during[user] != victim.address, f"{user} went to the dead one")
     victim.start()
-    _wait_member(group, victim, " up ")
+    _wait_member(group, victim, "up")
     equal(everyone(), before, "servers when all are back")
 
 
 def _wait_member(group, server, state):
     """The proxy knows the state of that member."""
     def known():
-        out = group.proxy.control("applications")
-        return any(server.address in line and state in line.lower() for line in out.splitlines())
-    eventually(known, NOTICED, f"{server.address} is not{state}", 0.1)
+        members = group.proxy.control("applications")["member"]
+        return any(server.address in row["uri"] and row["state"] == state for row in members)
+    eventually(known, NOTICED, f"{server.address} is not {state}", 0.1)
 
 
 @scenario()

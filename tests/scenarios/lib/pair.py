@@ -144,5 +144,6 @@ def demand(outcome):
 
 def settle(pair, timeout=5.0):
     """The proxy has asked A and knows that it is active."""
-    eventually(lambda: " up " in pair.proxy.control("applications"), timeout,
+    eventually(lambda: any(row["state"] == "up"
+                           for row in pair.proxy.control("applications")["application"]), timeout,
                "the pair is not up", 0.05)

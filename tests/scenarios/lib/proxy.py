@@ -4,6 +4,7 @@
 import collections
 import contextlib
 import functools
+import json
 import os
 import re
 import resource
@@ -14,6 +15,16 @@ import time
 
 from .process import Process
 from .sip import Framer, Msg, token
+
+
+def control(binary, path, *words):
+    """The answer of a daemon to a command that must succeed: a dictionary of lists of rows."""
+    tool = os.path.join(os.path.dirname(binary), "holdfastctl")
+    done = subprocess.run([tool, "-s", path, "--json", *words], text=True, capture_output=True,
+                          timeout=30, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode != 0:
+        raise AssertionError(f"holdfastctl {' '.join(words)}: {done.stderr}")
+    return json.loads(done.stdout)
 
 
 class NotReady(Exception):
@@ -186,13 +197,8 @@ class Holdfast:
         return None
 
     def control(self, *words):
-        """What holdfastctl, beside the binary, says to a command."""
-        tool = os.path.join(os.path.dirname(self.binary), "holdfastctl")
-        done = subprocess.run([tool, "-s", self.options["control-socket"], *words], text=True,
-                              capture_output=True, timeout=10, stdin=subprocess.DEVNULL, check=False)
-        if done.returncode != 0:
-            raise AssertionError(f"holdfastctl {' '.join(words)}: {done.stderr}")
-        return done.stdout
+        """What holdfastctl, beside the binary, says to a command, as JSON: the rows of each set."""
+        return control(self.binary, self.options["control-socket"], *words)
 
     def check_alive(self):
         if not self.process.running():
