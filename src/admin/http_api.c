@@ -15,7 +15,7 @@ void http_rows_init(struct http_rows *rows, const struct admin_command *c)
     *rows = (struct http_rows){0};
     while (rows->n < HTTP_SETS && (set = admin_command_next_set(c, set)) != NULL) {
         rows->set[rows->n] = set;
-        rows->rows[rows->n++].max = ADMIN_TEXT_MAX;
+        rows->rows[rows->n++].max = HTTP_SET_MAX;
     }
 }
 
@@ -43,14 +43,16 @@ struct row_sink http_rows_sink(struct http_rows *rows)
     return (struct row_sink){add_row, rows};
 }
 
-bool http_rows_write(const struct http_rows *rows, struct admin_text *out)
+bool http_rows_write(struct http_rows *rows, struct admin_text *out)
 {
     bool ok = !rows->has_failed;
-    for (unsigned i = 0; ok && i < rows->n; i++)
-        ok = (i == 0 || admin_text_add(out, ",\n", 2)) &&
-             json_string(out, slice_str(rows->set[i])) && admin_text_add(out, ":[", 2) &&
+    for (unsigned i = 0; ok && i < rows->n; i++) {
+        ok = (i == 0 || admin_text_add(out, ",\n", 2)) && json_text(out, slice_str(rows->set[i])) &&
+             admin_text_add(out, ":[", 2) &&
              admin_text_add(out, rows->rows[i].ptr, rows->rows[i].len) &&
              admin_text_add(out, "]", 1);
+        admin_text_fini(&rows->rows[i]);
+    }
     return ok;
 }
 
@@ -84,12 +86,12 @@ void http_run_end(struct admin_http *http)
 /* --- one command --- */
 
 /* {"SET":[…],"error":"…"}, the last one where it was refused. */
-static bool write_answer(const struct http_rows *rows, enum admin_status status, const char *why,
+static bool write_answer(struct http_rows *rows, enum admin_status status, const char *why,
                          struct admin_text *out)
 {
     bool ok = admin_text_add(out, "{", 1) && http_rows_write(rows, out);
     if (ok && status != ADMIN_OK)
-        ok = admin_text_add(out, ",\n\"error\":", 10) && json_string(out, slice_str(why));
+        ok = admin_text_add(out, ",\n\"error\":", 10) && json_text(out, slice_str(why));
     return ok && admin_text_add(out, "}\n", 2);
 }
 
@@ -97,7 +99,7 @@ static enum MHD_Result run(struct http_req *r, enum admin_command_id id,
                            const struct slice args[ADMIN_ARGS_MAX])
 {
     const struct admin_command *c = admin_command_at(id);
-    struct admin_text out = {.max = HTTP_SETS * ADMIN_TEXT_MAX};
+    struct admin_text out = {.max = HTTP_HELD_MAX};
     struct http_rows rows;
     char why[ADMIN_WHY_MAX] = "";
     http_rows_init(&rows, c);
@@ -114,7 +116,7 @@ static enum MHD_Result run(struct http_req *r, enum admin_command_id id,
         return http_answer(r, status == ADMIN_OK ? MHD_HTTP_OK : MHD_HTTP_CONFLICT,
                            "application/json", &out);
     admin_text_fini(&out);
-    return http_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "the answer is too large");
+    return http_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, HTTP_TOO_MUCH);
 }
 
 static enum MHD_Result send_openapi(struct http_req *r)
@@ -144,8 +146,9 @@ enum MHD_Result http_api(struct http_req *r)
     enum admin_command_id id = command_of(r->path);
     bool is_openapi = slice_eq(r->path, SLICE("openapi.json"));
     bool is_stream = slice_eq(r->path, SLICE("stream"));
+    bool is_trace = slice_eq(r->path, SLICE("trace.pcapng"));
     bool wants_post = id != CMD_MAX && admin_command_at(id)->changes;
-    if (id == CMD_MAX && !is_openapi && !is_stream)
+    if (id == CMD_MAX && !is_openapi && !is_stream && !is_trace)
         return http_error(r, MHD_HTTP_NOT_FOUND, "no such command; GET /api/v1/help has them all");
     if (wants_post != r->is_post)
         return http_error(r, MHD_HTTP_METHOD_NOT_ALLOWED, "this path knows %s",
@@ -154,6 +157,8 @@ enum MHD_Result http_api(struct http_req *r)
         return send_openapi(r);
     if (is_stream)
         return http_stream(r);
+    if (is_trace)
+        return http_trace(r);
     if (!http_args(r, admin_command_at(id), args, why))
         return http_error(r, MHD_HTTP_BAD_REQUEST, "%s", why);
     if (!http_run_begin(r->http))

@@ -41,45 +41,46 @@ enum MHD_Result http_send(struct http_req *r, unsigned status, struct MHD_Respon
 
 struct held {
     struct admin_http *http;
-    size_t len;
+    struct admin_text text;
 };
 
-/* The bytes stand behind it. */
 static void let_go(void *held)
 {
     struct held *h = held;
-    atomic_fetch_sub(&h->http->held, h->len);
+    atomic_fetch_sub(&h->http->held, h->text.cap);
+    admin_text_fini(&h->text);
     mem_free(h);
 }
 
-/* A response that counts as held until it is sent; NULL: no memory, or too much is held. */
-static struct MHD_Response *response_of(struct admin_http *http, struct slice text)
+/* A response that counts as held until it is sent; NULL: no memory, or too much is held. The text
+ * is given up. */
+static struct MHD_Response *response_of(struct admin_http *http, struct admin_text *text)
 {
-    size_t before = atomic_fetch_add(&http->held, text.len);
-    struct held *h = before + text.len <= HTTP_HELD_MAX ? mem_alloc(sizeof(*h) + text.len) : NULL;
+    size_t before = atomic_fetch_add(&http->held, text->cap);
+    struct held *h = before + text->cap <= HTTP_HELD_MAX ? mem_alloc(sizeof(*h)) : NULL;
     if (h == NULL) {
-        atomic_fetch_sub(&http->held, text.len);
+        atomic_fetch_sub(&http->held, text->cap);
+        admin_text_fini(text);
         return NULL;
     }
-    *h = (struct held){http, text.len};
-    if (text.len != 0)
-        memcpy(h + 1, text.ptr, text.len);
+    *h = (struct held){http, *text};
+    *text = (struct admin_text){.max = text->max};
     struct MHD_Response *response =
-        MHD_create_response_from_buffer_with_free_callback_cls(text.len, h + 1, let_go, h);
+        MHD_create_response_from_buffer_with_free_callback_cls(h->text.len, h->text.ptr, let_go, h);
     if (response == NULL)
         let_go(h);
     return response;
 }
 
-enum MHD_Result http_answer(struct http_req *r, unsigned status, const char *type,
-                            struct admin_text *text)
+/* Errors are small: they are sent also when much is held. */
+static struct MHD_Response *copy_of(const struct admin_text *text)
 {
-    struct MHD_Response *response = response_of(r->http, slice_of(text->ptr, text->len));
-    admin_text_fini(text);
-    if (response == NULL && status < 500) {
-        atomic_fetch_add(&r->http->refused[HTTP_REFUSED_BUSY], 1);
-        return http_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "too much is being answered");
-    }
+    return MHD_create_response_from_buffer(text->len, text->ptr, MHD_RESPMEM_MUST_COPY);
+}
+
+static enum MHD_Result finish(struct http_req *r, unsigned status, const char *type,
+                              struct MHD_Response *response)
+{
     if (response == NULL)
         return MHD_NO;
     MHD_add_response_header(response, "Content-Type", type);
@@ -89,24 +90,36 @@ enum MHD_Result http_answer(struct http_req *r, unsigned status, const char *typ
         MHD_add_response_header(response, "Retry-After", "1");
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
         MHD_add_response_header(response, "Allow", r->is_post ? "GET, HEAD" : "POST");
+    if (status == MHD_HTTP_OK && strcmp(type, HTTP_FILE) == 0)
+        MHD_add_response_header(response, "Content-Disposition",
+                                "attachment; filename=\"holdfast.pcapng\"");
     http_headers(response, true);
     return http_send(r, status, response);
 }
 
+enum MHD_Result http_answer(struct http_req *r, unsigned status, const char *type,
+                            struct admin_text *text)
+{
+    struct MHD_Response *response = response_of(r->http, text);
+    if (response != NULL)
+        return finish(r, status, type, response);
+    atomic_fetch_add(&r->http->refused[HTTP_REFUSED_BUSY], 1);
+    return http_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "too much is being answered");
+}
+
 enum MHD_Result http_error(struct http_req *r, unsigned status, const char *fmt, ...)
 {
-    struct admin_text text = {.max = 4096};
+    struct admin_text text = {.max = 8192};
     char why[512];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(why, sizeof(why), fmt, ap);
     va_end(ap);
-    if (!admin_text_add(&text, "{\"error\":", 9) || !json_string(&text, slice_str(why)) ||
-        !admin_text_add(&text, "}\n", 2)) {
-        admin_text_fini(&text);
-        return MHD_NO;
-    }
-    return http_answer(r, status, "application/json", &text);
+    bool ok = admin_text_add(&text, "{\"error\":", 9) && json_text(&text, slice_str(why)) &&
+              admin_text_add(&text, "}\n", 2);
+    enum MHD_Result result = ok ? finish(r, status, "application/json", copy_of(&text)) : MHD_NO;
+    admin_text_fini(&text);
+    return result;
 }
 
 struct slice http_header(struct http_req *r, const char *name)

@@ -21,11 +21,14 @@
 #define HTTP_CONNS        64u /* at a time */
 #define HTTP_CONNS_PER_IP 32u
 #define HTTP_STREAMS      8u
-#define HTTP_RUNNING      8u          /* commands at a time */
-#define HTTP_OLD          8u          /* servers that come to their end */
-#define HTTP_BODY_MAX     (64u << 10) /* bytes of a request's body */
-#define HTTP_POOL_BYTES   (32u << 10) /* its first line and headers together, and what is sent */
-#define HTTP_HELD_MAX     (64u << 20) /* bytes of all answers that are being sent */
+#define HTTP_RUNNING      4u           /* commands at a time */
+#define HTTP_OLD          8u           /* servers that come to their end */
+#define HTTP_BODY_MAX     (64u << 10)  /* bytes of a request's body */
+#define HTTP_POOL_BYTES   (32u << 10)  /* its first line and headers together, and what is sent */
+#define HTTP_HELD_MAX     (128u << 20) /* bytes of all answers that are being sent */
+#define HTTP_SET_MAX      (32u << 20)  /* bytes of the rows of one set */
+#define HTTP_FILE         "application/octet-stream"
+#define HTTP_TOO_MUCH     "the answer would be too large: ask for less"
 
 /* ms */
 #define HTTP_HEAD_MS   10000 /* from connecting to the end of the headers, TLS included */
@@ -161,11 +164,12 @@ void http_headers(struct MHD_Response *response, bool is_api);
 enum MHD_Result http_send(struct http_req *r, unsigned status, struct MHD_Response *response);
 struct slice http_header(struct http_req *r, const char *name); /* SLICE_NONE: there is none */
 
-/* --- below /api/v1: http_api.c, http_args.c, http_stream.c; /metrics and health: http_look.c ---
+/* --- below /api/v1: http_api.c, http_stream.c, http_trace.c; /metrics and health: http_look.c ---
  */
 
 enum MHD_Result http_api(struct http_req *r);
 enum MHD_Result http_stream(struct http_req *r);
+enum MHD_Result http_trace(struct http_req *r);
 enum MHD_Result http_metrics(struct http_req *r);
 enum MHD_Result http_healthz(struct http_req *r);
 enum MHD_Result http_readyz(struct http_req *r);
@@ -189,8 +193,8 @@ struct http_rows {
 void http_rows_init(struct http_rows *rows, const struct admin_command *c);
 void http_rows_fini(struct http_rows *rows);
 struct row_sink http_rows_sink(struct http_rows *rows);
-/* `"SET":[…],"SET":[…]` */
-bool http_rows_write(const struct http_rows *rows, struct admin_text *out);
+/* `"SET":[…],"SET":[…]`; the rows are given up. */
+bool http_rows_write(struct http_rows *rows, struct admin_text *out);
 
 void http_ticker_init(struct http_ticker *t);
 int http_ticker_start(struct admin_http *http) WARN_UNUSED;

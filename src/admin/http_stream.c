@@ -43,7 +43,7 @@ static bool add_part(const struct http_rows *rows, const struct part *p, struct 
         const struct admin_text *t = &rows->rows[i];
         if (strcmp(rows->set[i], p->set) != 0)
             continue;
-        bool ok = json_string(out, slice_str(p->name)) &&
+        bool ok = json_text(out, slice_str(p->name)) &&
                   admin_text_add(out, ":[", p->is_one ? 1 : 2);
         if (p->is_one && t->len == 0)
             return ok && admin_text_add(out, "{},", 3);

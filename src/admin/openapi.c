@@ -23,7 +23,7 @@ static void raw(struct json *j, const char *text, size_t len)
 
 static void text(struct json *j, const char *s)
 {
-    j->has_failed = j->has_failed || !json_string(j->out, slice_str(s));
+    j->has_failed = j->has_failed || !json_text(j->out, slice_str(s));
 }
 
 static void line(struct json *j)
@@ -207,20 +207,24 @@ static void errors(struct json *j, bool is_post)
     ref(j, "503", "responses", "busy");
 }
 
+static void query(struct json *j, const char *name, const char *help, bool is_needed)
+{
+    begin(j, NULL, '{');
+    str(j, "name", name);
+    str(j, "in", "query");
+    flag(j, "required", is_needed);
+    str(j, "description", help);
+    begin(j, "schema", '{');
+    str(j, "type", "string");
+    end(j, '}');
+    end(j, '}');
+}
+
 static void parameters(struct json *j, const struct admin_command *c)
 {
     begin(j, "parameters", '[');
-    for (unsigned i = 0; i < admin_command_nargs(c); i++) {
-        begin(j, NULL, '{');
-        str(j, "name", c->args[i].name);
-        str(j, "in", "query");
-        flag(j, "required", c->args[i].is_needed);
-        str(j, "description", c->args[i].help);
-        begin(j, "schema", '{');
-        str(j, "type", "string");
-        end(j, '}');
-        end(j, '}');
-    }
+    for (unsigned i = 0; i < admin_command_nargs(c); i++)
+        query(j, c->args[i].name, c->args[i].help, c->args[i].is_needed);
     end(j, ']');
 }
 
@@ -303,23 +307,54 @@ static void command(struct json *j, const struct admin_command *c)
 struct other {
     const char *path, *name, *help, *type, *ok, *not_ok;
     bool is_open;
+    struct {
+        const char *name, *help;
+    } query[2];
 };
 
 static const struct other others[] = {
-    {"/api/v1/openapi.json", "openapi", "this description", "application/json", "the description",
-     NULL, false},
-    {"/api/v1/stream", "stream",
-     "server-sent events: `tick` each second, `event` for each standard event with its seq as id",
-     "text/event-stream",
-     "data of tick: {status: row; workers, applications, members, switchovers, overload, neighbours: "
-     "rows; counters: {name: value}}; data of event: a row of the set event. Last-Event-ID, "
-     "or since, asks for the kept events after that one.",
-     "there are too many streams", false},
-    {"/metrics", "metrics", "metrics for Prometheus", "text/plain",
-     "text format 0.0.4; docs/metrics.md has the names", "too much at a time", false},
-    {"/healthz", "healthz", "are the main thread and all workers alive?", "text/plain", "yes",
-     "no: the text says which does not answer", true},
-    {"/readyz", "readyz", "does it take calls?", "text/plain", "yes", "no: it drains", true},
+    {.path = "/api/v1/openapi.json",
+     .name = "openapi",
+     .help = "this description",
+     .type = "application/json",
+     .ok = "the description"},
+    {.path = "/api/v1/stream",
+     .name = "stream",
+     .help =
+         "server-sent events: `tick` each second, `event` for each standard event, its seq as id",
+     .type = "text/event-stream",
+     .ok = "data of tick: {status: row; workers, applications, members, switchovers, overload, "
+           "neighbours: rows; counters: {name: value}}; data of event: a row of the set event",
+     .not_ok = "there are too many streams",
+     .query = {{"since", "begin with the kept events after the one with this seq, as the header "
+                         "Last-Event-ID does"}}},
+    {.path = "/api/v1/trace.pcapng",
+     .name = "trace_pcapng",
+     .help = "the messages of trace as a capture for Wireshark and sngrep",
+     .type = "application/octet-stream",
+     .ok = "pcapng; masked where x-sip-mask-sensitive-data is on",
+     .not_ok = "too much at a time",
+     .query = {{"match", "as for trace"}, {"since", "as for trace"}}},
+    {.path = "/metrics",
+     .name = "metrics",
+     .help = "metrics for Prometheus",
+     .type = "text/plain",
+     .ok = "text format 0.0.4; docs/metrics.md has the names",
+     .not_ok = "too much at a time"},
+    {.path = "/healthz",
+     .name = "healthz",
+     .help = "are the main thread and all workers alive?",
+     .type = "text/plain",
+     .ok = "yes",
+     .not_ok = "no: the text says which does not answer",
+     .is_open = true},
+    {.path = "/readyz",
+     .name = "readyz",
+     .help = "does it take calls?",
+     .type = "text/plain",
+     .ok = "yes",
+     .not_ok = "no: it drains",
+     .is_open = true},
 };
 #define OTHERS (sizeof(others) / sizeof(others[0]))
 
@@ -340,18 +375,10 @@ static void other(struct json *j, const struct other *o)
     begin(j, "get", '{');
     str(j, "operationId", o->name);
     str(j, "summary", o->help);
-    if (strcmp(o->name, "stream") == 0) {
-        begin(j, "parameters", '[');
-        begin(j, NULL, '{');
-        str(j, "name", "since");
-        str(j, "in", "query");
-        flag(j, "required", false);
-        begin(j, "schema", '{');
-        str(j, "type", "integer");
-        end(j, '}');
-        end(j, '}');
-        end(j, ']');
-    }
+    begin(j, "parameters", '[');
+    for (unsigned i = 0; i < 2 && o->query[i].name != NULL; i++)
+        query(j, o->query[i].name, o->query[i].help, false);
+    end(j, ']');
     if (o->is_open) {
         begin(j, "security", '[');
         end(j, ']');
