@@ -171,7 +171,9 @@ export class Timeline {
             parts.push(s("line", {class: "restart", x1: x(at), x2: x(at), y1: 6, y2: this.height - FOOT}),
                 s("text", {class: "tick restart-text", x: x(at) - 4, y: 16, "text-anchor": "end"}, "restart"));
         }
-        for (const r of inside) {
+        // What could not be reopened is drawn above the rest.
+        const above = (r) => (r.outcome === "given_up" ? 1 : 0);
+        for (const r of inside.slice().sort((a, b) => above(a) - above(b))) {
             parts.push(this.mark(r, now, x(r.at), lane));
         }
         if (inside.length === 0) {

@@ -23,12 +23,8 @@ export function withAgain(messages) {
         const key = [m.direction, m.start_line, m.cseq, m.call_id, m.status ? m.remote : ""].join("\n");
         const before = seen.get(key);
         seen.set(key, m);
-        let again = "";
-        if (before && before.connection !== m.connection) {
-            again = "again, other connection";
-        } else if (before && before.remote === m.remote) {
-            again = "again";
-        }
+        const isElsewhere = before && (before.connection !== m.connection || before.remote !== m.remote);
+        const again = !before ? "" : isElsewhere ? "again, other connection" : "again";
         return {...m, again};
     });
 }

@@ -183,15 +183,20 @@ export function overview(state) {
             panel("Workers", {}, workers.element)),
         panel("Last events", {class: "left second"}, events.element, h("p", {class: "more"}, link("events", {}, "All that are kept"))));
 
+    let drawn = "";
     function update() {
         const now = Date.now();
         const span = SPANS[0][0];
-        const records = state.recoveries.since(now - span);
         drawAttention(box, attention(state, dns));
         drawTiles(t, state);
-        timeline.draw(state.recoveries.records, state.restarts, span);
-        recoveries.draw(records.slice().reverse().slice(0, 8));
-        put(summary, summaryText(records, now));
+        const sign = state.recoveries.sign(now);
+        if (sign !== drawn) {
+            drawn = sign;
+            const records = state.recoveries.since(now - span);
+            timeline.draw(state.recoveries.records, state.restarts, span);
+            recoveries.draw(records.slice().reverse().slice(0, 8));
+            put(summary, summaryText(records, now));
+        }
         connections.draw(connectionRows(state.counters));
         dnTable.draw(dns.rows.filter((d) => d.state !== "in-service"));
         applications.draw(state.members);

@@ -51,9 +51,15 @@ export function recoveriesView(state, args) {
         panel("Each connection", {}, table.element));
     let wanted = args.key;
 
+    let drawn = "";
     function update() {
         const now = Date.now();
         const {text, span, outcome} = filter.values;
+        const sign = `${state.recoveries.sign(now)} ${span} ${outcome} ${text}`;
+        if (sign === drawn) {
+            return;
+        }
+        drawn = sign;
         const inTime = state.recoveries.since(now - Number(span));
         const records = inTime.filter((r) => has(r, text) && (!outcome || Recoveries.outcome(r, now) === outcome));
         filter.told(records.length, inTime.length);

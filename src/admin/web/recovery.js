@@ -18,11 +18,13 @@ export class Recoveries {
     constructor() {
         this.records = []; // oldest first
         this.open = new Map(); // connection: the last record whose end is not known
+        this.version = 0;
     }
 
     onEvent(event) {
         const v = event.values;
         const connection = String(v.connection ?? "");
+        this.version += 1;
         if (event.number === STALE) {
             const record = {
                 key: event.seq, at: event.at, connection, dn: v.dn || "", peer: v.peer || "",
@@ -67,6 +69,12 @@ export class Recoveries {
         }
         // Found by keep-alive: nothing was under way. Else nothing came that needed it.
         return record.how === "keep-alive" || now - record.at > OPEN_MS ? "closed" : "pending";
+    }
+
+    /** Changes when the picture has to be drawn anew: in a lull every few seconds. */
+    sign(now) {
+        const isMoving = this.records.slice(-100).some((r) => Recoveries.outcome(r, now) === "pending");
+        return `${this.version} ${Math.floor(now / (isMoving ? 1000 : 5000))}`;
     }
 
     since(at) {
