@@ -192,12 +192,28 @@ static void put_times(struct ctl_ladder *l, char *line, int64_t now)
     l->before = now;
 }
 
+/* One who has no column. */
+static void put_plain(struct ctl_ladder *l, const json_t *m, bool is_out, FILE *out)
+{
+    char times[LEFT + 1];
+    const char *remote = ctl_string(m, "remote");
+    char *label = label_of(m), *clean = ctl_clean(remote, strlen(remote), false);
+    memset(times, ' ', LEFT);
+    times[LEFT] = '\0';
+    put_times(l, times, ctl_integer(m, "time_us"));
+    fprintf(out, "%s  holdfast %s %s  %s\n", times, is_out ? "->" : "<-", clean, label);
+    mem_free(label);
+    mem_free(clean);
+}
+
 void ctl_ladder_put(struct ctl_ladder *l, const json_t *m, FILE *out)
 {
     unsigned there = find_side(l, ctl_string(m, "remote"));
     bool is_out = strcmp(ctl_string(m, "direction"), "out") == 0;
-    if (there == SIDES_MAX)
+    if (there == SIDES_MAX) {
+        put_plain(l, m, is_out, out);
         return;
+    }
     if (l->nshown != l->nsides)
         put_heading(l, out);
     char *line = empty_line(l, true), *label = label_of(m);

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """holdfastctl and the control socket: what is running, and what an administrator does to it."""
 
+import contextlib
 import grp
 import json
 import os
 import pty
 import re
 import signal
+import socket
 import stat
 import subprocess
 import termios
+import threading
 import time
 
 from lib import netns
@@ -194,6 +197,123 @@ def _on_terminal(world, env, *words, columns=100, end=None):
     return text + (f"exit status {os.waitstatus_to_exitcode(status)}" if "--watch" in words else "")
 
 
+class _Daemon:
+    """Says what a test wants to whoever connects to its control socket."""
+
+    def __init__(self, path, answer, is_closing=True):
+        self.path, self.answer, self.is_closing = path, answer, is_closing
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen(8)
+        self.clients = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                client.recv(4096)
+                client.sendall(self.answer)
+                self.clients.append(client)
+                if self.is_closing:
+                    client.close()
+
+    def close(self):
+        self.listener.close()
+        os.unlink(self.path)
+
+
+def _tell(world, answer, *words):
+    """What the tool makes of an answer: (exit status, stdout, stderr)."""
+    path = world.path("odd.sock")
+    daemon = _Daemon(path, answer)
+    try:
+        done = subprocess.run([_tool(world), "-s", path, *words], capture_output=True, timeout=30,
+                              env={"TZ": "UTC", "PATH": os.environ["PATH"]})
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+    finally:
+        daemon.close()
+
+
+@scenario()
+def control_tool_shows_values_for_people(world):
+    def cells(**values):
+        row = json.dumps(values, ensure_ascii=False)
+        status, out, err = _tell(world, f"odd {row}\n.ok\n".encode(), "flows")
+        equal((status, err), (0, ""), row)
+        return [re.split(r"  +", line.strip()) for line in out.splitlines()]
+
+    for name, value, shown in (
+            ("idle_ms", 192000, "3m12s"), ("idle_ms", 0, "0s"), ("idle_ms", 250, "250ms"),
+            ("idle_ms", 1500, "1.5s"), ("idle_ms", 59999, "59s"), ("idle_ms", 3600000, "1h00m"),
+            ("up_s", 7, "7s"), ("up_s", 187200, "2d04h"), ("answer_us", 57, "57us"),
+            ("answer_us", 1234, "1.2ms"), ("answer_us", -1, "-"), ("expires_s", -5, "-"),
+            ("loss_percent", 12, "12%"), ("unacked_bytes", 1048576, "1048576"),
+            ("since", "2020-02-29T23:59:59.500Z", "2020-02-29 23:59:59"), ("checked", True, "yes")):
+        titles, values = cells(**{name: value})
+        equal(values, [shown], f"{name} {value}")
+        equal(titles, [re.sub("_(ms|us|s|bytes|percent)$", "", name).upper().replace("_", "-")],
+              "title")
+    equal(cells(a="x", empty="", off=False), [["A"], ["x"]], "columns with nothing in them")
+    # Numbers stand right, text left; wide and combining characters count as what they take.
+    rows = [{"name": "\u6771\u4eac", "n": 5, "end": "x"}, {"name": "e\u0301t\u00e9", "n": 50, "end": "y"},
+            {"name": "plain", "n": 500, "end": "z"}]
+    answer = "".join(f"odd {json.dumps(row, ensure_ascii=False)}\n" for row in rows) + ".ok\n"
+    equal(_tell(world, answer.encode(), "flows")[1],
+          "NAME     N  END\n\u6771\u4eac     5  x\ne\u0301t\u00e9     50  y\nplain  500  z\n", "a table")
+    # What a terminal obeys is not passed on, nor what changes the direction of text.
+    for text in ("\x1b[2J", "\x9b2J", "a\x00b", "a\nb", "\u202eabc", "\u2066x", "\ufeff", "\x7f"):
+        shown = cells(name=f"<{text}>")[1][0]
+        check(re.fullmatch(r"<[\w?\[]*>", shown) and "?" in shown, f"{text!r} is shown as {shown!r}")
+    row = {"seq": 1, "time": "", "number": 42001, "fields": '{"dn":"10 01","ms":5,"n":"\\u001b"}'}
+    check('dn="10 01" ms=5 n=?' in _tell(world, f"event {json.dumps(row)}\n.ok\n".encode(),
+                                          "events")[1], "fields of an event")
+
+
+@scenario()
+def control_tool_copes_with_odd_daemons(world):
+    row = b'flow {"id":"1"}\n'
+    for answer, words, status, says in (
+            (b"", ("flows",), 3, "has ended before it has answered"),
+            (row, ("flows",), 3, "has ended before it has answered"),
+            (b"version 1.0\n.ok\n", ("flows",), 3, "is of another version"),
+            (b"flow {}x\n.ok\n", ("flows",), 3, "is of another version"),
+            (b"flow [1]\n.ok\n", ("flows",), 3, "is of another version"),
+            (b'flow {"id":"\xff"}\n.ok\n', ("flows",), 3, "is of another version"),
+            (b"\n", ("flows",), 3, "is of another version"),
+            (row + b".error broken\n", ("flows",), 1, "holdfastctl: broken"),
+            (row + b".ok\n", ("flows",), 0, ""), (b"flow {}\n.ok\n", ("flows",), 0, ""),
+            (b'message {"bytes":"*","remote":"x","time_us":-1}\n.ok\n', ("trace",), 0, ""),
+            (b'message {"call_id":7}\n.ok\n', ("trace", "x"), 0, ""),
+            (b'message {"bytes":"Q","remote":"x"}\n.ok\n',
+             ("trace", "x", "--pcapng", "/dev/null"), 0, ""),
+            (row + b".ok\n", ("trace", "x", "--pcapng", "/nowhere/x"), 1, "/nowhere/x"),
+            (b'flow {"a":"' + 3000000 * b"x" + b'"}\n.ok\n', ("flows",), 0, "")):
+        got, out, err = _tell(world, answer, *words)
+        equal(got, status, f"{answer[:40]} {words}: {err!r}")
+        check(says in err if says else err == "", f"{answer[:40]}: {err!r}")
+    # Many parties, long addresses, text that is not ASCII: every message has its arrow.
+    rows = [{"time_us": 1700000000000000 + 1000 * n, "direction": ("in", "out")[n % 2],
+             "transport": "tls", "remote": f"[2001:db8::{n % 60:x}:1234:5678]:5061", "local": "x",
+             "start_line": "SIP/2.0 486 \u4e00\x1b[2J", "method": "INVITE", "status": 486,
+             "call_id": "c"} for n in range(100)]
+    answer = "".join(f"message {json.dumps(row)}\n" for row in rows) + ".ok\n"
+    status, out, err = _tell(world, answer.encode(), "trace", "c")
+    equal((status, err), (0, ""), "a ladder of many")
+    check("\x1b" not in out and len(re.findall("<-|->", out)) == 100, out[-300:])
+    # One that says nothing, and one that takes no connection.
+    path = world.path("silent.sock")
+    daemon = _Daemon(path, b"", is_closing=False)
+    started = subprocess.Popen([_tool(world), "-s", path, "status", "--watch"],
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    eventually(lambda: daemon.clients, 10, "nobody has asked")
+    started.send_signal(signal.SIGINT)
+    equal(started.wait(10), 0, "exit status after Ctrl-C while the daemon is silent")
+    started.stdout.close()
+    daemon.close()
+    equal(_tell(world, b".ok\n", "-s", "x" * 200, "status")[0], 3, "a path that is too long")
+
+
 @scenario()
 def control_completion_knows_commands_and_names(world):
     _proxy(world, dns={"1001": {"type": "extension"}, "1002": {"type": "extension"},
@@ -234,7 +354,7 @@ def control_socket_of_a_killed_daemon_is_replaced(world):
 def control_socket_of_a_living_daemon_stays(world):
     first = _proxy(world)
     second = _proxy(world, options={"sip-port": 5070})
-    check(second.log_matches(r"warn.*no control socket: another process has it"),
+    check(second.log_matches(r"event=45012 what=.control socket: another process has it"),
           "the second daemon does not say that it has none")
     out = _ask(world, "status")
     equal(second.end(), 0, "exit status of the second")
@@ -249,7 +369,7 @@ def control_socket_that_cannot_be_made_costs_a_warning(world):
     check(not none.logged("control socket"), "control-socket = none is told of")
     none.end()
     nowhere = world.proxy({"control_socket": "/proc/no/such/control.sock"})
-    check(nowhere.log_matches(r"warn.*no control socket.*/proc/no/such"), "no warning")
+    check(nowhere.log_matches(r"event=45012 what=.control socket.*/proc/no/such"), "no warning")
     phone = world.registered_phone()
     call, incoming = complete_call(world.caller(), "1001", phone)
     hang_up(call, incoming)
@@ -454,8 +574,8 @@ def control_sets_options_and_drains(world):
                   ("log", "flow:loud")):
         status, _, err = _run(world, *words)
         check(status == 1 and err.startswith("holdfastctl: "), f"{words}: {status} {err!r}")
-    levels = {row["module"]: row["level"] for row in _rows(world, "log", "warn")["level"]}
-    equal((levels["flow"], levels["txn"]), ("warn", "warn"), "levels")
+    levels = {row["module"]: row["level"] for row in _rows(world, "log", "warn, flow:debug")["level"]}
+    equal((levels["flow"], levels["txn"]), ("debug", "warn"), "levels")
     phone = world.registered_phone()
     caller = world.caller()
     call, incoming = complete_call(caller, "1001", phone)
@@ -470,3 +590,19 @@ def control_sets_options_and_drains(world):
     _ask(world, "drain", "1")
     equal(proxy.process.wait(20), 0, "exit status when it has drained")
     proxy.end()
+
+
+@scenario()
+def control_follows_events(world):
+    _proxy(world, dns={"1001": {"type": "extension"}})
+    follower = subprocess.Popen([_tool(world), "-s", _socket(world), "events", "--follow"],
+                                stdout=subprocess.PIPE, text=True)
+    _ask(world, "dns", "out-of-service", "1001")
+    line = next((line for line in follower.stdout if "42001" in line), "")
+    check("dn=1001" in line, f"the event is not shown: {line!r}")
+    follower.send_signal(signal.SIGINT)
+    equal(follower.wait(20), 0, "exit status")
+    follower.stdout.close()
+    event = _rows(world, "events")["event"][-1]
+    equal((event["number"], json.loads(event["fields"])["dn"]), (42001, "1001"), "the event")
+    equal(_rows(world, "events", str(event["seq"]))["event"], [], "events after it")
