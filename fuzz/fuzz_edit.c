@@ -307,7 +307,7 @@ static void check_proxy(const struct sip_msg *m, struct decider *d, char *out)
     buf_init(&b, out, OUT_MAX);
     if (e.overflow) {
         /* only many lines need that many changes */
-        CHECK(m->nhdrs > SIP_EDIT_MAX - 10);
+        CHECK(m->nhdrs > SIP_HDRS_MAX - 10);
         return;
     }
     if (sip_edit_size(&e) > SIP_MSG_MAX)

@@ -15,7 +15,8 @@
 #include "base/slice.h"
 #include "sip/msg.h"
 
-#define SIP_EDIT_MAX 48
+/* Every line there can be may go, and some come: a peer that sends many cannot make us fail. */
+#define SIP_EDIT_MAX (SIP_HDRS_MAX + 16)
 
 struct sip_change {
     uint16_t off, del; /* at this offset of the message, leave out that many bytes */

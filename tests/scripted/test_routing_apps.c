@@ -176,6 +176,22 @@ static void ignored_from_others(void **state)
     assert_int_equal(rig_counter(&r, CTR_GENESYS_ROUTE_IGNORED), 2);
 }
 
+/* Many of them, with others between: all go, and nothing fails for it. */
+static void more_than_enough(void **state)
+{
+    static char lines[4000];
+    (void)state;
+    for (unsigned i = 0, at = 0; i < 120; i++)
+        at += (unsigned)snprintf(lines + at, sizeof(lines) - at, "%s",
+                                 i % 2 == 0 ? "X-Genesys-Route: sip:10.0.2.2\n" : "X-Other: 1\n");
+    struct say w = {.method = "MESSAGE", .extra = lines};
+    say_udp(&r, CALLER, &w);
+    rig_expect_method(&r, APP_A, "MESSAGE", &inv);
+    assert_false(has_header(&inv));
+    answer_udp(&r, APP_A, &inv, 200, "");
+    rig_expect_status(&r, CALLER, 200, &got);
+}
+
 static void bad_values(void **state)
 {
     static const char *const values[] = {"10.0.2.2:5070", "tel:1", "<sip:10.0.2.2",
@@ -389,6 +405,7 @@ int main(void)
         TEST(connection_by_its_address),
         TEST(connection_from_a_port_of_servers),
         TEST(ignored_from_others),
+        TEST(more_than_enough),
         TEST(bad_values),
         TEST(dialog_stays_with_the_active_member),
         TEST(dialog_moves_to_the_active_member),
