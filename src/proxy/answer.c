@@ -381,6 +381,7 @@ static void on_failure_response(struct branch *b, const struct sip_msg *res)
     struct best candidate = {.status = res->status, .branch = b};
     if (branch_try_after(b, res))
         return;
+    refused_add(b, res->status);
     record_response(c, res);
     if (res->status == 401 || res->status == 407)
         keep_challenges(b, res);

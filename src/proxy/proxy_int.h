@@ -45,6 +45,9 @@ struct proxy {
     struct list held;    /* held.c: ACKs */
     size_t held_bytes;
     struct timer held_timer;
+    struct list refused; /* refused.c */
+    unsigned nrefused;
+    struct timer refused_timer;
 };
 
 /* A request after Route preprocessing (RFC 3261 16.4): what is left to do is said, not done. */
@@ -339,6 +342,12 @@ void outage_watch(struct proxy *p);
 /* True: its application is out of service, and nobody is waited for any more: it has been answered.
  */
 bool outage_look(struct branch *b);
+
+/* --- refused.c: calls that a member of a balanced group has refused --- */
+void refused_init(struct proxy *p);
+void refused_fini(struct proxy *p);
+/* Its final response, which goes to the caller. */
+void refused_add(const struct branch *b, unsigned status);
 
 /* --- held.c: ACKs of 2xx, and our own BYEs, to members of pairs --- */
 void held_init(struct proxy *p);

@@ -48,6 +48,7 @@ int proxy_new(const struct proxy_conf *conf, const struct proxy_deps *deps, stru
     list_init(&p->byes);
     list_init(&p->members);
     held_init(p);
+    refused_init(p);
     outage_init(p);
     txns_set_via(deps->txns, overload_write_via, p);
     *out = p;
@@ -58,6 +59,7 @@ void proxy_free(struct proxy **p)
 {
     if (*p != NULL) {
         held_fini(*p);
+        refused_fini(*p);
         outage_fini(*p);
         table_fini(&(*p)->legs);
     }

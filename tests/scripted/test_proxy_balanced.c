@@ -150,6 +150,35 @@ static void goes_with_the_call(void **state)
     drain(NULL);
 }
 
+/* Whoever fails at once has the fewest calls; that is no reason to give it all of them. */
+static void fast_failure_is_a_call(void **state)
+{
+    (void)state;
+    char id[8];
+    unsigned of_first = 0;
+    const char *first = invite("0");
+    answer_udp(&r, first, &inv, 500, "");
+    drain(NULL);
+    for (unsigned i = 1; i <= 10; i++) {
+        snprintf(id, sizeof(id), "%u", i);
+        const char *next = invite(id);
+        bool is_first = strcmp(next, first) == 0;
+        of_first += is_first;
+        answer_udp(&r, next, &inv, is_first ? 500 : 180, "");
+        drain(NULL);
+    }
+    assert_in_range(of_first, 4, 6);
+    /* It is forgotten: the other one has its calls still. */
+    fake_advance(r.loop, 5000);
+    drain(NULL);
+    for (unsigned i = 11; i <= 13; i++) {
+        snprintf(id, sizeof(id), "%u", i);
+        assert_string_equal(invite(id), first);
+        answer_udp(&r, first, &inv, 486, "");
+        drain(NULL);
+    }
+}
+
 /* --- members that are of no use --------------------------------------------------------------- */
 
 static void overloaded_member(void **state)
@@ -271,8 +300,9 @@ static void dialogs_stick(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(fewest_calls),       T(without_records), T(goes_with_the_call), T(overloaded_member),
-        T(all_are_overloaded), T(silent_member),   T(member_goes_out),    T(dialogs_stick),
+        T(fewest_calls),           T(without_records),   T(goes_with_the_call),
+        T(fast_failure_is_a_call), T(overloaded_member), T(all_are_overloaded),
+        T(silent_member),          T(member_goes_out),   T(dialogs_stick),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
