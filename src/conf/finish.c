@@ -194,6 +194,33 @@ static uint32_t keep_time(const struct conf *c)
     return ms > TXN_KEEP_MS ? ms : TXN_KEEP_MS;
 }
 
+static bool is_letter_or_digit(char c)
+{
+    return (c >= '0' && c <= '9') || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z');
+}
+
+/* User parts, without a scheme or a host: "tel:112" would be nobody's. */
+static void finish_emergency(struct reader *r)
+{
+    const struct proxy_conf *c = &r->conf->proxy;
+    conf_at(r, SECTION_SIPPROXY, 0, "emergency-numbers");
+    for (unsigned i = 0; i < c->nemergency_numbers; i++) {
+        struct slice number = c->emergency_numbers[i];
+        bool says_something = false, is_user = true;
+        for (size_t k = 0; k < number.len; k++) {
+            char ch = number.ptr[k];
+            says_something = says_something || is_letter_or_digit(ch);
+            is_user = is_user && (is_letter_or_digit(ch) || strchr("+*#-.()_", ch) != NULL);
+        }
+        if (!says_something || !is_user)
+            conf_error(r,
+                       "emergency-numbers = %.*s: not allowed; allowed: numbers, or user names, "
+                       "without scheme and host",
+                       SLICE_ARG(number));
+    }
+    r->line = 0;
+}
+
 static void finish_resolver(struct reader *r)
 {
     conf_at(r, SECTION_SIPPROXY, 0, "dns-servers");
@@ -214,6 +241,7 @@ void conf_finish(struct reader *r)
     finish_registrar(r);
     finish_tls(r);
     finish_resolver(r);
+    finish_emergency(r);
     conf_finish_admin(r);
     conf_finish_neighbours(r);
     finish_dns(r);

@@ -16,6 +16,8 @@ static bool place_of(const char *text, struct place *out)
         return false;
     bool is_tls = uri.scheme == SIP_SCHEME_SIPS || uri.transport == SIP_TLS;
     out->host = uri.maddr.len != 0 ? uri.maddr : uri.host;
+    if (out->host.len > 1 && out->host.ptr[out->host.len - 1] == '.')
+        out->host.len--; /* the root says nothing more */
     out->port = uri.port != 0 ? uri.port : is_tls ? 5061 : 5060;
     if (addr_parse_ip(out->host, out->port, &out->addr) != 0)
         out->addr = (struct addr){.family = ADDR_NONE};

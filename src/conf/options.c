@@ -420,7 +420,7 @@ const struct option conf_options[] = {
      "RFC 7339 with neighbours that speak it: they are told how much less to send, and are sent less when they ask for it.",
      NULL},
     {"sipproxy", "emergency-numbers", OPT_WORDS, AT(proxy.emergency_numbers), 0, 0, "", "none",
-     "numbers, separated by commas or blanks", EFFECT_RELOAD,
+     "numbers or user names, separated by commas or blanks", EFFECT_RELOAD,
      "Calls to these numbers are emergency calls, as those to urn:service:sos are: overload does not refuse them.",
      NULL},
     {"sipproxy", "resource-priority", OPT_WORDS, AT(proxy.priorities), 0, 0, "esnet, ets, wps",

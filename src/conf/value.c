@@ -97,8 +97,9 @@ static bool set_nets(struct reader *r, const struct option *o, struct addr_net *
     struct addr_net *nets = grow(r, *list, *n, 2 * count_words(v), sizeof(*nets));
     if (nets == NULL)
         return true;
+    bool is_alone = at == 0 && count_words(v) == 1;
     while (slice_next_word(&v, &word)) {
-        if (o->max == 1 && slice_ieq(word, SLICE("any"))) {
+        if (o->max == 1 && is_alone && slice_ieq(word, SLICE("any"))) {
             if (addr_net_parse(SLICE("0.0.0.0/0"), &nets[at]) < 0 ||
                 addr_net_parse(SLICE("::/0"), &nets[at + 1]) < 0)
                 return false;

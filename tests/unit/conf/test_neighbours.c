@@ -324,6 +324,8 @@ static const struct {
     {PAIR "backup = sip:sip@10.0.0.5:5060;transport=tcp\n", "the same address as primary"},
     {"[application a]\nprimary = sip:Sip.Example\nbackup = sip:sip.example:5060\n",
      ":3: [application a]: backup"},
+    {"[application a]\nprimary = sip:sip.example\nbackup = sip:sip.example.\n",
+     ":3: [application a]: backup"},
     {"[application a]\nrole = balanced\nmembers = sip:10.0.0.5 sip:10.0.0.6 sip:10.0.0.5\n",
      ":3: [application a]: members = sip:10.0.0.5: the same address as members"},
     {PAIR "[application b]\nprimary = sip:10.0.0.5:5060\n",
