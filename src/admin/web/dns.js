@@ -7,14 +7,15 @@ import {Table, Filter, state as stateCell, has} from "./table.js";
 import {confirm} from "./orders.js";
 import {poll} from "./poll.js";
 
-const SOON_MS = 5000; // between two questions for all DNs
+const SOON_MS = 500; // between two questions for all DNs
+const SHARE = 20;     // and that many times as long as the answer took
 const ANYWAY_MS = 60000;
 const DN_EVENTS = [42000, 43000];
 
 /** The DNs that are not in service; asked for when that may have changed. */
 export class DnWatch {
     constructor(state, changed) {
-        Object.assign(this, {state, changed, rows: [], asked: 0, sign: "", timer: 0});
+        Object.assign(this, {state, changed, rows: [], asked: 0, took: 0, sign: ""});
         this.leave = state.follow(() => this.look());
         queueMicrotask(() => this.look()); // when the view is complete
     }
@@ -27,7 +28,7 @@ export class DnWatch {
         const last = this.state.events.filter((e) => e.number >= DN_EVENTS[0] && e.number < DN_EVENTS[1]).pop();
         const sign = `${s.started} ${s.dns_out} ${s.dns_suspect} ${last ? last.seq : 0}`;
         const late = Date.now() - this.asked;
-        if ((sign !== this.sign && late > SOON_MS) || late > ANYWAY_MS) {
+        if ((sign !== this.sign && late > SOON_MS + SHARE * this.took) || late > ANYWAY_MS) {
             this.sign = sign;
             this.asked = Date.now();
             this.ask(s);
@@ -39,7 +40,9 @@ export class DnWatch {
             this.rows = [];
         } else {
             try {
+                const began = Date.now();
                 this.rows = ((await get("dns")).dn || []).filter((d) => d.state !== "in-service");
+                this.took = Date.now() - began;
             } catch {
                 this.sign = ""; // asked again with a later tick
                 return;

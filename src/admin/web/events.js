@@ -43,11 +43,16 @@ function values(event) {
         h("dd", {}, LINKED[name] && value !== "" ? h("a", {href: LINKED[name](String(value))}, h("bdi", {}, shown(value))) : h("bdi", {}, shown(value)))]));
 }
 
+/** `text` between backticks becomes code. */
+function marked(text) {
+    return text.split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
+}
+
 function explained(number, box) {
     explanations().then((map) => {
         const e = map.get(number);
         if (e) {
-            box.append(h("p", {}, h("strong", {}, "What it means: "), e.means), h("p", {}, h("strong", {}, "What to do: "), e.toDo));
+            box.append(h("p", {}, h("strong", {}, "What it means: "), marked(e.means)), h("p", {}, h("strong", {}, "What to do: "), marked(e.toDo)));
         }
     }).catch(() => box.append(h("p", {class: "note"}, "The explanation cannot be loaded now.")));
 }

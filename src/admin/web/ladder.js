@@ -8,6 +8,7 @@ const ROW = 32;
 const TIME = 78;
 const LANE = 150; // at least, where there is room
 const LANE_LEAST = 96;
+const SIDE = 54; // beside the first and the last one
 
 export function labelOf(m) {
     if (m.status > 0) {
@@ -49,16 +50,16 @@ function arrow(m, from, to, y) {
 /** pick(index): when an arrow is clicked. */
 export function ladder(messages, width, pick) {
     const lanes = lanesOf(messages);
-    const gap = Math.max(LANE_LEAST, Math.min(LANE * 2, (width - TIME - LANE_LEAST * 0.9) / Math.max(1, lanes.length - 1)));
-    const full = Math.max(width, TIME + LANE_LEAST * 0.9 + gap * (lanes.length - 1));
+    const gap = Math.max(LANE_LEAST, Math.min(LANE * 2, (width - TIME - 2 * SIDE) / Math.max(1, lanes.length - 1)));
+    const full = Math.max(width, TIME + 2 * SIDE + gap * (lanes.length - 1));
     const height = HEAD + ROW * messages.length + 16;
-    const x = (remote) => TIME + LANE_LEAST * 0.45 + gap * lanes.indexOf(remote);
+    const x = (remote) => TIME + SIDE + gap * lanes.indexOf(remote);
     const first = messages[0].time_us;
     const parts = [];
     for (const lane of lanes) {
         parts.push(s("line", {class: lane ? "lane-line" : "lane-line us", x1: x(lane), x2: x(lane), y1: HEAD - 14, y2: height - 6}));
         parts.push(s("text", {class: lane ? "lane-name" : "lane-name us", x: x(lane), y: 20, "text-anchor": "middle"},
-            cut(lane || "Holdfast", gap - 6, 6.4), s("title", {}, shown(lane || "Holdfast"))));
+            cut(lane || "Holdfast", Math.min(gap - 4, 2 * SIDE), 6.4), s("title", {}, shown(lane || "Holdfast"))));
     }
     messages.forEach((m, i) => {
         const y = HEAD + ROW * (i + 0.6);
