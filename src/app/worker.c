@@ -19,8 +19,10 @@
 #define MAILS_PER_TURN 4096  /* so that sockets have their turn too */
 #define EXPIRE_MS      1000
 #define DRAIN_LOOK_MS  20
-#define LINE_PER_TURN  12  /* calls out of the line that are begun in one turn */
-#define LINE_LOOKS     512 /* and refused */
+/* Out of the line in one turn: the more, the more leaves as one; what comes meanwhile waits. */
+#define LINE_MS       2
+#define LINE_PER_TURN 64  /* calls that are begun */
+#define LINE_LOOKS    512 /* and refused */
 
 struct worker {
     struct shared *shared;
@@ -233,6 +235,8 @@ static void look_at_line(struct worker *w)
         if (counter_get(&w->counters, CTR_SHED_LAG) == before)
             begun++;
         load_line_drop(&w->line);
+        if (net_clock(w->loop) - now >= LINE_MS)
+            break;
     }
     net_wake(w->loop);
 }

@@ -62,13 +62,14 @@ static void interval_ends(struct load_control *c, uint32_t limit_ms, uint64_t no
      * somebody else's, of the machine, or was dropped. */
     change = within(change, -LOAD_INTERVAL_MS * times, 2 * LOAD_INTERVAL_MS * times);
     double less = GAIN_ERROR * (c->last - hold) / 1000 * times + GAIN_CHANGE * change / 1000;
-    /* That the lag falls while everything is refused says nothing about the share; nor does a lag
-     * that is what it shall be because all that came too late was refused. */
-    if ((c->is_draining || late >= c->share) && less < 0)
+    /* That the lag falls while everything is refused says nothing about the share. */
+    if (c->is_draining && less < 0)
         less = 0;
-    c->share = 1 - (1 - c->share) * exp(-less);
-    if (late > c->share)
+    /* Nor does a lag that is what it shall be because all that came too late was refused. */
+    if (late > 0)
         c->share += (late - c->share) * FOLLOW;
+    else
+        c->share = 1 - (1 - c->share) * exp(-less);
     c->empty = c->last < hold / 4 ? c->empty + times : 0;
     c->share *= pow(DECAY, c->empty);
     if ((double)(now - since) - worst > IDLE_MS)

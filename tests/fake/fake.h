@@ -22,6 +22,8 @@
 void fake_advance(struct net_loop *loop, uint64_t ms);
 /* Whatever is due now, until nothing is left. */
 void fake_run(struct net_loop *loop);
+/* True: what peers do from now on waits. False: all of it comes in one turn of the loop. */
+void fake_hold(struct net_loop *loop, bool held);
 /* When the alarm is set to; UINT64_MAX: none. */
 uint64_t fake_alarm(const struct net_loop *loop);
 

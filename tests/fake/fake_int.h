@@ -175,6 +175,7 @@ struct net_loop {
     struct net_loop_events ev;
     uint64_t now, alarm;
     bool running, stop, wake;
+    bool held, whole;   /* fake_hold: peers wait / the turn ends when all that is due was done */
     struct list events; /* fake_event, by due */
     struct list locals; /* fake_rule, addr alone */
     struct list rules;

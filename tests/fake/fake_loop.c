@@ -175,6 +175,15 @@ void net_loop_free(struct net_loop **ptr)
     *ptr = NULL;
 }
 
+static void take_event(struct fake_event *e)
+{
+    struct fake_event copy = *e;
+    e->data = (struct bytes){0};
+    event_free(e);
+    copy.fn(copy.object, &copy.data);
+    bytes_free(&copy.data);
+}
+
 /* One thing that is due now. False: nothing. */
 static bool step(struct net_loop *loop)
 {
@@ -185,11 +194,10 @@ static bool step(struct net_loop *loop)
         if (loop->ev.on_wake != NULL)
             loop->ev.on_wake(loop->ev.user);
     } else if (e != NULL && e->due <= loop->now) {
-        struct fake_event copy = *e;
-        e->data = (struct bytes){0};
-        event_free(e);
-        copy.fn(copy.object, &copy.data);
-        bytes_free(&copy.data);
+        take_event(e);
+        while (loop->whole && (e = first_event(loop)) != NULL && e->due <= loop->now)
+            take_event(e);
+        loop->whole = false;
     } else if (fake_stream_next(loop) <= loop->now) {
         fake_streams_expire(loop);
     } else if (loop->alarm <= loop->now) {
@@ -238,8 +246,15 @@ void fake_advance(struct net_loop *loop, uint64_t ms)
 
 void fake_run(struct net_loop *loop)
 {
-    if (!loop->running)
+    if (!loop->running && !loop->held)
         run_until(loop, loop->now);
+}
+
+void fake_hold(struct net_loop *loop, bool held)
+{
+    loop->held = held;
+    loop->whole = !held;
+    fake_run(loop);
 }
 
 uint64_t fake_alarm(const struct net_loop *loop)

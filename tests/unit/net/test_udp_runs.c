@@ -228,6 +228,53 @@ static void test_bad_destination(void **state)
     end();
 }
 
+/* --- what may wait ---------------------------------------------------------------------------- */
+
+static void give_later(unsigned dest)
+{
+    char bytes[MOST];
+    fill(bytes, 400, dest, sent[dest]++);
+    assert_int_equal(net_udp_send_later(from, &at[dest], &none, bytes, 400), 0);
+}
+
+/* It leaves when its time is over, without anybody asking. */
+static void test_later(void **state)
+{
+    (void)state;
+    begin("127.0.0.1", "127.0.0.1");
+    give_later(0);
+    assert_null(from->later); /* nothing comes in: why should it wait? */
+    net_udp_flush(from);
+    from->is_busy = true;
+    for (unsigned i = 0; i < 30; i++)
+        give_later(i % DESTS);
+    assert_non_null(from->later);
+    assert_int_equal(from->queued, 30);
+    turn_until(&t, all_here);
+    if (from->can_segment)
+        assert_int_equal(messages(), DESTS);
+    assert_null(from->later);
+    end();
+}
+
+/* A whole batch does not wait; nor does anything when the socket is closed. */
+static void test_later_ends(void **state)
+{
+    (void)state;
+    begin("127.0.0.1", "127.0.0.1");
+    from->is_busy = true;
+    for (unsigned i = 0; i < UDP_SEND_BATCH + 5; i++)
+        give_later(0);
+    assert_int_equal(from->queued, 5);
+    struct net_udp *other = from;
+    net_udp_close(&other);
+    turn_until(&t, all_here);
+    struct addr mine = loopback("127.0.0.1");
+    assert_int_equal(
+        net_udp_open(t.loop, &mine, &plain_opt, false, &t.counters, on_datagram, NULL, &from), 0);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +285,8 @@ int main(void)
         cmocka_unit_test(test_sources),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_bad_destination),
+        cmocka_unit_test(test_later),
+        cmocka_unit_test(test_later_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
