@@ -366,8 +366,8 @@ int daemon_run(struct conf *conf, struct net_tls_keys *keys)
         log_applications(conf);
         log_certificates(conf, daemon_wall_ms(NULL), false);
         EVENT_LOG(EV_READY, LF_STR("version", HOLDFAST_VERSION), LF_INT("workers", d->nworkers),
-            LF_STR("configuration", conf->file != NULL ? conf->file : "(embedded default)"),
-            LF_STR("http", url));
+                  LF_STR("configuration", conf->file != NULL ? conf->file : "(embedded default)"),
+                  LF_STR("http", url));
         notify_send("READY=1");
         run(d);
         atomic_store(&d->turned, UINT64_MAX);

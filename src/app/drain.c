@@ -81,10 +81,8 @@ bool daemon_resume(struct daemon *d)
 static uint64_t under_way(const struct daemon *d)
 {
     uint64_t n = 0;
-    for (unsigned i = 0; i < d->nworkers; i++) {
-        const struct counters *c = worker_counters(d->workers[i]);
-        n += counter_get(c, CTR_CALLS) + counter_get(c, CTR_TXN_SERVER);
-    }
+    for (unsigned i = 0; i < d->nworkers; i++)
+        n += counter_get(worker_counters(d->workers[i]), CTR_CALLS) + worker_pending(d->workers[i]);
     return n;
 }
 

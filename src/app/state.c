@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
 #include <time.h>
 
 #include "app/daemon_int.h"
 #include "base/log.h"
 
 #define COUNTERS_A_LINE 12
+#define FIELDS_A_ROW    20
 
 uint64_t daemon_now_us(void)
 {
@@ -45,22 +47,30 @@ void log_counters(const struct daemon *d, bool with_gauges)
     }
 }
 
-static void log_dn(void *user, const char *text)
+/* Without what is empty. */
+static void log_row(void *user, const char *set, unsigned n, const struct field *fields)
 {
+    struct field kept[FIELDS_A_ROW];
+    char room[FIELD_ROOM];
+    unsigned m = 0;
     (void)user;
-    LOG(LOG_INFO, "app", "directory", LF_STR("dn", text));
-}
-
-static void log_application(void *user, const char *text)
-{
-    (void)user;
-    LOG(LOG_INFO, "app", "applications", LF_STR("application", text));
+    for (unsigned i = 0; i < n && m < FIELDS_A_ROW; i++) {
+        if (field_value(&fields[i], room).len == 0)
+            continue;
+        kept[m] = fields[i];
+        if (strcmp(kept[m].name, "time") == 0)
+            kept[m].name = "at"; /* a line has a time of its own */
+        m++;
+    }
+    log_fields(LOG_INFO, "app", strcmp(set, "dn") == 0 ? "directory" : set, m, kept);
 }
 
 /* SIGUSR1: what an operator may want to see of a running daemon. */
 void log_state(struct daemon *d)
 {
+    const struct row_sink sink = {log_row, NULL};
+    uint64_t wall = daemon_wall_ms(NULL);
     log_counters(d, true);
-    dn_dump(d->shared.dir, daemon_wall_ms(NULL), log_dn, NULL);
-    groups_dump(d->shared.groups, daemon_now_ms(), log_application, NULL);
+    dn_rows(d->shared.dir, wall, &sink);
+    groups_rows(d->shared.groups, daemon_now_ms(), wall, &sink);
 }

@@ -32,6 +32,7 @@ struct worker {
     _Atomic(const struct conf *) seen_conf;
     _Atomic bool is_stopping, is_draining, is_giving_up, refuses_calls;
     _Atomic unsigned asked, answered; /* by main, whether it still turns */
+    _Atomic unsigned pending;         /* transactions, when it last answered */
     bool has_drained, has_stopped_accepting, has_given_up, is_refusing;
     struct net_loop *loop;
     struct wheel wheel;
@@ -329,6 +330,7 @@ static void on_wake(void *user)
     wheel_advance(&w->wheel, net_now(w->loop));
     if (atomic_load_explicit(&w->is_stopping, memory_order_relaxed))
         net_stop(w->loop);
+    atomic_store(&w->pending, txns_pending(w->txns));
     atomic_store(&w->answered, atomic_load(&w->asked));
     take_conf(w);
     look_at_groups(w);
@@ -628,6 +630,11 @@ void worker_ask(struct worker *w)
 bool worker_answered(struct worker *w)
 {
     return atomic_load(&w->answered) == atomic_load(&w->asked);
+}
+
+unsigned worker_pending(struct worker *w)
+{
+    return atomic_load(&w->pending);
 }
 
 void worker_refuse_calls(struct worker *w, bool yes)

@@ -63,6 +63,8 @@ void worker_wake(struct worker *w);
 /* Has it show that it turns: worker_answered is true as soon as it has come round. */
 void worker_ask(struct worker *w);
 bool worker_answered(struct worker *w);
+/* Transactions that had not ended when it last answered. */
+unsigned worker_pending(struct worker *w);
 /* New requests outside dialogs get 503, all else goes on; or no longer so. */
 void worker_refuse_calls(struct worker *w, bool yes);
 /* No new connections, no new calls; on_drained when the last pending transaction has ended. */

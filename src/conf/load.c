@@ -211,13 +211,12 @@ static int read_stream(FILE *f, const char *file, FILE *err, struct conf_source 
     if (status == ERR_LIMIT && err != NULL)
         fprintf(err, "%s: larger than %u bytes\n", file, FILE_MAX);
     struct conf_source *fit = status == 0 ? mem_realloc(s, sizeof(*s) + s->len + 1) : NULL;
-    if (fit != NULL)
-        s = fit;
-    if (status != 0)
+    if (fit == NULL) {
         mem_free(s);
-    else
-        *out = s;
-    return status;
+        return status != 0 ? status : ERR_NOMEM;
+    }
+    *out = fit;
+    return 0;
 }
 
 static int read_file(const char *file, FILE *err, struct conf_source **out)

@@ -200,6 +200,16 @@ class Holdfast:
         """What holdfastctl, beside the binary, says to a command, as JSON: the rows of each set."""
         return control(self.binary, self.options["control-socket"], *words)
 
+    def refused(self, *words):
+        """What holdfastctl says to a command that must not succeed."""
+        tool = os.path.join(os.path.dirname(self.binary), "holdfastctl")
+        done = subprocess.run([tool, "-s", self.options["control-socket"], *words], text=True,
+                              capture_output=True, timeout=30, stdin=subprocess.DEVNULL,
+                              check=False)
+        if done.returncode == 0:
+            raise AssertionError(f"holdfastctl {' '.join(words)} succeeds: {done.stdout}")
+        return done.stdout + done.stderr
+
     def check_alive(self):
         if not self.process.running():
             raise AssertionError(f"the proxy ended with status {self.process.child.returncode}")
