@@ -3,6 +3,7 @@
 hostile texts as texts, fits narrow and wide screens, and asks for the token."""
 
 import json
+import os
 import re
 import socket
 from urllib.parse import quote
@@ -10,7 +11,7 @@ from urllib.parse import quote
 from lib import netns
 from lib.browser import Browser
 from lib.recovery import BRISK, Rig
-from lib.scenario import check, equal, hang_up, scenario
+from lib.scenario import check, equal, eventually, hang_up, scenario
 
 AT = "127.0.0.1:8060"
 URL = f"http://{AT}/"
@@ -126,6 +127,8 @@ def dashboard_shows_a_recovery_and_outlives_a_restart(world):
     page.run("document.querySelector('.table-box td button').click()")
     page.wait("document.querySelector('pre.message').textContent.includes('Call-ID')", 5, "no text")
 
+    _download(world, page)
+
     # Gone and back: the same page goes on by itself.
     _view(page, "")
     hang_up(call, incoming)
@@ -137,6 +140,49 @@ def dashboard_shows_a_recovery_and_outlives_a_restart(world):
     check(page.run("window.loadedOnce"), "the page was loaded anew")
     page.wait("document.querySelectorAll('.timeline .restart').length === 1", 10, "no mark of the restart")
     _quiet(page, r"ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)")
+
+
+def _download(world, page):
+    """The messages as a file for Wireshark."""
+    folder = world.path("downloads")
+    os.mkdir(folder)
+    page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=folder)
+    page.run("[...document.querySelectorAll('button')].find(b => b.textContent.includes('pcapng')).click()")
+    path = os.path.join(folder, "holdfast.pcapng")
+    eventually(lambda: os.path.exists(path), 10, "nothing was downloaded")
+    with open(path, "rb") as f:
+        data = f.read()
+    check(data[:4] == b"\x0a\x0d\x0d\x0a", f"no pcapng: {data[:20]!r}")
+    check(data.count(b"INVITE sip:1001@10.77.1.2") >= 2, "the INVITE is not there twice")
+
+
+def _pure(page):
+    """What the page makes of numbers, texts and events."""
+    for expression, wanted in (
+            ("m.quantile(0.5, [50, 200, 500], [2, 4, 4], 4)", 50),
+            ("m.quantile(0.75, [50, 200, 500], [2, 4, 4], 4)", 125),
+            ("m.quantile(0.95, [50, 200], [0, 1], 4) === Infinity", True),
+            ("m.quantile(0.5, [50], [0], 0)", None)):
+        equal(page.run(f"import('/state.js').then((m) => {expression})"), wanted, expression)
+    equal(page.run("import('/dom.js').then((m) => m.shown('a\\u202eb\\u0000\\u{e0041}\\ud83d\\ude00'))"),
+          "a\u2039202E\u203ab\u20390000\u203a\u2039E0041\u203a\U0001f600", "texts")
+    for ms, wanted in ((0, "0 ms"), (999, "999 ms"), (1000, "1.0 s"), (59999, "59 s"), (192000, "3 min 12 s"),
+                       (7500000, "2 h 05 min"), (273600000, "3 d 4 h")):
+        equal(page.run(f"import('/dom.js').then((m) => m.duration({ms}))"), wanted, f"{ms} ms")
+    outcomes = """import('/recovery.js').then(({Recoveries}) => {
+        const all = new Recoveries();
+        const put = (number, at, values) => all.onEvent({seq: at, number, at, values});
+        put(41001, 1000, {connection: "a", how: "suspicion"});
+        put(41001, 1001, {connection: "b", how: "suspicion"});
+        put(41001, 1002, {connection: "c", how: "keep-alive"});
+        put(41002, 1300, {connection: "a", ms: 300, resent: 2});
+        put(41004, 1301, {connection: "b", ms: 300});
+        put(41003, 5000, {connection: "d", ms: 3000, lost: 1, cause: "refused"});
+        put(41001, 6000, {connection: "a", how: "reset"});
+        return all.records.map((r) => `${r.connection} ${r.at} ${Recoveries.outcome(r, 7000)} ${r.resent}`);
+    })"""
+    equal(page.run(outcomes), ["a 1000 reopened 2", "b 1001 healed null", "c 1002 closed null",
+                               "d 2000 given_up null", "a 6000 pending null"], "outcomes")
 
 
 def _hostile_invite(world):
@@ -189,6 +235,7 @@ def dashboard_shows_hostile_texts_as_texts_and_fits(world):
         page.wait(page.has("Search: " + text, "connection"), 5, "the search")
     _fits(page)
     _by_keyboard(page)
+    _pure(page)
     check(page.run("window.ran === undefined"), "a text of the network ran")
     equal(page.run("document.querySelectorAll('#view img, #view script, #view iframe').length"), 0,
           "elements made of texts")
