@@ -59,6 +59,7 @@ struct admin_job {
     bool (*work)(struct admin_job *job, const struct admin_rooms *rooms);
     char want[ADMIN_LINE_MAX + 1]; /* read by `work` */
     uint64_t since, until;         /* of trace: wall-clock us */
+    uint64_t end;                  /* of trace: struct trace_want */
     bool with_more;                /* of trace: the bytes too */
     /* written by `work` */
     struct admin_text out; /* rows (rows.c); whoever asks empties it after each step */

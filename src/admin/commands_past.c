@@ -24,8 +24,12 @@ enum admin_status admin_run_events(const struct admin_run *run)
 static bool work_trace(struct admin_job *job, const struct admin_rooms *rooms)
 {
     struct slice want = slice_str(job->want);
-    struct trace_want w = {
-        .call_id = want, .text = want, .since = job->since, .with_bytes = job->with_more};
+    struct trace_want w = {.call_id = want,
+                           .text = want,
+                           .since = job->since,
+                           .until = job->until,
+                           .end = &job->end,
+                           .with_bytes = job->with_more};
     if (rooms->trace == NULL)
         return false;
     return trace_rows_some(rooms->trace, &job->at, TRACE_STEP, &w,

@@ -26,7 +26,7 @@ int trace_ring_size(struct trace_ring *r, size_t size)
     if (size != 0 && (bytes = mem_alloc(size)) == NULL)
         return ERR_NOMEM;
     mem_free(r->bytes);
-    /* Offsets go on, so that whoever reads in steps goes on behind what is gone. */
+    /* Offsets go on and are never 0, so that whoever reads in steps goes on behind what is gone. */
     r->head += 8;
     *r = (struct trace_ring){bytes, size, 0, r->head, r->head};
     return 0;

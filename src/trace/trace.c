@@ -184,9 +184,11 @@ bool trace_rows_some(struct trace *t, uint64_t *at, unsigned n, const struct tra
                      const struct row_sink *sink)
 {
     const struct trace_record *rec;
+    if (want->end != NULL && *want->end == 0)
+        *want->end = t->ring.head;
     while (n-- != 0) {
         rec = trace_ring_get(&t->ring, at);
-        if (rec == NULL || (want->until != 0 && rec->wall > want->until))
+        if (rec == NULL || (want->end != NULL && *at >= *want->end))
             return false;
         struct slice message = slice_of((const char *)(rec + 1), rec->kept);
         if (is_wanted(rec, message, want))

@@ -50,8 +50,9 @@ struct trace_want {
     struct slice call_id; /* the whole Call-ID */
     struct slice text;    /* user or host in Request-URI, From or To, without case */
     uint64_t since;       /* wall-clock us, later ones only */
-    uint64_t until;       /* the same, none that is later: so that it ends where messages come as
-                             fast as they are looked at; 0: without a bound */
+    uint64_t until;       /* the same, none that is later; 0: without a bound */
+    uint64_t *end;        /* 0 at the first step: no more than what is kept then, so that it ends
+                             where messages come as fast as they are looked at; NULL: all */
     bool with_bytes;      /* also `bytes`: the message in base64 (RFC 4648 section 4) */
 };
 /* Rows of the set "message", oldest first, of the next `n` messages from *at on (0 at first):
