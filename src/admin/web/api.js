@@ -101,7 +101,8 @@ export async function order(name, args) {
 
 /** Server-sent events by fetch: an EventSource cannot carry the token. */
 export class Stream {
-    /** on.event(type, data), on.state(name, detail): "connecting", "live", "lost", "token" */
+    /** on.event(type, data); on.state(name, {why, said}): "connecting", "live", "lost", "token";
+     * said: what the daemon has answered instead of a stream. */
     constructor(on) {
         this.on = on;
         this.last = 0; // the last event's number
@@ -112,7 +113,7 @@ export class Stream {
 
     async run() {
         for (;;) {
-            const why = await this.once();
+            const {why, said} = await this.once();
             if (why === "token") {
                 this.on.state("token");
                 await new Promise((done) => { this.wake = done; });
@@ -121,7 +122,7 @@ export class Stream {
             }
             const wait = WAIT_MS[Math.min(this.tries, WAIT_MS.length - 1)];
             this.tries += 1;
-            this.on.state("lost", {why, wait});
+            this.on.state("lost", {why, said});
             await new Promise((done) => {
                 this.wake = done;
                 setTimeout(done, wait * (0.8 + 0.4 * Math.random()));
@@ -157,15 +158,15 @@ export class Stream {
                 redirect: "error", signal: this.abort.signal,
             });
             if (response.status === 401) {
-                return "token";
+                return {why: "token"};
             }
             if (!response.ok) {
-                return (await failure(response)).message;
+                return {why: "refused", said: (await failure(response)).message};
             }
             await this.read(response.body, alive);
-            return "the daemon has ended the connection";
+            return {why: "the connection has ended"};
         } catch {
-            return this.abort.signal.aborted ? "it is silent" : "it does not answer";
+            return {why: this.abort.signal.aborted ? "the daemon is silent" : "the daemon does not answer"};
         } finally {
             clearTimeout(timer);
         }

@@ -83,8 +83,8 @@ const SAID = {connecting: "Connecting", live: "Live", token: "A token is needed"
 function connection() {
     const c = state.connection;
     id("connection").className = `pill ${c.name}`;
-    put(id("connection-text"), c.name === "lost" ? "Not connected, trying again" : SAID[c.name]);
-    id("connection").title = c.name === "lost" ? `The daemon: ${shown(c.why)}` : "";
+    put(id("connection-text"), c.name === "lost" ? `Not connected${c.said ? `: ${shown(c.said)}` : ""}, trying again` : SAID[c.name]);
+    id("connection").title = c.name === "lost" ? c.why : "";
     document.body.classList.toggle("stale", c.name === "lost");
     if (c.name === "token") {
         login(true, token() ? "This token is not accepted." : "");

@@ -53,7 +53,7 @@ class Browser:
         self.faults = []    # what the page did wrong
         self.requests = []  # URLs that it asked for
         threading.Thread(target=self._read, daemon=True).start()
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        target = self.call("Target.createTarget", bound=60, url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target,
                                   flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
