@@ -49,7 +49,7 @@ static const struct {
     {"transaction", "branch connection"},
     {"binding", "instance reg_id path connection"},
     {"event", "seq module name"},
-    {"option", "section"},
+    {"option", "section default"},
     {"overload", "limit_ms loss_other_percent"},
     {"message", "worker local connection method status cseq from to length cut text bytes"},
 };

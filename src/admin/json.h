@@ -29,9 +29,5 @@ void admin_text_fini(struct admin_text *t);
 bool json_row(struct admin_text *out, unsigned n, const struct field *fields);
 /* A string in quotes. */
 bool json_text(struct admin_text *out, struct slice s);
-static inline bool json_string(struct admin_text *out, struct slice s)
-{
-    return json_text(out, s);
-}
 
 #endif

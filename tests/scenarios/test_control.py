@@ -408,8 +408,9 @@ def control_closes_a_connection(world):
     eventually(lambda: _rows(world, "flows", flow["id"])["flow"] == [], 5, "the flow is there still")
     status, _, err = _run(world, "flows", "close", flow["id"])
     equal((status, err), (1, f"holdfastctl: no such connection: {flow['id']}\n"), "a second time")
-    equal(phone.register().status, 200, "REGISTER over a new connection")
     hang_up(*complete_call(world.caller(), "1001", phone))
+    row, = _rows(world, "flows", phone.address)["flow"]
+    equal((row["opened_by"], row["state"]), ("us", "up"), "the new connection")
 
 
 @scenario()
