@@ -185,7 +185,7 @@ static bool is_open(struct slice path)
            admin_asset_find(path) != NULL;
 }
 
-/* Told before the body is read. *answered: the request is refused, by that answer. */
+/* A body is not read before that. *answered: the request is refused, by that answer. */
 static enum MHD_Result judge(struct http_req *r, bool *answered)
 {
     struct slice length = http_header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
@@ -282,6 +282,15 @@ static struct http_req *req_new(struct http_server *server, struct MHD_Connectio
     return r;
 }
 
+/* Where nothing more comes, the judgement waits for the end of the request, so that the connection
+ * can go on after a refusal. */
+static bool has_body(struct http_req *r)
+{
+    struct slice length = http_header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return http_header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING).ptr != NULL ||
+           (length.ptr != NULL && !slice_eq(slice_trim(length), SLICE("0")));
+}
+
 static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *mhd,
                              const char *url, const char *method, void **req)
 {
@@ -298,6 +307,9 @@ static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *
         r->is_post = true; /* what is allowed of the rest is GET */
         return http_error(r, MHD_HTTP_METHOD_NOT_ALLOWED, "GET, HEAD or POST");
     }
+    if (!has_body(r))
+        return MHD_YES;
+    r->is_judged = true;
     return judge(r, &answered);
 }
 
@@ -316,6 +328,12 @@ enum MHD_Result http_handle(void *server, struct MHD_Connection *mhd, const char
         return was_too_large ? MHD_NO : MHD_YES; /* one that goes on and on is cut off */
     }
     http_conn_until(&r->http->conns, r->conn, http_now() + HTTP_ANSWER_MS);
+    if (!r->is_judged) {
+        bool answered;
+        enum MHD_Result result = judge(r, &answered);
+        if (answered)
+            return result;
+    }
     return route(r);
 }
 

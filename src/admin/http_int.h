@@ -35,7 +35,7 @@
 #define HTTP_BODY_MS   10000 /* from there to the end of the body */
 #define HTTP_ANSWER_MS 60000 /* command and answer */
 #define HTTP_IDLE_MS   30000 /* from an answer to the next request's headers */
-#define HTTP_STREAM_MS 15000 /* a stream's reader takes what it is told within that */
+#define HTTP_STREAM_MS 10000 /* a stream's reader takes what it is told within that */
 #define HTTP_WAIT_MS   5000  /* for another command to end */
 #define HTTP_TICK_MS   1000
 
@@ -142,7 +142,7 @@ struct http_req {
     struct MHD_Connection *mhd;
     struct slice path;
     struct addr peer;
-    bool is_post, is_head, is_too_large;
+    bool is_post, is_head, is_judged, is_too_large;
     struct admin_text body;
 };
 

@@ -6,12 +6,14 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "admin/http_int.h"
 #include "base/alloc.h"
 
 #define BLOCK_BYTES (16u << 10)
+#define SEND_BYTES  (32 << 10) /* what the kernel keeps for a reader that is slow */
 #define TICK_MAX    (1u << 20)
 #define EVENTS_MAX  100u /* in one go */
 #define EVENT_BYTES (512u << 10)
@@ -337,6 +339,8 @@ enum MHD_Result http_stream(struct http_req *r)
     }
     http_conn_until(&r->http->conns, r->conn, http_now() + HTTP_STREAM_MS);
     MHD_set_connection_option(r->mhd, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
+    int bytes = SEND_BYTES;
+    (void)setsockopt(r->conn->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
     MHD_add_response_header(response, "Content-Type", "text/event-stream");
     http_headers(response, true);
     return http_send(r, MHD_HTTP_OK, response);
