@@ -124,14 +124,8 @@ void call_remove(struct calls *calls, uint64_t call);
 
 /* The call with that Call-ID, 0: none. Walks all of them: for people. */
 uint64_t call_find_id(struct calls *calls, struct slice call_id);
-/* One line for each dialog: Call-ID, state, DN, ways, age, idle time, into any sink; at most `max`
- * lines (0: all). */
-void calls_dump(struct calls *calls, uint64_t now, unsigned max,
-                void (*line)(void *user, const char *text), void *user);
-/* A part of it: the next `n` calls from *at on (0 at first). False when these were the last. */
-bool calls_dump_some(struct calls *calls, uint64_t now, uint32_t *at, unsigned n,
-                     void (*line)(void *user, const char *text), void *user);
-/* Rows of the set "call", one for each dialog, likewise: call_id, state ("calling": nobody has
+/* A part of the calls as rows: the next `n` calls from *at on (0 at first). False when these were
+ * the last. The set is "call", a row for each dialog: call_id, state ("calling": nobody has
  * answered, "early", "answered": 2xx, "established": its ACK has passed), dn (of the callee),
  * caller, callee (addresses), age_ms, idle_ms, from, to (URIs), caller_transport,
  * caller_connection, callee_transport, callee_connection. */

@@ -202,8 +202,6 @@ unsigned dn_expire(struct dn_dir *dir, uint64_t now);
 unsigned dn_bindings(struct dn_dir *dir);
 /* Failed writes of the store so far. */
 uint64_t dn_dir_store_errors(struct dn_dir *dir);
-void dn_dump(struct dn_dir *dir, uint64_t now, void (*line)(void *user, const char *text),
-             void *user);
 /* Rows of the set "dn", each followed by those of its bindings, of the set "binding"; with the lock
  * of a stripe held. dn: name, type (empty: no section), service_type, state ("in-service",
  * "suspect", "out-of-service"), cause, since, bindings, checked (by OPTIONS), last_check (when it

@@ -1,18 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The directory as lines and as rows, for any sink. */
-#include <inttypes.h>
-#include <stdio.h>
-
+/* The directory as rows. */
 #include "base/buf.h"
 #include "dn/dn_int.h"
-
-#define LINE_MAX_LEN 1024
-
-struct dump {
-    uint64_t now;
-    void (*line)(void *user, const char *text);
-    void *user;
-};
 
 static const char *type_text(enum dn_type type)
 {
@@ -26,93 +15,6 @@ static const char *type_text(enum dn_type type)
     }
     return "?";
 }
-
-/* A longer line is cut; a control character cannot break it. */
-static void say(struct dump *d, char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)text[i] < 0x20)
-            text[i] = '?';
-    text[len] = '\0';
-    d->line(d->user, text);
-}
-
-static void dump_binding(struct dump *d, const struct dn_binding *b)
-{
-    char text[LINE_MAX_LEN], addr[ADDR_TEXT_MAX];
-    struct buf out;
-    buf_init(&out, text, sizeof(text) - 1);
-    buf_printf(&out, "    expires=%lld q=%u.%03u flow=%llx remote=%s",
-               ((long long)b->expires - (long long)d->now) / 1000, b->q / 1000, b->q % 1000,
-               (unsigned long long)b->way.flow, addr_write(&b->way.remote, addr));
-    if (b->reg_id != 0)
-        buf_printf(&out, " reg-id=%u", b->reg_id);
-    buf_lit(&out, " contact=");
-    buf_slice(&out, b->contact);
-    if (b->path.len != 0) {
-        buf_lit(&out, " path=");
-        buf_slice(&out, b->path);
-    }
-    say(d, text, out.len);
-}
-
-static uint64_t seconds(uint64_t from, uint64_t to)
-{
-    return to > from ? (to - from + 999) / 1000 : 0;
-}
-
-static void dump_state(const struct dump *d, const struct dn_entry *e, struct buf *out)
-{
-    static const char *const texts[] = {
-        [DN_IN_SERVICE] = "in-service",
-        [DN_SUSPECT] = "suspect",
-        [DN_OUT_OF_SERVICE] = "out-of-service",
-    };
-    char err[64];
-    uint64_t retry = dn_entry_retry(e, d->now);
-    buf_printf(out, " %s", texts[dn_entry_state(e, d->now)]);
-    if (retry != 0)
-        buf_printf(out, " for=%" PRIu64 "s", seconds(d->now, retry));
-    if (e->state != DN_IN_SERVICE)
-        buf_printf(out, " since=%" PRIu64 "s cause=\"%s\"", seconds(e->since, d->now),
-                   err_text(e->cause, err, sizeof(err)));
-    if (e->settings == NULL || e->settings->oos_check_s == 0)
-        return;
-    buf_printf(out, " oos-check=%u", e->settings->oos_check_s);
-    if (e->checked != 0)
-        buf_printf(out, " last-check=%" PRIu64 "s", seconds(e->checked, d->now));
-}
-
-static void dump_entry(struct table_node *node, void *user)
-{
-    struct dump *d = user;
-    const struct dn_entry *e = container_of(node, struct dn_entry, node);
-    char text[LINE_MAX_LEN];
-    struct buf out;
-    buf_init(&out, text, sizeof(text) - 1);
-    buf_slice(&out, dn_name(e));
-    buf_printf(&out, " %s bindings=%u", e->settings != NULL ? type_text(e->settings->type) : "-",
-               e->nkept);
-    if (e->settings != NULL && e->settings->service_type.len != 0)
-        buf_printf(&out, " service-type=%.*s", SLICE_ARG(e->settings->service_type));
-    dump_state(d, e, &out);
-    say(d, text, out.len);
-    for (unsigned i = 0; i < e->nkept; i++)
-        dump_binding(d, &e->kept[i]->b);
-}
-
-void dn_dump(struct dn_dir *dir, uint64_t now, void (*line)(void *user, const char *text),
-             void *user)
-{
-    struct dump d = {now, line, user};
-    for (unsigned i = 0; i < DN_STRIPES; i++) {
-        pthread_mutex_lock(&dir->stripes[i].lock);
-        table_each(&dir->stripes[i].names, dump_entry, &d);
-        pthread_mutex_unlock(&dir->stripes[i].lock);
-    }
-}
-
-/* --- rows ---------------------------------------------------------------------------------- */
 
 struct rows {
     uint64_t now;

@@ -279,14 +279,10 @@ bool flows_has(const struct flows *flows, enum sip_transport t, enum addr_family
 void flow_response_dest(const struct flow_origin *origin, const struct sip_via *via,
                         struct flow_dest *out);
 
-/* Human form, one line for each flow, into any sink. */
-void flows_dump(struct flows *flows, void (*line)(void *user, const char *text), void *user);
-/* A part of it, so that the worker has its turn in between: the next `n` places from *at on (0 at
- * first). False when these were the last. */
-bool flows_dump_some(struct flows *flows, uint32_t *at, unsigned n,
-                     void (*line)(void *user, const char *text), void *user);
-/* Rows of the set "flow", likewise: id, transport, state ("opening", "up", "suspect": a second
- * connection is being opened beside it, "reopening", "closing"), dn, remote, local, opened_by
+/* A part of the flows as rows, so that the worker has its turn in between: the next `n` places from
+ * *at on (0 at first). False when these were the last. The set is "flow": id, transport, state
+ * ("opening", "up", "suspect": a second connection is being opened beside it, "reopening",
+ * "closing"), dn, remote, local, opened_by
  * ("us", "peer": the connection it has now), age_ms (since the first connection of that id),
  * idle_ms (since anything came or went; both to a second), unacked_bytes, queued_bytes, reopened
  * (times), last_error (why it was reopened last), reopen (where it would be opened again), tls,

@@ -3,8 +3,6 @@
 #include "base/buf.h"
 #include "group/group_int.h"
 
-#define LINE_MAX 1024
-
 static const char *state_text(enum group_state state)
 {
     switch (state) {
@@ -29,72 +27,6 @@ static const char *policy_text(enum group_policy policy)
     return "";
 }
 
-struct sink {
-    void (*line)(void *user, const char *text);
-    void *user;
-    uint64_t now;
-};
-
-static uint64_t seconds(uint64_t now, uint64_t since)
-{
-    return now > since ? (now - since) / 1000 : 0;
-}
-
-static void end_line(const struct sink *s, struct buf *b)
-{
-    b->ptr[b->len] = '\0';
-    s->line(s->user, b->ptr);
-}
-
-static void dump_head(const struct sink *s, const struct group *g)
-{
-    char room[LINE_MAX];
-    struct buf b;
-    buf_init(&b, room, sizeof(room) - 1);
-    bool is_pair = g->conf.role == GROUP_PAIR;
-    buf_printf(&b, "application %s %s %s for %llu s", g->conf.name,
-               is_pair ? "pair" : policy_text(g->conf.policy), state_text(group_now(g)),
-               (unsigned long long)seconds(s->now, g->since));
-    if (is_pair && g->pair.active < g->n)
-        buf_printf(&b, " active %s", g->members[g->pair.active].uri);
-    buf_printf(&b, " switchovers %llu down %llu back %llu", (unsigned long long)g->totals.switched,
-               (unsigned long long)g->totals.down, (unsigned long long)g->totals.back);
-    end_line(s, &b);
-}
-
-static void put_addrs(struct buf *b, const struct member *m)
-{
-    char text[ADDR_TEXT_MAX];
-    for (unsigned i = 0; i < m->naddrs; i++) {
-        buf_char(b, i == 0 ? ' ' : ',');
-        buf_str(b, addr_write(&m->addrs[i], text));
-    }
-    if (m->naddrs == 0 && m->fixed.family != ADDR_NONE)
-        buf_printf(b, " %s", addr_write(&m->fixed, text));
-}
-
-static void dump_member(const struct sink *s, const struct group *g, unsigned i)
-{
-    char room[LINE_MAX];
-    struct buf b;
-    const struct member *m = &g->members[i];
-    bool is_pair = g->conf.role == GROUP_PAIR;
-    bool is_active = is_pair && g->pair.active == i;
-    buf_init(&b, room, sizeof(room) - 1);
-    buf_printf(&b, "  member %u %s %s", i, m->uri,
-               m->is_absent                           ? "absent"
-               : is_active                            ? "active"
-               : is_pair && g->pair.state == GROUP_UP ? "reserve"
-                                                      : state_text(group_state_of_member(g, i)));
-    if (!is_pair)
-        buf_printf(&b, " for %llu s weight %u", (unsigned long long)seconds(s->now, m->since),
-                   (unsigned)m->weight);
-    buf_printf(&b, " calls %u",
-               (unsigned)atomic_load_explicit(&m->cell->calls, memory_order_relaxed));
-    put_addrs(&b, m);
-    end_line(s, &b);
-}
-
 /* The member with that id; g->n: it is gone. */
 static unsigned place_of(const struct group *g, uint32_t id)
 {
@@ -109,39 +41,6 @@ static const char *uri_of(const struct group *g, uint32_t id)
     unsigned i = place_of(g, id);
     return i < g->n ? g->members[i].uri : "";
 }
-
-static void dump_history(const struct sink *s, const struct group *g)
-{
-    unsigned n = g->nhistory < GROUP_HISTORY ? g->nhistory : GROUP_HISTORY;
-    for (unsigned k = 0; k < n; k++) {
-        const struct switchover *h = &g->history[(g->nhistory - 1 - k) % GROUP_HISTORY];
-        char room[LINE_MAX], text[GROUP_CAUSE_MAX];
-        struct buf b;
-        buf_init(&b, room, sizeof(room) - 1);
-        buf_printf(&b, "  switchover %llu s ago from %u to %u after %llu ms: %s",
-                   (unsigned long long)seconds(s->now, h->at), place_of(g, h->from),
-                   place_of(g, h->to), (unsigned long long)h->ms,
-                   group_cause_text(h->cause, h->err, text));
-        end_line(s, &b);
-    }
-}
-
-void groups_dump(struct groups *groups, uint64_t now, void (*line)(void *user, const char *text),
-                 void *user)
-{
-    const struct sink s = {line, user, now};
-    pthread_mutex_lock(&groups->lock);
-    for (unsigned i = 0; i < groups->n; i++) {
-        const struct group *g = &groups->list[i];
-        dump_head(&s, g);
-        for (unsigned k = 0; k < g->n; k++)
-            dump_member(&s, g, k);
-        dump_history(&s, g);
-    }
-    pthread_mutex_unlock(&groups->lock);
-}
-
-/* --- rows --- */
 
 struct rows {
     uint64_t now, wall;

@@ -211,9 +211,6 @@ int group_place_of(struct groups *groups, uint32_t group, struct slice text,
 /* The administrator. `to`: index of the member, or UINT32_MAX: the other one. 0; ERR_NOT_FOUND;
  * ERR_UNSUPPORTED (not a pair of two). */
 int group_switch(struct groups *groups, struct slice name, uint32_t to, uint64_t now) WARN_UNUSED;
-/* One line for each group, its members and the last switchovers, into any sink. */
-void groups_dump(struct groups *groups, uint64_t now, void (*line)(void *user, const char *text),
-                 void *user);
 /* Rows, with the lock held: of the set "application" for each (name, role, state, active, since,
  * switchovers, down_count, back_count), followed by "member" (application, index, uri, state,
  * active, addresses, since, calls, weight, last_answer: status of the last check's answer, or why

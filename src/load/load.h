@@ -102,8 +102,6 @@ bool load_has_asked(const struct load *load);
 /* What we ask of a neighbour that speaks it. False: nothing, there is no overload and was none. */
 bool load_ask(struct load *load, uint64_t now, struct load_oc *out);
 
-void load_dump(struct load *load, uint64_t now, void (*line)(void *user, const char *text),
-               void *user);
 /* Rows: one of the set "overload" (refusing: for lag; lag_ms: standing; worst_ms: of the last
  * interval; limit_ms, loss_percent: of INVITEs, loss_other_percent, refused_rate, refused_source,
  * refused_lag, refused_neighbour: so far) and "neighbour" for each that speaks RFC 7339 (address,

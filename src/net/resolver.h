@@ -85,9 +85,6 @@ int net_resolve_naptr(struct net_resolver *r, struct slice name, net_naptr_fn *f
 /* `fn` will not be called any more. Safe on a finished query. */
 void net_resolve_cancel(struct net_resolver *r, uint64_t query);
 
-/* One line for each name that is known: its records, how long they hold, hits. */
-void net_resolver_dump(struct net_resolver *r, void (*line)(void *user, const char *text),
-                       void *user);
 /* Rows: of the set "resolver_server" (address, state: "in-use" or "silent", questions: so far,
  * failures: tries without an answer, one after the other, avoided_ms: asked last for so long) and
  * "resolver_name", the one asked for longest ago first (name, type: "host", "srv", "naptr", answer,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the resolver knows, for people; and how they make it forget. */
+/* What the resolver knows, as rows. */
 #include "base/buf.h"
 #include "base/field.h"
 #include "net/resolver_int.h"
@@ -9,7 +9,7 @@
 static void put_host(struct buf *b, const struct dns_name *n)
 {
     char text[ADDR_TEXT_MAX];
-    const char *sep = " ";
+    const char *sep = "";
     for (unsigned family = 0; family < 2; family++) {
         const struct dns_set *s = n->known.sets[family];
         for (unsigned i = 0; s != NULL && i < s->n; i++) {
@@ -28,7 +28,7 @@ static void put_records(struct buf *b, const struct dns_name *n)
         return;
     }
     for (unsigned i = 0; i < s->n; i++) {
-        buf_str(b, i == 0 ? " " : ", ");
+        buf_str(b, i == 0 ? "" : ", ");
         if (n->kind == DNS_KIND_SRV) {
             const struct net_srv *v = &dns_set_srvs(s)[i];
             buf_printf(b, "%u %u %u %.*s", v->priority, v->weight, v->port, SLICE_ARG(v->target));
@@ -39,60 +39,6 @@ static void put_records(struct buf *b, const struct dns_name *n)
         }
     }
 }
-
-static void put_age(struct buf *b, const struct dns_name *n, uint64_t now)
-{
-    if (n->known.is_known && now < n->known.until)
-        buf_printf(b, "; %llu s left", (unsigned long long)(n->known.until - now + 999) / 1000);
-    else if (n->known.is_known)
-        buf_printf(b, "; expired %llu s ago", (unsigned long long)(now - n->known.until) / 1000);
-    if (n->pending != 0)
-        buf_str(b, "; asked now");
-    if (n->failure != 0) {
-        char text[64];
-        buf_printf(b, "; %u failed in a row: %s", n->failures,
-                   err_text(n->failure, text, sizeof(text)));
-    }
-    buf_printf(b, "; %llu hits", (unsigned long long)n->hits);
-}
-
-static void dump_name(const struct dns_name *n, uint64_t now, struct buf *b)
-{
-    static const char *const kinds[] = {
-        [DNS_KIND_HOST] = "host", [DNS_KIND_SRV] = "srv", [DNS_KIND_NAPTR] = "naptr"};
-    buf_printf(b, "%s %.*s:", kinds[n->kind], SLICE_ARG(slice_of(n->text, n->len)));
-    if (!n->known.is_known)
-        buf_str(b, " not known");
-    else if (n->known.err == ERR_NOT_FOUND)
-        buf_str(b, " none");
-    else if (n->known.err != 0)
-        buf_str(b, " not offered");
-    else
-        put_records(b, n);
-    put_age(b, n, now);
-}
-
-static void dump_servers(const struct net_resolver *r, uint64_t now,
-                         void (*line)(void *user, const char *text), void *user)
-{
-    char text[ADDR_TEXT_MAX + 96], addr[ADDR_TEXT_MAX];
-    for (unsigned i = 0; i < r->nservers; i++) {
-        const struct dns_server *s = r->servers[i];
-        struct buf b;
-        buf_init(&b, text, sizeof(text) - 1);
-        buf_printf(&b, "server %s:", addr_write(&s->addr, addr));
-        if (s->fails == 0)
-            buf_str(&b, " in use");
-        else
-            buf_printf(&b, " silent, %u tries in a row", s->fails);
-        if (s->fails != 0 && now < s->avoid_until)
-            buf_printf(&b, ", tried last for %llu ms", (unsigned long long)(s->avoid_until - now));
-        text[b.len] = '\0';
-        line(user, text);
-    }
-}
-
-/* --- rows ---------------------------------------------------------------------------------- */
 
 static const char *kind_text(enum dns_kind kind)
 {
@@ -120,7 +66,7 @@ static struct slice answer_text(const struct dns_name *n, char *room, size_t cap
     if (n->known.err != 0)
         return n->known.err == ERR_NOT_FOUND ? SLICE("none") : SLICE("not offered");
     put_records(&b, n);
-    return b.len != 0 ? slice_of(room + 1, b.len - 1) : SLICE_NONE;
+    return buf_get(&b);
 }
 
 static void row_name(const struct row_sink *sink, const struct dns_name *n, uint64_t now)
@@ -152,20 +98,4 @@ void net_resolver_rows(struct net_resolver *r, const struct row_sink *sink)
     }
     LIST_EACH(it, &r->lru)
     row_name(sink, container_of(it, struct dns_name, lru), now);
-}
-
-void net_resolver_dump(struct net_resolver *r, void (*line)(void *user, const char *text),
-                       void *user)
-{
-    char text[LINE_MAX_LEN];
-    uint64_t now = net_now(r->loop);
-    dump_servers(r, now, line, user);
-    LIST_EACH(it, &r->lru)
-    {
-        struct buf b;
-        buf_init(&b, text, sizeof(text) - 1);
-        dump_name(container_of(it, struct dns_name, lru), now, &b);
-        text[b.len] = '\0';
-        line(user, text);
-    }
 }

@@ -12,9 +12,9 @@
 #include <time.h>
 #include <uv.h>
 
+#include "base/event.h"
 #include "base/hash.h"
 #include "base/list.h"
-#include "base/event.h"
 #include "base/pool.h"
 #include "base/random.h"
 #include "base/table.h"

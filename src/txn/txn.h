@@ -220,13 +220,9 @@ typedef bool txn_lost_fn(void *user, uint64_t id, int err, struct flow_dest *des
 int txn_send_stateless(struct txns *txns, const struct flow_dest *dest, struct slice bytes,
                        txn_lost_fn *lost, void *user, uint64_t id) WARN_UNUSED;
 
-/* Human form, one line for each transaction. */
-void txns_dump(struct txns *txns, void (*line)(void *user, const char *text), void *user);
-/* A part of it: the next `n` places from *at on (0 at first). False when these were the last. */
-bool txns_dump_some(struct txns *txns, uint32_t *at, unsigned n,
-                    void (*line)(void *user, const char *text), void *user);
-/* Rows of the set "transaction", likewise: id, kind ("client", "server"), method, state (RFC 3261
- * section 17, RFC 6026), call_id, branch (of the topmost Via: ours of a client's), remote,
+/* A part of the transactions as rows: the next `n` places from *at on (0 at first). False when
+ * these were the last. The set is "transaction": id, kind ("client", "server"), method, state (RFC
+ * 3261 section 17, RFC 6026), call_id, branch (of the topmost Via: ours of a client's), remote,
  * transport, connection, age_ms (since its request came), ends_ms (until a timer ends it or what it
  * waits for; 0: none is set). */
 bool txns_rows_some(struct txns *txns, uint32_t *at, unsigned n, const struct row_sink *sink);

@@ -183,13 +183,10 @@ void net_resolve_cancel(struct net_resolver *r, uint64_t query)
     }
 }
 
-void net_resolver_dump(struct net_resolver *r, void (*line)(void *user, const char *text),
-                       void *user)
+void net_resolver_rows(struct net_resolver *r, const struct row_sink *sink)
 {
     LIST_EACH(node, &r->loop->hosts)
-    {
-        line(user, container_of(node, struct fake_host, node)->name);
-    }
+    ROW(sink, "resolver_name", LF_STR("name", container_of(node, struct fake_host, node)->name));
 }
 
 /* Nothing is kept here, so there is nothing to forget: how many names were asked for. */

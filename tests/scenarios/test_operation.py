@@ -424,9 +424,9 @@ def sigusr1_shows_counters_and_dns(world):
     world.registered_phone(transport="tcp")
     proxy.process.signal(signal.SIGUSR1)
     check(proxy.log_matches(r"counters .*registrations=1", 5), "no counters")
-    check(proxy.log_matches(r"directory .*1001 extension bindings=1 in-service", 5), "no DN")
+    check(proxy.log_matches(r"directory name=1001 type=extension state=in-service .*bindings=1", 5), "no DN")
     check(proxy.log_matches(r"10\.77\.1\.2:5060", 5), "no binding")
-    check(proxy.log_matches(r"9000 voip-service .*service-type=recorder", 5), "no service-type")
+    check(proxy.log_matches(r"directory name=9000 type=voip-service service_type=recorder", 5), "no service-type")
 
 
 @scenario()

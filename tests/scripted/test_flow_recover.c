@@ -165,7 +165,7 @@ static void the_dn_stands_in_log_and_list(void **state)
     begin(2);
     unsigned other = 1 - owner;
     w.react = resend;
-    assert_false(wire_listed(&w, " dn="));
+    assert_true(wire_listed(&w, " dn=\"\" "));
     flows_set_dn(w.flows_of[other], dest.flow, SLICE("alice"));
     wire_turn(&w);
     assert_true(wire_listed(&w, " dn=alice"));
@@ -180,9 +180,9 @@ static void the_dn_stands_in_log_and_list(void **state)
     assert_int_equal(wire_logged(&w, "resent=1"), 1);
     assert_int_equal(wire_logged(&w, "dn=1001 peer=10.0.0.3:"), 3);
     assert_true(wire_listed(&w, " dn=1001"));
-    assert_true(wire_listed(&w, " reopened=1 cause=\"connection reset by peer\""));
+    assert_true(wire_listed(&w, " reopened=1 last_error=\"connection reset by peer\""));
     flows_set_dn(w.flows_of[owner], dest.flow, SLICE_NONE);
-    assert_false(wire_listed(&w, " dn="));
+    assert_true(wire_listed(&w, " dn=\"\" "));
     char longest[FLOW_DN_MAX + 10];
     memset(longest, 'd', sizeof(longest));
     flows_set_dn(w.flows_of[other], dest.flow, slice_of(longest, sizeof(longest)));

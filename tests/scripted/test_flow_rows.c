@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
+#include "rows.h"
 #include "scripted/wire.h"
 
 #define PHONE     "10.0.0.3:5060"
@@ -29,24 +30,12 @@ static int teardown(void **state)
 
 /* --- one row ---------------------------------------------------------------------------------- */
 
-static struct {
-    unsigned n;
-    char line[1024];
-} rows;
-
-static void keep(void *user, const char *set, unsigned n, const struct field *fields)
-{
-    (void)user;
-    rows.n++;
-    (void)row_line(set, n, fields, rows.line, sizeof(rows.line));
-}
+static struct rows rows;
 
 static void look(void)
 {
-    const struct row_sink sink = {keep, NULL};
+    const struct row_sink sink = rows_begin(&rows);
     uint32_t at = 0;
-    rows.n = 0;
-    rows.line[0] = '\0';
     while (flows_rows_some(w.flows, &at, 1, &sink)) {
     }
 }
@@ -56,13 +45,10 @@ static void expect(const char *name, const char *value)
     char want[128];
     look();
     assert_int_equal(rows.n, 1);
+    rows.text[rows.len - 1] = ' '; /* behind the last column too */
     (void)snprintf(want, sizeof(want), " %s=%s ", name, value);
-    /* The last column has nothing behind it. */
-    size_t len = strlen(rows.line);
-    rows.line[len] = ' ';
-    rows.line[len + 1] = '\0';
-    if (strstr(rows.line, want) == NULL)
-        fail_msg("\"%s\" expected in: %s", want, rows.line);
+    if (!rows_have(&rows, want))
+        fail_msg("\"%s\" expected in: %s", want, rows.text);
 }
 
 static void resend(struct wire *x, unsigned worker, const struct flow_event *ev)
@@ -89,7 +75,7 @@ static void a_device_that_has_connected(void **state)
     device();
     (void)snprintf(id, sizeof(id), "%016llx", (unsigned long long)dest.flow);
     expect("id", id);
-    assert_memory_equal(rows.line, "flow id=", 8);
+    assert_memory_equal(rows.text, "flow id=", 8);
     expect("transport", "tcp");
     expect("state", "up");
     expect("dn", "\"\"");
@@ -185,8 +171,8 @@ static void one_that_we_open_by_tls(void **state)
     fake_advance(w.loop, 2000);
     expect("state", "up");
     look();
-    assert_non_null(strstr(rows.line, "tls=\"TLS"));
-    assert_non_null(strstr(rows.line, " verified\""));
+    assert_non_null(strstr(rows.text, "tls=\"TLS"));
+    assert_non_null(strstr(rows.text, " verified\""));
     assert_int_equal(wire_counter(&w, CTR_TLS_OPENING), 0);
     assert_int_equal(wire_counter(&w, CTR_TLS_UP), 1);
     flows_close(w.flows, dest.flow, ERR_ADMIN);

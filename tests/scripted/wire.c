@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "flow/flow_int.h"
+#include "rows.h"
 
 static int on_message(void *user, const struct sip_msg *m, const struct flow_origin *o)
 {
@@ -267,21 +268,14 @@ unsigned wire_logged(struct wire *w, const char *text)
     return n;
 }
 
-struct look {
-    const char *text;
-    bool found;
-};
-
-static void look_at(void *user, const char *line)
-{
-    struct look *look = user;
-    look->found |= strstr(line, look->text) != NULL;
-}
-
 bool wire_listed(struct wire *w, const char *text)
 {
-    struct look look = {text, false};
-    for (unsigned i = 0; i < w->nworkers; i++)
-        flows_dump(w->flows_of[i], look_at, &look);
-    return look.found;
+    static struct rows rows;
+    const struct row_sink sink = rows_begin(&rows);
+    for (unsigned i = 0; i < w->nworkers; i++) {
+        uint32_t at = 0;
+        while (flows_rows_some(w->flows_of[i], &at, 100, &sink)) {
+        }
+    }
+    return rows_have(&rows, text);
 }

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "help.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-
 #include "base/buf.h"
+#include "rows.h"
 
 struct dn_binding help_binding(const char *contact, uint64_t expires)
 {
@@ -84,26 +80,10 @@ const char *help_contacts(struct dn_dir *dir, const char *name, uint64_t now)
     return text;
 }
 
-struct text {
-    char bytes[8192];
-    size_t len;
-};
-
-static void add_row(void *user, const char *set, unsigned n, const struct field *fields)
-{
-    struct text *t = user;
-    t->len += row_line(set, n, fields, t->bytes + t->len, sizeof(t->bytes) - t->len - 1);
-    assert_true(t->len < sizeof(t->bytes) - 100);
-    t->bytes[t->len++] = '\n';
-    t->bytes[t->len] = '\0';
-}
-
 const char *help_rows(struct dn_dir *dir, uint64_t now)
 {
-    static struct text text;
-    const struct row_sink sink = {add_row, &text};
-    text.len = 0;
-    text.bytes[0] = '\0';
+    static struct rows rows;
+    const struct row_sink sink = rows_begin(&rows);
     dn_rows(dir, now, &sink);
-    return text.bytes;
+    return rows.text;
 }

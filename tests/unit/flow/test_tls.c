@@ -14,6 +14,7 @@
 #include "flow/flow_int.h"
 #include "flow/tls.h"
 #include "rig.h"
+#include "rows.h"
 
 static struct rig r;
 static struct flow_tls *tls;
@@ -135,21 +136,14 @@ static bool got_event(struct rig *x)
     return x->nevents != 0;
 }
 
-static bool seen;
-static const char *look_for;
-
-static void look(void *user, const char *line)
-{
-    (void)user;
-    seen |= strstr(line, look_for) != NULL;
-}
-
 static bool is_listed(const char *text)
 {
-    seen = false;
-    look_for = text;
-    flows_dump(r.flows, look, NULL);
-    return seen;
+    static struct rows rows;
+    const struct row_sink sink = rows_begin(&rows);
+    uint32_t at = 0;
+    while (flows_rows_some(r.flows, &at, 100, &sink)) {
+    }
+    return rows_have(&rows, text);
 }
 
 static void test_request_and_answer(void **state)
@@ -166,8 +160,8 @@ static void test_request_and_answer(void **state)
     assert_int_equal(memcmp(r.msgs[0].bytes, request, strlen(request)), 0);
     assert_false(r.msgs[1].is_request);
     assert_true(r.msgs[1].origin.flow == dest.flow);
-    assert_true(is_listed(" tls=TLSv1."));
-    assert_true(is_listed(" name=phone.example"));
+    assert_true(is_listed(" tls=\"TLSv1."));
+    assert_true(is_listed(" tls_name=phone.example\n"));
     end();
 }
 
@@ -256,7 +250,7 @@ static void test_reopened_and_resumed(void **state)
     assert_true(dest.flow == id);
     assert_int_equal(rig_counter(&r, CTR_REOPENED), 1);
     assert_true(rig_counter(&r, CTR_TLS_RESUMED) >= 1);
-    assert_true(is_listed(",resumed"));
+    assert_true(is_listed(" resumed"));
     end();
 }
 
@@ -313,7 +307,7 @@ static void test_alias(void **state)
     dest.remote.port = 5071;
     assert_int_equal(send_request("pbx.example"), 0);
     assert_true(dest.flow == accepted);
-    assert_true(is_listed(",verified"));
+    assert_true(is_listed(" verified"));
     end();
 }
 

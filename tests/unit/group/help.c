@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "rows.h"
 
 struct addr address(const char *text)
 {
@@ -130,27 +131,12 @@ uint32_t planned(struct groups *gs, const char *group, uint64_t now)
 
 /* --- text --- */
 
-struct text {
-    char bytes[16384];
-    size_t len;
-};
-
-static void add_row(void *user, const char *set, unsigned n, const struct field *fields)
-{
-    struct text *t = user;
-    t->len += row_line(set, n, fields, t->bytes + t->len, sizeof(t->bytes) - t->len - 1);
-    assert_true(t->len < sizeof(t->bytes) - 100);
-    t->bytes[t->len++] = '\n';
-    t->bytes[t->len] = '\0';
-}
-
 const char *dumped(struct groups *gs, uint64_t now)
 {
-    static struct text text;
-    text = (struct text){0};
-    const struct row_sink sink = {add_row, &text};
+    static struct rows rows;
+    const struct row_sink sink = rows_begin(&rows);
     groups_rows(gs, now, 1700000000000 + now - T0, &sink);
-    return text.bytes;
+    return rows.text;
 }
 
 int be_quiet(void **state)

@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "rows.h"
 
 static const struct hash_key key = {3, 4};
 static struct load_conf conf;
@@ -207,30 +208,39 @@ static void test_mails(void **state)
     assert_true(load_loss(load, now) != 0);
 }
 
-static char lines[16][256];
-static unsigned nlines;
+static struct rows rows;
 
-static void line(void *user, const char *text)
+static void list(void)
 {
-    (void)user;
-    assert_true(nlines < 16);
-    snprintf(lines[nlines++], sizeof(lines[0]), "%s", text);
+    const struct row_sink sink = rows_begin(&rows);
+    load_rows(load, now, &sink);
 }
 
-static void test_dump(void **state)
+static void test_rows(void **state)
 {
     (void)state;
+    list();
+    assert_string_equal(rows.text,
+                        "overload refusing=false lag_ms=0 worst_ms=0 limit_ms=100 loss_percent=0 "
+                        "loss_other_percent=0 refused_rate=0 refused_source=0 refused_lag=0 "
+                        "refused_neighbour=0\n");
     conf.source_rate = 1;
     (void)admitted(LOAD_INVITE, 5);
     lag(200, 2000);
     load_note_oc(load, &peer, &(struct load_oc){20, 500, 1}, now);
-    nlines = 0;
-    load_dump(load, now, line, NULL);
-    assert_int_equal(nlines, 3);
-    assert_non_null(strstr(lines[0], "lag 200 ms"));
-    assert_non_null(strstr(lines[0], "limit 100 ms"));
-    assert_non_null(strstr(lines[1], "by source 4,"));
-    assert_non_null(strstr(lines[2], "192.0.2.1:5060 asks for 20 % less"));
+    list();
+    assert_int_equal(rows.n, 2);
+    assert_true(rows_have(&rows, "overload refusing=true lag_ms=200 worst_ms="));
+    assert_true(rows_have(&rows, " limit_ms=100 "));
+    assert_false(rows_have(&rows, " loss_percent=0 "));
+    assert_true(rows_have(&rows, " refused_source=4 "));
+    assert_true(rows_have(&rows, "\nneighbour address=192.0.2.1:5060 loss_percent=20 "
+                                 "until_ms=500 follows=false\n"));
+    load_note_speaks(load, &peer, now);
+    now += 501;
+    list();
+    assert_true(rows_have(&rows, "\nneighbour address=192.0.2.1:5060 loss_percent=0 until_ms=0 "
+                                 "follows=true\n"));
 }
 
 static void test_no_memory(void **state)
@@ -267,7 +277,7 @@ int main(void)
         TEST(test_lag_turned_off),
         TEST(test_full_buffer),
         TEST(test_mails),
-        TEST(test_dump),
+        TEST(test_rows),
         TEST(test_no_memory),
     };
     log_setup(LOG_ERROR, LOG_TEXT);

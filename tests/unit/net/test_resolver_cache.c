@@ -2,6 +2,7 @@
 /* What is kept of answers, and for how long. */
 #include "base/alloc.h"
 #include "dns_rig.h"
+#include "rows.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -288,48 +289,43 @@ static void test_free_under_way(void **state)
     dns_rig_stop(&d);
 }
 
-static unsigned lines;
-static char all_lines[4096];
+static struct rows rows;
 
-static void on_line(void *user, const char *text)
+static void list(void)
 {
-    (void)user;
-    lines++;
-    size_t used = strlen(all_lines);
-    snprintf(all_lines + used, sizeof(all_lines) - used, "%s\n", text);
+    const struct row_sink sink = rows_begin(&rows);
+    net_resolver_rows(d.r, &sink);
 }
 
-static void dump(void)
-{
-    lines = 0;
-    all_lines[0] = '\0';
-    net_resolver_dump(d.r, on_line, NULL);
-}
-
-static void test_dump_and_forget(void **state)
+static void test_rows_and_forget(void **state)
 {
     (void)state;
     dns_rig_start(&d, 1, zone);
+    dns_ask_host(&d, "both.test", &h);
     dns_ask_host(&d, "both.test", &h);
     dns_ask_srv(&d, "_sip._udp.test", &h);
     dns_ask_naptr(&d, "test", &h);
     dns_ask_host(&d, "nobody.test", &h);
     dns_ask_srv(&d, "_sips._tcp.test", &h);
-    dump();
-    assert_int_equal(lines, 6);
-    assert_non_null(strstr(all_lines, ": in use\n"));
-    assert_non_null(strstr(all_lines, "host both.test: 127.0.0.5, 127.0.0.6, ::1, ::2; 60 s left"));
-    assert_non_null(strstr(all_lines, "srv _sip._udp.test: 10 0 5060 sip1.test, 20 0 5061 sip2"));
-    assert_non_null(strstr(all_lines, "naptr test: 10 1 s SIP+D2U _sip._udp.test, 20 1 s SIP"));
-    assert_non_null(strstr(all_lines, "host nobody.test: none; 60 s left"));
-    assert_non_null(strstr(all_lines, "srv _sips._tcp.test: not offered"));
+    list();
+    assert_int_equal(rows.n, 6);
+    assert_true(rows_have(&rows, " state=in-use questions=7 failures=0 avoided_ms=0\n"));
+    assert_true(rows_have(&rows, "resolver_name name=both.test type=host "
+                                 "answer=\"127.0.0.5, 127.0.0.6, ::1, ::2\" ttl_s=60 state=fresh "
+                                 "expired_s=0 asked=false failures=0 last_error=\"\" hits=1\n"));
+    assert_true(rows_have(&rows, "resolver_name name=_sip._udp.test type=srv "
+                                 "answer=\"10 0 5060 sip1.test, 20 0 5061 sip2"));
+    assert_true(rows_have(&rows, "resolver_name name=test type=naptr "
+                                 "answer=\"10 1 s SIP+D2U _sip._udp.test, 20 1 s SIP"));
+    assert_true(rows_have(&rows, "name=nobody.test type=host answer=none ttl_s=60 state=fresh "));
+    assert_true(rows_have(&rows, "name=_sips._tcp.test type=srv answer=\"not offered\" "));
 
     assert_int_equal(net_resolver_forget(d.r, SLICE("both.test")), 1);
     assert_int_equal(net_resolver_forget(d.r, SLICE("both.test")), 0);
     assert_false(dns_ask_host(&d, "both.test", &h));
     assert_int_equal(net_resolver_forget(d.r, SLICE_NONE), 5);
-    dump();
-    assert_int_equal(lines, 1);
+    list();
+    assert_int_equal(rows.n, 1);
     assert_false(dns_ask_srv(&d, "_sip._udp.test", &h));
     dns_rig_stop(&d);
 }
@@ -533,7 +529,7 @@ int main(void)
         cmocka_unit_test(test_ttl_zero),
         cmocka_unit_test(test_many_wait_for_one),
         cmocka_unit_test(test_free_under_way),
-        cmocka_unit_test(test_dump_and_forget),
+        cmocka_unit_test(test_rows_and_forget),
         cmocka_unit_test(test_forget_inside),
         cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_full_of_nothing),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Servers that are silent, refuse, or change; and answers that are no use. */
 #include "dns_rig.h"
+#include "rows.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -390,21 +391,12 @@ static void test_other_servers(void **state)
     dns_rig_stop(&d);
 }
 
-static unsigned seen;
-static const char *seen_text;
-
-static void on_line(void *user, const char *text)
+static bool is_listed(const char *text)
 {
-    (void)user;
-    seen += strstr(text, seen_text) != NULL;
-}
-
-static bool is_in_dump(const char *text)
-{
-    seen = 0;
-    seen_text = text;
-    net_resolver_dump(d.r, on_line, NULL);
-    return seen != 0;
+    static struct rows rows;
+    const struct row_sink sink = rows_begin(&rows);
+    net_resolver_rows(d.r, &sink);
+    return rows_have(&rows, text);
 }
 
 static void write_file(const char *path, const char *text)
@@ -430,20 +422,20 @@ static void test_system_servers(void **state)
     d.conf.timeout_ms = 20;
     d.conf.tries = 1;
     net_resolver_set_conf(d.r, &d.conf);
-    assert_true(is_in_dump("server 127.0.0.71:53"));
-    assert_true(is_in_dump("server 127.0.0.72:53"));
+    assert_true(is_listed("resolver_server address=127.0.0.71:53"));
+    assert_true(is_listed("resolver_server address=127.0.0.72:53"));
     write_file(path, "search test\nnameserver 127.0.0.73\n");
     uint64_t before = net_now(d.t.loop);
-    while (!is_in_dump("server 127.0.0.73:53")) {
+    while (!is_listed("resolver_server address=127.0.0.73:53")) {
         assert_true(net_now(d.t.loop) < before + 10000);
         dns_ask_srv(&d, "a.test", &h);
         dns_rig_idle(&d, 20);
     }
-    assert_false(is_in_dump("server 127.0.0.71:53"));
+    assert_false(is_listed("resolver_server address=127.0.0.71:53"));
     write_file(path, "nameserver ::1\n");
     dns_rig_idle(&d, 1100); /* it is looked at once a second */
     net_resolver_set_conf(d.r, &d.conf);
-    assert_true(is_in_dump("server [::1]:53"));
+    assert_true(is_listed("resolver_server address=[::1]:53"));
     dns_rig_stop(&d);
     unlink(path);
 }
