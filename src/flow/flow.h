@@ -226,6 +226,10 @@ void flows_try_anew(struct flows *flows, const struct flow_dest *dest);
 #define FLOW_DN_MAX 63
 void flows_set_dn(struct flows *flows, uint64_t flow, struct slice dn);
 
+/* What was set by that, of a flow of this worker; borrowed until the next call of this room. Empty:
+ * nothing, or the flow is another worker's. */
+struct slice flows_dn(const struct flows *flows, uint64_t flow);
+
 /* The number for flow_dest.tls_peer: rules of the profile (a [dn] section's name; empty: the
  * daemon's own) and the name that the peer has to prove (host of the URI that leads there, RFC 5922
  * 4, 7.3). The same pair gives the same number as long as the process runs. A profile that is not

@@ -26,6 +26,12 @@ void flow_label(struct flow *f, struct slice dn)
     f->dn = label;
 }
 
+struct slice flows_dn(const struct flows *fs, uint64_t id)
+{
+    const struct flow *f = pool_find(&fs->pool, id);
+    return f != NULL ? flow_dn(f) : SLICE_NONE;
+}
+
 void flows_set_dn(struct flows *fs, uint64_t id, struct slice dn)
 {
     unsigned owner = flow_id_owner(fs, id);

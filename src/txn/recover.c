@@ -64,7 +64,8 @@ void sent_log(struct txns *txns, const struct txn_sent *s, const char *text, int
     if (!log_is_on(LOG_INFO) || !log_limit_ok(&txns->resent_limit, now, 20, 10000, &left_out))
         return;
     LOG(LOG_INFO, "txn", text, LF_SLICE("message", kind_of(s->bytes)),
-        LF_ADDR("peer", &s->dest.remote), LF_ADDR("local", &s->dest.local), LF_ERR("cause", err),
+        LF_SLICE("dn", flows_dn(txns->flows, s->dest.flow)), LF_ADDR("peer", &s->dest.remote),
+        LF_ADDR("local", &s->dest.local), LF_ERR("cause", err),
         LF_SLICE("call", call_of(s->bytes, hdrs)), LF_INT("ms", now - since),
         LF_INT("left_out", left_out));
 }

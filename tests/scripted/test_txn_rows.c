@@ -4,9 +4,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "rows.h"
 #include "scripted/stage.h"
 
@@ -82,11 +85,46 @@ static void by_a_connection(void **state)
     stage_stop(&s);
 }
 
+/* Of an ACK no transaction knows whose it is: its connection does. */
+static void a_copy_is_logged_with_its_dn(void **state)
+{
+    char text[4096];
+    struct flow_dest to = stage_dest("10.0.0.9:5060", SIP_TCP);
+    int fd = memfd_create("log", MFD_CLOEXEC);
+    (void)state;
+    assert_true(fd >= 0);
+    stage_start(&s, true);
+    struct fake_conn *conn = fake_connect(s.loop, "10.0.0.9:41000", US);
+    fake_send(conn, stage_request(&s, "OPTIONS", "z9hG4bKo", "TCP"));
+    to.flow = txn_origin(s.txns, s.server)->flow;
+    assert_int_equal(stage_reply(&s, s.server, 200), 0);
+    flows_set_dn(s.flows, to.flow, SLICE("1001"));
+    assert_true(slice_eq(flows_dn(s.flows, to.flow), SLICE("1001")));
+    assert_int_equal(flows_dn(s.flows, 0).len, 0);
+    assert_int_equal(
+        txn_send_stateless(s.txns, &to, stage_request(&s, "ACK", "z9hG4bKa", "TCP"), NULL, NULL, 0),
+        0);
+    stage_turn(&s);
+    log_setup(LOG_INFO, LOG_TEXT);
+    log_set_fd(fd);
+    fake_reset(conn);
+    advance(&s, 10);
+    log_set_fd(-1);
+    log_setup(LOG_ERROR, LOG_TEXT);
+    ssize_t len = pread(fd, text, sizeof(text) - 1, 0);
+    assert_true(len > 0);
+    text[len] = '\0';
+    close(fd);
+    assert_non_null(strstr(text, " txn request sent again message=ACK dn=1001 peer="));
+    stage_stop(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_datagrams),
         cmocka_unit_test(by_a_connection),
+        cmocka_unit_test(a_copy_is_logged_with_its_dn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
