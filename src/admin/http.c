@@ -192,9 +192,17 @@ static bool copy(struct slice text, char **out)
     return text.len == 0 || *out != NULL;
 }
 
+/* Without a token it is for this machine alone. */
+static bool is_too_open(const struct addr *address, struct slice token)
+{
+    return token.len == 0 && !addr_is_loopback(address);
+}
+
 static int start(struct admin_http *http, const struct admin_http_conf *conf)
 {
-    int err = open_socket(http, &conf->address);
+    int err = is_too_open(&conf->address, conf->token) ? ERR_PARSE : 0;
+    if (err == 0)
+        err = open_socket(http, &conf->address);
     if (err == 0 && (!copy(conf->token, &http->token) || !copy(conf->key, &http->key) ||
                      !copy(conf->certificate, &http->certificate)))
         err = ERR_NOMEM;
@@ -300,12 +308,6 @@ static int change_server(struct admin_http *http, const struct admin_http_conf *
     http->certificate = certificate;
     http->key = key;
     return 0;
-}
-
-/* A token may go only where nobody else can connect. */
-static bool is_too_open(const struct addr *address, struct slice token)
-{
-    return token.len == 0 && !addr_is_loopback(address);
 }
 
 int admin_http_set_conf(struct admin_http *http, const struct admin_http_conf *conf)

@@ -16,7 +16,8 @@ struct admin_http_conf {
     struct slice certificate, key; /* PEM text; empty: without TLS */
 };
 
-/* 0; -errno (cannot listen); ERR_NOMEM; ERR_PARSE (certificate or key are of no use). */
+/* 0; -errno (cannot listen); ERR_NOMEM; ERR_PARSE (certificate or key are of no use, or the address
+ * is one that needs a token). *out is NULL then. */
 int admin_http_open(struct admin *admin, const struct admin_http_conf *conf,
                     struct admin_http **out) WARN_UNUSED;
 /* Ends all connections. */
