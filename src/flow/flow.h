@@ -149,7 +149,7 @@ struct flow_event {
 struct flow_wire {
     bool is_out;
     uint8_t transport;
-    const struct addr *local; /* outgoing by UDP: may be a wildcard */
+    const struct addr *local; /* by UDP to where there is no route: may be a wildcard */
     const struct addr *remote;
     uint64_t flow; /* stream: its id; UDP: 0 */
     struct slice bytes;

@@ -60,6 +60,19 @@ void flow_on_datagram(void *user, char *data, size_t len, const struct addr *rem
         flow_count_taken(fs, &m);
 }
 
+/* From which address is the kernel's choice where the listener has all of them. */
+static void tell_sent(const struct flow_listener *l, const struct flow_dest *dest,
+                      struct slice bytes)
+{
+    const struct addr *local = dest->local.family != ADDR_NONE ? &dest->local : &l->addr;
+    struct addr source;
+    if (addr_is_any(local) && net_source_for(l->owner->loop, &dest->remote, &source) == 0) {
+        source.port = l->addr.port;
+        local = &source;
+    }
+    tell_wire(l->owner, true, &dest->remote, local, bytes);
+}
+
 int flow_udp_send(struct flows *fs, const struct flow_dest *dest, const void *bytes, size_t len,
                   unsigned flags)
 {
@@ -72,7 +85,6 @@ int flow_udp_send(struct flows *fs, const struct flow_dest *dest, const void *by
     if (rc != 0)
         return rc;
     counter_inc(fs->counters, CTR_MSG_OUT);
-    tell_wire(fs, true, &dest->remote, dest->local.family != ADDR_NONE ? &dest->local : &l->addr,
-              slice_of(bytes, len));
+    tell_sent(l, dest, slice_of(bytes, len));
     return 0;
 }

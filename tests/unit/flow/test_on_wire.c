@@ -105,6 +105,24 @@ static void test_udp(void **state)
     assert_int_equal(ntold, 5);
 }
 
+/* Of a listener with all addresses it is the one that the kernel takes. */
+static void test_udp_from_any(void **state)
+{
+    struct rig r;
+    struct addr at;
+    (void)state;
+    start(&r);
+    rig_start(&r, "0.0.0.0");
+    int peer = peer_udp("127.0.0.1", &at);
+    struct flow_dest dest = {.remote = at, .transport = SIP_UDP};
+    assert_int_equal(flows_send(r.flows, &dest, "one", 3, FLOW_SEND_REQUEST), 0);
+    is(0, true, SIP_UDP, "one");
+    assert_true(addr_is_loopback(&told[0].local));
+    assert_int_equal(told[0].local.port, r.listen.port);
+    close(peer);
+    rig_stop(&r);
+}
+
 /* One that cannot be taken yet is offered again, and told once. */
 static void test_offered_again(void **state)
 {
@@ -194,9 +212,8 @@ static void test_opened(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_udp),
-        cmocka_unit_test(test_offered_again),
-        cmocka_unit_test(test_bad_stream),
+        cmocka_unit_test(test_udp),           cmocka_unit_test(test_udp_from_any),
+        cmocka_unit_test(test_offered_again), cmocka_unit_test(test_bad_stream),
         cmocka_unit_test(test_opened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
