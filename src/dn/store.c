@@ -8,8 +8,8 @@
 #include <time.h>
 
 #include "base/alloc.h"
-#include "base/hash.h"
 #include "base/event.h"
+#include "base/hash.h"
 #include "base/random.h"
 #include "dn/store_int.h"
 

@@ -8,8 +8,8 @@
 #ifndef TXN_TXN_INT_H
 #define TXN_TXN_INT_H
 
-#include "base/list.h"
 #include "base/event.h"
+#include "base/list.h"
 #include "base/pool.h"
 #include "base/table.h"
 #include "txn/cells.h"

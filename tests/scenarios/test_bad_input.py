@@ -169,16 +169,17 @@ def one_mistake(world, bad):
 def own_certificate_that_ends(world, when):
     """It is used, and a warning tells of it at the start and at each reload."""
     more = {"days": 13} if when == "soon" else {"expired": True}
-    text = {"soon": "our certificate expires soon", "expired": "our certificate has expired"}[when]
+    text = {"soon": "warn +app our certificate expires soon event=46001",
+            "expired": "error +app our certificate has expired event=46002"}[when]
     good = proxy_identity(world.authority, "good")
     proxy = world.proxy(world.tls_options(good))
-    check(not proxy.logged("warn .*our certificate"), "a warning without reason")
+    check(not proxy.logged("(warn|error) .*our certificate"), "a warning without reason")
     mark = time.monotonic()
     proxy.options.update(world.tls_options(proxy_identity(world.authority, "ends", **more)))
     proxy.write()
     proxy.reload()
     check(proxy.log_matches("configuration reloaded", 5, mark), "not reloaded")
-    pattern = rf'warn +app {text} subject="?CN=ends"? expires=20\d\d-\S+Z file=\S+ends\.pem'
+    pattern = rf'{text} subject="?CN=ends"? expires=20\d\d-\S+Z file=\S+ends\.pem'
     check(proxy.log_matches(pattern, 5, mark), "no warning at the reload")
     proxy.stop()
     mark = time.monotonic()

@@ -586,6 +586,9 @@ def control_sets_options_and_drains(world):
     equal(final and final.status, 503, "a new call")
     _ask(world, "drain", "cancel")
     equal(_rows(world, "status")["status"][0]["state"], "running", "state after that")
+    told = {row["number"]: json.loads(row["fields"]) for row in _rows(world, "events")["event"]}
+    check({45001, 45002, 45004, 45007, 45013} <= set(told), f"events: {sorted(told)}")
+    equal(told[45004], {"at_most_ms": 60000}, "the drain")
     hang_up(call, incoming)
     hang_up(*complete_call(caller, "1001", phone))
     _ask(world, "drain", "1")

@@ -145,7 +145,7 @@ def port_in_use_gives_one_clear_line(world):
         check(status not in (0, None), f"exit status {status}")
         lines = [line for _, line in proxy.process.lines if "5060" in line]
         equal(len(lines), 1, f"lines about the port: {proxy.process.output()}")
-        check(re.search(r"in use", lines[0], re.I), f"the line is not clear: {lines[0]}")
+        check(re.search(r"event=45008 .*in use", lines[0], re.I), f"the line is not clear: {lines[0]}")
 
 
 # --- life ------------------------------------------------------------------------------------

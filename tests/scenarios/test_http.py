@@ -318,6 +318,7 @@ def http_with_a_token_is_for_who_has_it(world):
             equal((answer.status, answer.headers["www-authenticate"]),
                   (401, 'Bearer realm="holdfast"'), f"{path} {given}")
     equal(_post(world, "/api/v1/reload", **near).status, 401, "POST without a token")
+    check(proxy.logged("event=49010"), "a wrong token is not told")
     for path in ("/", "/healthz", "/readyz"):
         equal(_get(world, path, **near).status, 200, f"{path} without a token")
     equal(_get(world, "/api/v1/status", headers=BEARER, **near).status, 200, "with the token")

@@ -27,7 +27,7 @@ def _reload(proxy, **options):
     proxy.options.update({name.replace("_", "-"): value for name, value in options.items()})
     proxy.write()
     proxy.reload()
-    check(proxy.log_matches("configuration reloaded", 5, mark), "not reloaded")
+    check(proxy.log_matches("configuration reloaded event=45002", 5, mark), "not reloaded")
 
 
 def _ask(world, uri, **change):
@@ -262,7 +262,7 @@ def _ringing(world, **options):
 def _sigterm(proxy):
     proxy.may_end = True
     proxy.process.signal(signal.SIGTERM)
-    check(proxy.log_matches("draining", 3), "SIGTERM is not noticed")
+    check(proxy.log_matches("draining event=45004", 3), "SIGTERM is not noticed")
 
 
 def _takes_connections(world):
@@ -303,7 +303,7 @@ def second_sigterm_ends_at_once(world):
     proxy.process.signal(signal.SIGTERM)
     _is_told(call)
     equal(proxy.wait_exit(5), 0, "exit status")
-    check(proxy.logged("second time"), "the log does not say why")
+    check(proxy.logged("event=45006 .*second time"), "the log does not say why")
 
 
 @scenario()
@@ -490,7 +490,7 @@ def flood_of_connections_leaves_descriptors_to_the_proxy(world):
         with contextlib.suppress(OSError):
             sock.connect(PROXY)
         held.append(sock)
-    check(proxy.log_matches("accepting pauses", 5), "it is not logged")
+    check(proxy.log_matches("accepting pauses event=41012", 5), "it is not logged")
     call = caller.invite("x", uri=f"sip:x@{netns.PHONE}:5060;transport=tcp")
     check(call.wait_established(8), f"not reached: {call.transaction.statuses()}")
     for sock in held:

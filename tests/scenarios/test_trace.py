@@ -172,9 +172,16 @@ def trace_hep_collector_away_costs_no_call(world):
     lines = [t for t in proxy.process.output().splitlines() if "event=45020" in t]
     check(len(lines) <= world.workers, f"{len(lines)} lines")
     collector = Collector(world.net.caller, netns.CALLER, 9064)
-    call_id = _call(devices)
-    eventually(lambda: sum(p["correlation"].decode() == call_id for p in collector.packets) >= 11, 5,
-               "the collector does not get the next call")
+
+    def has_call(call_id):
+        return sum(p["correlation"].decode() == call_id for p in collector.packets) >= 11
+
+    def is_back():
+        last = _call(devices)
+        eventually(lambda: has_call(last), 5, "the collector does not get the next call")
+        return proxy.logged(r"event=45021 .*dropped=\d+")
+
+    eventually(is_back, 10, "that it is back is not told")
     proxy.options["hep-collector"] = "none"
     proxy.write()
     mark = time.monotonic()

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rig.h"
+#include "heard.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -64,6 +65,7 @@ void rig_open(struct rig *r, const char *options)
     if (r->conf->flow.tls_port != 0)
         assert_int_equal(flow_tls_new(&r->shared.flow_tls), 0);
     configure_tls(r);
+    heard_begin();
     log_setup(getenv("RIG_LOG") != NULL ? LOG_DEBUG : LOG_ERROR, LOG_TEXT);
     r->shared.nworkers = 1;
     static uint64_t runs;
@@ -153,6 +155,11 @@ unsigned rig_transactions(const struct rig *r)
 uint64_t rig_counter(const struct rig *r, enum counter id)
 {
     return counter_get(worker_counters(r->worker), id);
+}
+
+unsigned rig_heard(enum event ev)
+{
+    return heard(ev);
 }
 
 /* --- sending --- */

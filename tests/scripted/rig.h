@@ -7,6 +7,7 @@
 #define SCRIPTED_RIG_H
 
 #include "app/worker.h"
+#include "base/event.h"
 #include "fake/fake.h"
 #include "sip/msg.h"
 
@@ -40,6 +41,8 @@ void rig_drain(struct rig *r);
 unsigned rig_calls(const struct rig *r);        /* recorded now */
 unsigned rig_transactions(const struct rig *r); /* all that have not terminated */
 uint64_t rig_counter(const struct rig *r, enum counter id);
+/* How often since rig_open. */
+unsigned rig_heard(enum event ev);
 
 /* A SIP message as a peer got it. */
 struct got {

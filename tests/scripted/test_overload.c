@@ -393,6 +393,8 @@ static void lagging_worker(void **state)
     got = answer;
     inside(&one, "ACK", 1);
     inside(&one, "INFO", 2);
+    assert_int_equal(rig_heard(EV_OVERLOAD), 1);
+    assert_int_equal(rig_heard(EV_OVERLOAD_ENDS), 0);
     lag(2000, 3000); /* all INVITEs, and others too, are refused */
     assert_int_equal(let_in(NULL, 20), 0);
     assert_in_range(let_in("SUBSCRIBE", 20), 0, 10);
@@ -406,6 +408,8 @@ static void lagging_worker(void **state)
     /* It has caught up. */
     lag(0, 10000);
     assert_int_equal(rig_counter(&r, CTR_LOSS), 0);
+    assert_int_equal(rig_heard(EV_OVERLOAD), 1);
+    assert_int_equal(rig_heard(EV_OVERLOAD_ENDS), 1);
     assert_int_equal(let_in(NULL, 50), 50);
     finish();
 }

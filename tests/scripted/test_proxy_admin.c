@@ -35,6 +35,8 @@ static void established_call(void **state)
     expect_bye(s.phone, ADMIN);
     assert_int_equal(rig_calls(&s.r), 0);
     assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 1);
+    assert_int_equal(rig_heard(EV_CALL_ENDED), 1);
+    assert_int_equal(rig_heard(EV_CALL_RELEASED), 0);
     assert_int_equal(release("c1", NULL), 0);
     assert_int_equal(release("c2", NULL), 0);
     nothing_is_left();

@@ -239,6 +239,7 @@ static void vanished(void **state)
     established(ON "call-timeout = 120\n", false);
     fake_advance(s.r.loop, 121000);
     assert_int_equal(rig_counter(&s.r, CTR_CALLS_VANISHED), 1);
+    assert_int_equal(rig_heard(EV_CALL_VANISHED), 1);
     nothing_is_left();
 }
 

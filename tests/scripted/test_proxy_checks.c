@@ -236,6 +236,7 @@ static void relaying(void **state)
     say_udp(&r, STRANGER, &w);
     rig_expect_status(&r, STRANGER, 403, &got);
     assert_int_equal(rig_counter(&r, CTR_RELAY_REFUSED), 2);
+    assert_int_equal(rig_heard(EV_RELAY_REFUSED), 2);
     w.extra = "";
     w.branch = "y";
     say_udp(&r, STRANGER, &w);

@@ -35,11 +35,16 @@ static void suspect_and_back(void **state)
     fake_advance(s.r.loop, 1);
     assert_int_equal(state_of("1001"), DN_SUSPECT);
     assert_int_equal(rig_counter(&s.r, CTR_DN_SUSPECT), 1);
+    assert_int_equal(rig_heard(EV_DN_SUSPECT), 1);
+    assert_int_equal(rig_heard(EV_DN_BACK), 0);
     s.phone = opened(PHONE, 0);
     expect_tcp_method(s.phone, "INVITE", &s.inv);
     answer_tcp(s.phone, &s.inv, 180, "");
     assert_int_equal(state_of("1001"), DN_IN_SERVICE);
     assert_int_equal(rig_counter(&s.r, CTR_DN_BACK), 0); /* it was not out */
+    assert_int_equal(rig_heard(EV_DN_BACK), 1);
+    assert_int_equal(rig_heard(EV_CONNECTION_STALE), 1);
+    assert_int_equal(rig_heard(EV_CONNECTION_REOPENED), 1);
     caller_gets(180);
     fake_reset(s.phone); /* again, after it has been heard */
     fake_advance(s.r.loop, 1);

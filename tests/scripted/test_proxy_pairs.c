@@ -113,6 +113,7 @@ static void before_any_response(void **state)
 {
     (void)state;
     replayed(&call, 0);
+    assert_int_equal(rig_heard(EV_REQUEST_REPLAYED), 1);
     fake_advance(r.loop, 20000);
     rig_expect_none(&r, APP_A); /* it is not sent there again */
     drain(CALLER);

@@ -74,6 +74,8 @@ static void lost_request_of_the_caller(void **state)
         caller_gets_bye();
         assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 1);
         assert_int_equal(rig_counter(&s.r, CTR_DN_OOS), 1);
+        assert_int_equal(rig_heard(EV_CALL_RELEASED), 1);
+        assert_int_equal(rig_heard(EV_DN_OUT), 1);
         if (i / 2 == 0) {
             w.method = "ACK";
             caller_says(&w);

@@ -220,6 +220,8 @@ static void test_expires(void **state)
     rig_open(&r, OPEN "registrar-min-expires = 60\nregistrar-max-expires = 1000\n"
                       "registrar-default-expires = 500\n");
     ask(&r, &(struct ask){.more = "Expires: 59\n"}, 423);
+    assert_int_equal(rig_heard(EV_REGISTER_REFUSED), 1);
+
     assert_string_equal(rig_value(&got, SIP_H_MIN_EXPIRES, 0), "60");
     ask(&r, &(struct ask){.contact = "<sip:a@h>;expires=100, <sip:b@h>;expires=1"}, 423);
     ask(&r, &(struct ask){.contact = ""}, 200);

@@ -463,7 +463,8 @@ static void loops_are_said(void **state)
     zone("A a.example 10.0.0.1", 0);
     for (unsigned i = 0; i < 20; i++)
         expect("sip:a.example", false, ERR_LOOP, "");
-    assert_int_equal(wire_logged(&x.w, "add its name to sip-domains or aliases event=48004 host=a.example"), 5);
+    assert_int_equal(
+        wire_logged(&x.w, "add its name to sip-domains or aliases event=48004 host=a.example"), 5);
 }
 
 /* Addresses at which nobody can be: those behind them are used. */
@@ -477,7 +478,8 @@ static void nobody_is_left_out(void **state)
     expect("sip:a.example:5060", false, 0, "udp 10.0.0.2:5060");
     for (unsigned i = 0; i < 20; i++)
         expect("sip:none.example:5060", false, ERR_NOT_FOUND, "");
-    assert_int_equal(wire_logged(&x.w, "has no address that we can go to event=48003 host=none.example"), 5);
+    assert_int_equal(
+        wire_logged(&x.w, "has no address that we can go to event=48003 host=none.example"), 5);
     expect("sip:0.0.0.0", false, ERR_NO_ROUTE, "");
     expect("sip:239.1.1.1:5060", false, ERR_NO_ROUTE, "");
 }

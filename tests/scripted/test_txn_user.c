@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "heard.h"
 #include "scripted/stage.h"
 
 static struct stage *setup(bool recover)
@@ -107,6 +108,7 @@ static void test_table_full(void **state)
     assert_non_null(s);
     stage_init(s, false);
     s->txn_conf.max = 2;
+    heard_begin();
     assert_int_equal(stage_open(s), 0);
     stage_udp(s, "OPTIONS", "z9hG4bKa");
     uint64_t first = s->server;
@@ -116,6 +118,7 @@ static void test_table_full(void **state)
     stage_udp(s, "OPTIONS", "z9hG4bKc");
     assert_int_equal(s->new_err, ERR_FULL);
     assert_int_equal(counter_get(&s->counters, CTR_TXN_TABLE_FULL), 1);
+    assert_int_equal(heard(EV_TRANSACTIONS_FULL), 1);
     /* What is inside a dialog has as much room again. */
     for (unsigned i = 0; i < 3; i++) {
         char text[1024], *to_line;

@@ -38,7 +38,7 @@ static int begin(void **state)
     static struct rig r;
     struct sockaddr_un at;
     int fds[2];
-    strcpy(r.folder, "/tmp/holdfast-test-journal-XXXXXX");
+    snprintf(r.folder, sizeof(r.folder), "/tmp/holdfast-test-journal-XXXXXX");
     if (mkdtemp(r.folder) == NULL || pipe(fds) != 0)
         return -1;
     r.in = fds[0];

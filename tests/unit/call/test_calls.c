@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records from their begin to their end: find, ceiling, ids, INVITEs that come twice. */
 #include "base/alloc.h"
+#include "heard.h"
 #include "help.h"
 
 static const struct call_conf usual = {.max = 100, .timeout_ms = 0};
@@ -304,6 +305,7 @@ static void not_begun_anew_by_somebody_else(void **state)
     struct rig r;
     struct flow_dest from = dest_of("10.0.0.7", 12);
     rig_init(&r, &usual);
+    heard_begin();
     uint64_t call = rig_begin(&r, "one", "");
     call_set_invite(r.calls, call, 77);
     rig_answer(&r, 180, "b", "");
@@ -312,6 +314,7 @@ static void not_begun_anew_by_somebody_else(void **state)
     assert_int_equal(call_invite(r.calls, call), 77);
     assert_int_equal(rig_dialogs(&r, call), 1);
     assert_int_equal(counter_get(&r.counters, CTR_CALLS_UNRECORDED), 1);
+    assert_int_equal(heard(EV_CALL_UNRECORDED), 1);
     call_set_invite(r.calls, call, 0);
     assert_int_not_equal(call_begin(r.calls, rival, &from, r.now), 0);
     assert_int_equal(calls_count(r.calls), 1);

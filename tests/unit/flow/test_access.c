@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "heard.h"
 #include "rig.h"
 
 static struct rig r;
@@ -44,6 +45,7 @@ static void datagrams_from_elsewhere(void **state)
     char text[2048];
     struct buf b;
     (void)state;
+    heard_begin();
     begin("127.0.0.1:0", "10.0.0.0/8");
     int fd = peer_udp("127.0.0.1:0", &at);
     len = sip_options(request, sizeof(request), "UDP", "127.0.0.1", 1, "");
@@ -56,6 +58,7 @@ static void datagrams_from_elsewhere(void **state)
     buf_init(&b, text, sizeof(text));
     assert_int_equal(peer_read(fd, &b), -1);
     assert_int_equal(r.nmsgs, 0);
+    assert_int_equal(heard(EV_ACCESS_REFUSED), 3);
     assert_int_equal(rig_counter(&r, CTR_MSG_MALFORMED), 0);
     /* A reload lets it in. */
     assert_int_equal(addr_net_parse(SLICE("127.0.0.0/8"), &nets[1]), 0);

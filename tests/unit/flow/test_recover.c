@@ -10,6 +10,7 @@
 
 #include "flow/backoff.h"
 #include "flow/flow_int.h"
+#include "heard.h"
 #include "rig.h"
 #include "rows.h"
 
@@ -360,6 +361,7 @@ static void test_stall_that_heals(void **state)
 {
     int filler[4];
     (void)state;
+    heard_begin();
     conf(true);
     r.conf.connect_timeout_ms = 8000;
     stalled_device();
@@ -372,6 +374,8 @@ static void test_stall_that_heals(void **state)
     assert_int_equal(r.nevents, 0);
     assert_int_equal(rig_counter(&r, CTR_REOPENED), 0);
     assert_int_equal(rig_counter(&r, CTR_REOPEN_DROPPED), 1);
+    assert_int_equal(heard(EV_CONNECTION_STALE), 1);
+    assert_int_equal(heard(EV_CONNECTION_HEALED), 1);
     assert_true(flows_is_alive(r.flows, dest.flow));
     for (unsigned i = 0; i < 4; i++)
         close(filler[i]);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "flow/counts.h"
+#include "heard.h"
 #include "net/stream.h"
 #include "rig.h"
 
@@ -307,6 +308,7 @@ static void test_slow_reader_is_cut(void **state)
     static char big[60000];
     char req[1024];
     (void)state;
+    heard_begin();
     rig_conf(&r);
     r.conf.max_queue = 200000;
     rig_start(&r, "127.0.0.1");
@@ -328,6 +330,7 @@ static void test_slow_reader_is_cut(void **state)
     assert_int_equal(r.events[0].kind, FLOW_FAILED);
     assert_int_equal(r.events[0].err, ERR_SLOW_READER);
     assert_int_equal(rig_counter(&r, CTR_FLOW_SLOW_READER), 1);
+    assert_int_equal(heard(EV_SLOW_READER), 1);
     assert_int_equal(flows_count(r.flows), 0);
     assert_false(flows_is_alive(r.flows, dest.flow));
     close(peer);
@@ -402,6 +405,7 @@ static void test_limit_of_all(void **state)
     struct rig r;
     int fds[12];
     (void)state;
+    heard_begin();
     rig_conf(&r);
     r.nworkers = 2;
     r.conf.max_connections = 5;
@@ -411,6 +415,7 @@ static void test_limit_of_all(void **state)
         fds[i] = peer_connect(&r.listen);
     rig_until(&r, all_refused_or_up);
     assert_int_equal(rig_counter(&r, CTR_FLOW_ACCEPTED), 5);
+    assert_int_equal(heard(EV_CONNECTIONS_FULL), 7);
     for (unsigned i = 0; i < 12; i++)
         close(fds[i]);
     rig_until(&r, all_gone);

@@ -275,7 +275,8 @@ static void test_balanced(void **state)
     assert_int_equal(count_of(text, "event=40001"), 1);
     assert_int_equal(count_of(text, "event=40002"), 1);
     assert_int_equal(count_of(text, "event=40003"), 0);
-    assert_int_equal(count_of(text, "a member of the application does not answer"), 2);
+    assert_int_equal(count_of(text, "a member of the application does not answer event=40004"), 2);
+    assert_true(count_of(text, "event=40005") > 0);
     assert_non_null(strstr(text, "available again event=40002 application=main "
                                  "member=sip:10.0.0.2 ms=500"));
     assert_non_null(

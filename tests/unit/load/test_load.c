@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "heard.h"
 #include "load/load.h"
 
 #include <setjmp.h>
@@ -74,6 +75,7 @@ static void test_without_limits(void **state)
 static void test_dialog_rate(void **state)
 {
     (void)state;
+    heard_begin();
     conf.dialog_rate = 50;
     assert_true(load_is_limiting(load));
     assert_int_equal(admitted(LOAD_INVITE, 200), 50);
@@ -81,8 +83,19 @@ static void test_dialog_rate(void **state)
     assert_int_equal(admitted(LOAD_OTHER, 200), 200);
     assert_int_equal(admitted(LOAD_PASS, 200), 200);
     assert_int_equal(counter_get(&counters, CTR_SHED_RATE), 151);
+    assert_int_equal(heard(EV_RATE), 1);
     now += 1000;
     assert_int_equal(admitted(LOAD_INVITE, 200), 50);
+    /* It ends when none has been refused for some seconds, and begins anew. */
+    now += 2999;
+    load_on_turn(load, 0, 0, now);
+    assert_int_equal(heard(EV_RATE_ENDS), 0);
+    load_on_turn(load, 0, 0, ++now);
+    load_on_turn(load, 0, 0, ++now);
+    assert_int_equal(heard(EV_RATE_ENDS), 1);
+    assert_int_equal(heard(EV_RATE), 1);
+    assert_int_equal(admitted(LOAD_INVITE, 51), 50);
+    assert_int_equal(heard(EV_RATE), 2);
 }
 
 /* Of all workers together. */
@@ -101,6 +114,7 @@ static void test_dialog_rate_is_shared(void **state)
 static void test_source_rate(void **state)
 {
     (void)state;
+    heard_begin();
     conf.source_rate = 10;
     assert_int_equal(admitted(LOAD_OTHER, 50), 10);
     assert_int_equal(admit(LOAD_INVITE), LOAD_SOURCE);
@@ -108,6 +122,7 @@ static void test_source_rate(void **state)
     peer.ip[3]++;
     assert_int_equal(admit(LOAD_INVITE), LOAD_ADMITTED);
     assert_int_equal(counter_get(&counters, CTR_SHED_SOURCE), 41);
+    assert_int_equal(heard(EV_SOURCE_RATE), 41);
 }
 
 /* What one source sends in vain does not use up the rate of all. */

@@ -176,8 +176,8 @@ static void test_all_silent(void **state)
     } while (h.err != 0);
     assert_int_equal(dns_rig_count(&d, CTR_DNS_STALE) > 50, 1);
     const char *text = log_end();
-    assert_int_equal(count_of(text, "DNS servers do not answer: known names go on"), 1);
-    assert_int_equal(count_of(text, "DNS servers answer again"), 1);
+    assert_int_equal(count_of(text, "DNS servers do not answer: known names go on event=48001"), 1);
+    assert_int_equal(count_of(text, "DNS servers answer again event=48002"), 1);
     assert_non_null(strstr(text, "127.0.0.1:"));
     dns_rig_stop(&d);
 }
