@@ -189,7 +189,7 @@ static bool is_open(struct slice path)
 static enum MHD_Result judge(struct http_req *r, bool *answered)
 {
     struct slice length = http_header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    bool has_token;
+    bool has_token = false;
     uint64_t n;
     *answered = true;
     if (!is_taken(r)) {
