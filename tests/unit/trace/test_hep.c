@@ -3,8 +3,11 @@
 #include "messages.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/event.h"
 
 #define PACKET_MAX 65600
 
@@ -208,7 +211,19 @@ static void test_queue(void **state)
     close(fd);
 }
 
-/* A collector that is away costs what was for it; it gets the rest when it is there again. */
+static unsigned lost, back;
+
+static void on_event(void *user, enum event ev, unsigned n, const struct field *fields)
+{
+    (void)user;
+    (void)n;
+    (void)fields;
+    lost += ev == EV_COLLECTOR_LOST;
+    back += ev == EV_COLLECTOR_BACK;
+}
+
+/* A collector that is away costs what was for it; it gets the rest when it is there again. Both are
+ * said once. */
 static void test_away(void **state)
 {
     struct trace_conf conf = {0};
@@ -216,11 +231,15 @@ static void test_away(void **state)
     struct trace *t = start(&conf);
     (void)state;
     close(fd);
+    lost = back = 0;
+    event_set_tap(on_event, NULL);
     for (unsigned i = 0; i < 20; i++) {
         put(t, "x");
         trace_flush(t);
     }
     assert_true(counter_get(&counters, CTR_HEP_DROPPED) > 0);
+    assert_int_equal(lost, 1);
+    assert_int_equal(back, 0);
     fd = collector(&conf.hep, conf.hep.port);
     put(t, "y");
     put(t, "z");
@@ -228,6 +247,15 @@ static void test_away(void **state)
     struct slice last = receive(fd);
     while (chunk(last, 15).ptr[0] != 'z')
         last = receive(fd);
+    for (unsigned i = 0; i < 500 && back == 0; i++) {
+        poll(NULL, 0, 20);
+        put(t, "x");
+        trace_flush(t);
+        (void)receive(fd);
+    }
+    event_set_tap(NULL, NULL);
+    assert_int_equal(lost, 1);
+    assert_int_equal(back, 1);
     trace_free(&t);
     close(fd);
 }
