@@ -62,7 +62,9 @@ struct admin_deps {
     /* Rows of the set "option": section, name, value, default, source ("default", "set",
      * "FILE:LINE"), effect. Any thread. `want`: only this name; empty: all. */
     void (*options)(void *user, struct slice want, const struct row_sink *sink);
-    bool (*is_draining)(void *user);     /* any thread */
+    bool (*is_draining)(void *user); /* any thread */
+    /* s of Unix time at which the first of our certificates ends; 0: there is none. Any thread. */
+    int64_t (*certificate_ends)(void *user);
     uint64_t (*main_turned)(void *user); /* when main came round last, monotonic ms; any thread */
     void *user;
 };

@@ -182,6 +182,13 @@ static void write_draining(struct writing *w, const struct family *f)
     put(w, "%s %d\n", f->name, w->m->is_draining);
 }
 
+/* No sample where there is no certificate. */
+static void write_certificate(struct writing *w, const struct family *f)
+{
+    if (w->m->certificate_ends != 0)
+        put(w, "%s %lld\n", f->name, (long long)w->m->certificate_ends);
+}
+
 static void write_open(struct writing *w, const struct family *f)
 {
     put(w, "%s %llu\n", f->name, ULL(sum_of(w, CTR_FLOWS)));
@@ -303,6 +310,8 @@ static void write_max_fds(struct writing *w, const struct family *f)
 static const struct family families[] = {
     {"holdfast_build_info", KIND_GAUGE, "version", "Always 1; the version is the label.", write_build},
     {"holdfast_draining", KIND_GAUGE, "", "1: new calls are refused, those that stand may end.", write_draining},
+    {"holdfast_certificate_expiry_timestamp_seconds", KIND_GAUGE, "",
+     "When the first of our certificates ends, in seconds since 1970; none without TLS.", write_certificate},
     {"holdfast_recovery_seconds", KIND_HISTOGRAM, "le",
      "From receiving a request that needed a connection to be reopened to its acknowledgement by the peer.", write_histogram},
     {"holdfast_setup_seconds", KIND_HISTOGRAM, "le",

@@ -28,7 +28,8 @@ struct metrics_source {
     const struct admin_text *applications; /* rows of the sets application and member (rows.c) */
     unsigned dns_out, dns_suspect;
     bool is_draining;
-    uint64_t started_ms; /* wall clock */
+    int64_t certificate_ends; /* s of Unix time, of the one that ends first; 0: there is none */
+    uint64_t started_ms;      /* wall clock */
     uint64_t http_answers[6], http_refused[METRICS_REFUSED];
     unsigned http_streams;
 };

@@ -184,6 +184,12 @@ static bool is_draining(void *user)
     return atomic_load(&d->is_draining);
 }
 
+static int64_t certificate_ends(void *user)
+{
+    struct daemon *d = user;
+    return atomic_load(&d->certificate_ends);
+}
+
 static uint64_t main_turned(void *user)
 {
     struct daemon *d = user;
@@ -207,6 +213,7 @@ static void open_admin(struct daemon *d)
                               .order = orders_give,
                               .options = options_of,
                               .is_draining = is_draining,
+                              .certificate_ends = certificate_ends,
                               .main_turned = main_turned,
                               .user = d};
     for (unsigned i = 0; i < d->nworkers; i++) {
@@ -271,7 +278,8 @@ static void run(struct daemon *d)
             tick = now + DAEMON_TICK_MS;
         }
         if (now >= daily) {
-            log_certificates(d->conf, daemon_wall_ms(NULL), true);
+            atomic_store(&d->certificate_ends,
+                         log_certificates(d->conf, daemon_wall_ms(NULL), true));
             daily = now + DAY_MS;
         }
         if (poll(fds, 2, (int)(tick - now)) < 0 && errno != EINTR)
@@ -364,7 +372,7 @@ int daemon_run(struct conf *conf, struct net_tls_keys *keys)
         daemon_http_open(d, url);
         log_listeners(conf);
         log_applications(conf);
-        log_certificates(conf, daemon_wall_ms(NULL), false);
+        atomic_store(&d->certificate_ends, log_certificates(conf, daemon_wall_ms(NULL), false));
         EVENT_LOG(EV_READY, LF_STR("version", HOLDFAST_VERSION), LF_INT("workers", d->nworkers),
                   LF_STR("configuration", conf->file != NULL ? conf->file : "(embedded default)"),
                   LF_STR("http", url));

@@ -19,7 +19,8 @@ int daemon_run(struct conf *conf, struct net_tls_keys *keys);
  * else. */
 void log_listeners(const struct conf *conf);
 void log_applications(const struct conf *conf);
-void log_certificates(const struct conf *conf, uint64_t wall_ms, bool only_bad);
+/* When the first of them ends, s of Unix time; 0: there is none. */
+int64_t log_certificates(const struct conf *conf, uint64_t wall_ms, bool only_bad);
 
 /* A key that is the same after a restart on this machine with the same first address, so that the
  * dialogs of before are still known by our Record-Route; random where the machine has no id. */

@@ -41,12 +41,13 @@ struct daemon {
     struct worker *workers[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
     unsigned nworkers, nthreads;
-    int signals;                    /* signalfd */
-    int drained_fd;                 /* eventfd: a worker has drained */
-    _Atomic unsigned drained;       /* workers */
-    _Atomic bool is_draining;       /* new calls are refused, whether the end is near or not */
-    uint64_t drain_until;           /* ms; calls have so long to end; 0: no such drain */
-    uint64_t asked_at[WORKERS_MAX]; /* ms; watch.c: a worker that has not answered since */
+    int signals;                      /* signalfd */
+    int drained_fd;                   /* eventfd: a worker has drained */
+    _Atomic unsigned drained;         /* workers */
+    _Atomic int64_t certificate_ends; /* s of Unix time; 0: there is no certificate */
+    _Atomic bool is_draining;         /* new calls are refused, whether the end is near or not */
+    uint64_t drain_until;             /* ms; calls have so long to end; 0: no such drain */
+    uint64_t asked_at[WORKERS_MAX];   /* ms; watch.c: a worker that has not answered since */
     bool is_stuck[WORKERS_MAX];
     _Atomic uint64_t turned; /* ms: main came round; at the end, when it waits: UINT64_MAX */
 };

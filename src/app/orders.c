@@ -178,6 +178,14 @@ static bool carry_out(struct daemon *d, struct order *order)
     return false;
 }
 
+static unsigned count(struct orders *o)
+{
+    pthread_mutex_lock(&o->lock);
+    unsigned n = o->n;
+    pthread_mutex_unlock(&o->lock);
+    return n;
+}
+
 static struct order *take(struct orders *o)
 {
     pthread_mutex_lock(&o->lock);
@@ -187,13 +195,16 @@ static struct order *take(struct orders *o)
     return node != NULL ? container_of(node, struct order, node) : NULL;
 }
 
+/* Those that are there now. What comes meanwhile has written to the descriptor and is for the next
+ * turn, so that clients that order without end keep main from nothing else: signals, the watchdog.
+ */
 void orders_do(struct daemon *d)
 {
     struct orders *o = d->orders;
     struct order *order;
     uint64_t n;
     (void)!read(o->fd, &n, sizeof(n));
-    while ((order = take(o)) != NULL) {
+    for (unsigned left = count(o); left != 0 && (order = take(o)) != NULL; left--) {
         bool ok = carry_out(d, order);
         pthread_mutex_lock(&o->lock);
         order->ok = ok;

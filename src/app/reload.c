@@ -148,7 +148,7 @@ bool daemon_reload(struct daemon *d, struct said *said, char *why)
         return false;
     }
     log_applications(next);
-    log_certificates(next, daemon_wall_ms(NULL), false);
+    atomic_store(&d->certificate_ends, log_certificates(next, daemon_wall_ms(NULL), false));
     use(d, next);
     EVENT_LOG(EV_RELOADED, LF_STR("file", next->file != NULL ? next->file : "(embedded)"),
               LF_INT("need_restart", later), LF_INT("set_by_hand", d->by_hand.n));

@@ -67,9 +67,10 @@ static void say_unreadable(const char *file, int err, const char *of, const char
     event_log(EV_CERTIFICATE_UNREADABLE, name != NULL ? 3 : 2, f);
 }
 
-/* `name` NULL: the daemon's own. `only_bad`: not those that are well. */
-static void log_certificate(const char *file, const char *of, const char *name, int64_t now,
-                            bool only_bad)
+/* When it ends; INT64_MAX: there is none that can be read. `name` NULL: the daemon's own.
+ * `only_bad`: not those that are well. */
+static int64_t log_certificate(const char *file, const char *of, const char *name, int64_t now,
+                               bool only_bad)
 {
     struct net_certificate c;
     char ends[32];
@@ -77,7 +78,7 @@ static void log_certificate(const char *file, const char *of, const char *name, 
     if (err != 0)
         say_unreadable(file, err, of, name);
     if (file == NULL || err != 0)
-        return;
+        return INT64_MAX;
     write_time(c.ends, ends, sizeof(ends));
     struct field f[] = {LF_STR("subject", c.subject), LF_STR("expires", ends), LF_STR("file", file),
                         LF_STR(of, name)};
@@ -90,15 +91,24 @@ static void log_certificate(const char *file, const char *of, const char *name, 
         event_log(EV_CERTIFICATE_SOON, n, f);
     else if (!only_bad)
         log_fields(LOG_INFO, "app", "our certificate", n, f);
+    return c.ends;
 }
 
-void log_certificates(const struct conf *conf, uint64_t wall_ms, bool only_bad)
+static int64_t first_of(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+int64_t log_certificates(const struct conf *conf, uint64_t wall_ms, bool only_bad)
 {
     int64_t now = (int64_t)(wall_ms / 1000);
-    log_certificate(conf->tls.certificate, "dn", NULL, now, only_bad);
+    int64_t ends = log_certificate(conf->tls.certificate, "dn", NULL, now, only_bad);
     for (unsigned i = 0; i < conf->ndns; i++)
-        log_certificate(conf->dns[i].tls.certificate, "dn", conf->dns[i].name, now, only_bad);
+        ends = first_of(ends, log_certificate(conf->dns[i].tls.certificate, "dn", conf->dns[i].name,
+                                              now, only_bad));
     for (unsigned i = 0; i < conf->ngroups; i++)
-        log_certificate(conf->group_tls[i].certificate, "application", conf->groups[i].name, now,
-                        only_bad);
+        ends = first_of(ends, log_certificate(conf->group_tls[i].certificate, "application",
+                                              conf->groups[i].name, now, only_bad));
+    ends = first_of(ends, log_certificate(conf->admin_certificate, "dn", NULL, now, only_bad));
+    return ends == INT64_MAX ? 0 : ends;
 }

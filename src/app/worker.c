@@ -182,11 +182,8 @@ static void on_accepted(void *user, const struct addr *remote)
     struct worker *w = user;
     const struct shared *s = w->shared;
     unsigned n = dn_on_connection(s->dir, remote, s->wall(s->user));
-    if (n == 0)
-        return;
-    counter_add(&w->counters, CTR_DN_SUSPECT, n);
-    LOG(LOG_INFO, "app", "DN tried again: a connection from its address was opened",
-        LF_ADDR("source", remote), LF_INT("dns", n));
+    if (n != 0)
+        counter_add(&w->counters, CTR_DN_SUSPECT, n);
 }
 
 /* A struct sip_mail with the bytes behind it. */
