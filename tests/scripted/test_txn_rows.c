@@ -115,7 +115,8 @@ static void a_copy_is_logged_with_its_dn(void **state)
     assert_true(len > 0);
     text[len] = '\0';
     close(fd);
-    assert_non_null(strstr(text, " txn request sent again message=ACK dn=1001 peer="));
+    assert_non_null(strstr(text, " txn request sent again message=ACK peer="));
+    assert_non_null(strstr(text, " left_out=0 dn=1001\n"));
     stage_stop(&s);
 }
 
