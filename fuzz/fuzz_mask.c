@@ -9,7 +9,7 @@
 
 #define SECRET "q7Zk9"
 
-static const struct sip_mask_conf on = {true, NULL, 0};
+static const struct sip_mask_conf on = {.is_on = true}, in_log = {.is_log = true};
 
 static struct slice mask(const struct sip_mask_conf *conf, struct slice message, struct buf *out)
 {
@@ -43,7 +43,8 @@ static bool may_end_head(struct slice s)
 }
 
 /* `line` in the place behind the first CRLF of `message`, or behind the last one of its head. */
-static void check_hidden(struct slice message, size_t at, const char *line)
+static void check_hidden(const struct sip_mask_conf *conf, struct slice message, size_t at,
+                         const char *line)
 {
     struct buf out;
     size_t len = strlen(line);
@@ -52,7 +53,7 @@ static void check_hidden(struct slice message, size_t at, const char *line)
     memcpy(whole, message.ptr, at);
     memcpy(whole + at, line, len);
     memcpy(whole + at + len, message.ptr + at, message.len - at);
-    struct slice got = mask(&on, slice_of(whole, message.len + len), &out);
+    struct slice got = mask(conf, slice_of(whole, message.len + len), &out);
     CHECK(!has_secret(got));
     free(out.ptr);
     free(whole);
@@ -99,9 +100,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             continue;
         if (may_end_head(slice_of(copy, at)))
             break;
-        check_hidden(s, at, "X-Hidden: " SECRET "\r\n");
-        check_hidden(s, at, "Authorization:\r\n\t" SECRET "\r\n");
-        check_hidden(s, at, "Route: <sip:a:" SECRET "@b>\r\n");
+        check_hidden(&on, s, at, "X-Hidden: " SECRET "\r\n");
+        check_hidden(&in_log, s, at, "Authorization:\r\n\t" SECRET "\r\n");
+        check_hidden(&on, s, at, "Authorization:\r\n\t" SECRET "\r\n");
+        check_hidden(&in_log, s, at, "Route: <sip:a:" SECRET "@b>\r\n");
+        check_hidden(&on, s, at, "Route: <sip:a:" SECRET "@b>\r\n");
         n++;
     }
     free(copy);

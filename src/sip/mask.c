@@ -108,11 +108,19 @@ static bool is_credentials(enum sip_hdr_id id)
     return id == SIP_H_AUTHORIZATION || id == SIP_H_PROXY_AUTHORIZATION;
 }
 
+static bool is_challenge(enum sip_hdr_id id, struct slice name)
+{
+    return id == SIP_H_WWW_AUTHENTICATE || id == SIP_H_PROXY_AUTHENTICATE ||
+           slice_ieq(name, SLICE("Authentication-Info"));
+}
+
 static bool may_show(const struct sip_mask_conf *conf, struct slice name)
 {
     enum sip_hdr_id id = sip_hdr_of(name);
-    if (is_credentials(id))
+    if (is_credentials(id) || (conf->is_log && is_challenge(id, name)))
         return false;
+    if (!conf->is_on)
+        return true;
     if (id != SIP_H_OTHER && id != SIP_H_X_GENESYS_ROUTE)
         return true;
     for (unsigned i = 0; i < conf->nunmask; i++) {
@@ -175,8 +183,10 @@ static void look_at_head(struct slice message, struct head *h)
 }
 
 /* Is the body shown, its length given? */
-static bool may_show_body(const struct head *h)
+static bool may_show_body(const struct sip_mask_conf *conf, const struct head *h)
 {
+    if (!conf->is_on)
+        return !h->is_odd;
     if (h->is_odd || h->is_encoded || h->ntypes != 1 || h->nlengths > 1)
         return false;
     if (h->nlengths == 1 && h->length < h->body.len)
@@ -248,16 +258,22 @@ static void put_shown(struct buf *out, struct slice s)
     put(out, done, (size_t)(end - done));
 }
 
-static void put_start(struct buf *out, const struct line *l)
+static void put_start(const struct sip_mask_conf *conf, const struct line *l, struct buf *out)
 {
     struct slice s = l->all;
     bool is_sip = slice_starts(s, SLICE("SIP/2.0 ")) ||
                   (s.len > 8 && memcmp(s.ptr + s.len - 8, " SIP/2.0", 8) == 0);
-    if (is_sip && !l->has_cr && !l->has_fold)
+    if ((is_sip || !conf->is_on) && !l->has_cr && !l->has_fold)
         put_shown(out, s);
     else
         put(out, "*", 1);
     put_slice(out, l->end);
+}
+
+/* A line that is no header: no name, or blanks in it. */
+static bool shows_nameless(const struct sip_mask_conf *conf, const struct line *l)
+{
+    return !conf->is_on && !l->has_fold && slice_chr(l->all, ':') < 0;
 }
 
 static void put_header(const struct sip_mask_conf *conf, const struct head *h, bool shows_body,
@@ -270,7 +286,7 @@ static void put_header(const struct sip_mask_conf *conf, const struct head *h, b
     if (name.len != 0 && !l->is_odd && is_length && !shows_body && h->body.len != 0) {
         put(out, l->all.ptr, at);
         put_slice(out, SLICE(FILTERED_LENGTH));
-    } else if (name.len != 0 && !l->is_odd && may_show(conf, name)) {
+    } else if (!l->is_odd && (name.len != 0 ? may_show(conf, name) : shows_nameless(conf, l))) {
         put_shown(out, l->all);
     } else {
         put(out, l->all.ptr, at);
@@ -282,7 +298,7 @@ static void put_header(const struct sip_mask_conf *conf, const struct head *h, b
 
 void sip_mask(const struct sip_mask_conf *conf, struct slice message, struct buf *out)
 {
-    if (!conf->is_on) {
+    if (!conf->is_on && !conf->is_log) {
         put_slice(out, message);
         return;
     }
@@ -292,13 +308,13 @@ void sip_mask(const struct sip_mask_conf *conf, struct slice message, struct buf
     if (message.len == 0)
         return;
     look_at_head(message, &h);
-    bool shows_body = may_show_body(&h);
+    bool shows_body = may_show_body(conf, &h);
     bool is_first = true;
     while (s.at < h.body.ptr && next_line(&s, &l)) {
         if (l.is_empty)
             put_slice(out, l.end);
         else if (is_first)
-            put_start(out, &l);
+            put_start(conf, &l, out);
         else
             put_header(conf, &h, shows_body, &l, out);
         is_first &= l.is_empty;

@@ -20,6 +20,7 @@
 
 struct sip_mask_conf {
     bool is_on;
+    bool is_log; /* credentials, challenges and passwords are masked also where is_on is not set */
     struct slice *unmask; /* header names, without case */
     unsigned nunmask;
 };
@@ -28,7 +29,7 @@ struct sip_mask_conf {
 #define SIP_MASK_MORE 64
 
 /* Writes the message as it may be shown; any bytes will do, grammar is not asked for. Without
- * is_on: as it is. out->overflow: it did not fit, and is cut. */
+ * is_on and is_log: as it is. out->overflow: it did not fit, and is cut. */
 void sip_mask(const struct sip_mask_conf *conf, struct slice message, struct buf *out);
 
 #endif

@@ -63,8 +63,10 @@ static void log_line(const struct trace *t, const struct flow_wire *wire)
     char text[LINE_BYTES];
     struct buf out;
     struct slice all = wire->bytes;
+    struct sip_mask_conf conf = t->conf.mask;
     buf_init(&out, text, sizeof(text));
-    sip_mask(&t->conf.mask, all, &out);
+    conf.is_log = true;
+    sip_mask(&conf, all, &out);
     LOG(LOG_DEBUG, "sip", wire->is_out ? "message sent" : "message received",
         LF_SLICE("transport", sip_transport_param(wire->transport)), LF_ADDR("local", wire->local),
         LF_ADDR("remote", wire->remote), LF_INT("length", all.len),

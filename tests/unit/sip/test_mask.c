@@ -12,8 +12,10 @@
 #include <cmocka.h>
 
 static struct slice unmask[] = {{"X-Shown", 7}, {"authorization", 13}, {"x-other", 7}};
-static const struct sip_mask_conf on = {true, NULL, 0};
-static const struct sip_mask_conf with_unmask = {true, unmask, 3};
+static const struct sip_mask_conf on = {.is_on = true};
+static const struct sip_mask_conf with_unmask = {.is_on = true, .unmask = unmask, .nunmask = 3};
+
+static const struct sip_mask_conf in_log = {.is_log = true};
 
 static char room[70000];
 
@@ -229,6 +231,38 @@ static void test_doubtful_bodies(void **state)
     hides("INFO sip:a SIP/2.0\r\nContent-Type: application/sdp\r\n\nX-A: secret\r\n\r\nv=0", NULL);
 }
 
+/* The log shows no credentials whatever is configured; all the rest it does. */
+static void test_log(void **state)
+{
+    static const char *const hidden[] = {"Authorization: Digest q7",
+                                         "PROXY-AUTHORIZATION :q7",
+                                         "WWW-Authenticate: Digest nonce=q7",
+                                         "proxy-authenticate:\r\n\tq7",
+                                         "Authentication-Info: nextnonce=q7",
+                                         "Subject: 1\nAuthorization: q7",
+                                         "Subject: 1\rAuthorization: q7",
+                                         "Authorization\r\n : q7",
+                                         "\x01"
+                                         "Authorization: q7",
+                                         "Contact: <sip:a:q7@b>",
+                                         "X-A: 1\n\nAuthorization: q7"};
+    char message[400];
+    (void)state;
+    for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+        snprintf(message, sizeof(message), "OPTIONS sip:a SIP/2.0\r\n%s\r\nTo: x\r\n\r\n",
+                 hidden[i]);
+        struct slice got = mask(&in_log, slice_str(message));
+        if (holds(got, "q7"))
+            fail_msg("not hidden:\n%s\n->\n%.*s", message, SLICE_ARG(got));
+    }
+    same(&in_log, SLICE("OPTIONS sip:a SIP/2.0\r\nX-A: b\r\nnonsense\r\n\r\nbody"),
+         "OPTIONS sip:a SIP/2.0\r\nX-A: b\r\nnonsense\r\n\r\nbody");
+    same(&in_log, SLICE("nonsense \x80"), "nonsense \x80");
+    struct sip_mask_conf both = {.is_on = true, .is_log = true};
+    same(&both, SLICE("SIP/2.0 401 x\r\nX-A: b\r\nWWW-Authenticate: c\r\n\r\nd"),
+         "SIP/2.0 401 x\r\nX-A: *\r\nWWW-Authenticate: *\r\n\r\nCONTENT FILTERED");
+}
+
 /* Lines of the head stay as many, whatever is in them. */
 static void test_lines_stay(void **state)
 {
@@ -307,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_every_cut),
         cmocka_unit_test(test_long),
         cmocka_unit_test(test_small),
+        cmocka_unit_test(test_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
