@@ -27,7 +27,7 @@ def _reload(proxy, **options):
     proxy.options.update({name.replace("_", "-"): value for name, value in options.items()})
     proxy.write()
     proxy.reload()
-    check(proxy.log_matches("configuration reloaded event=45002", 5, mark), "not reloaded")
+    check(proxy.log_matches(r"configuration reloaded\W+event\W+45002", 5, mark), "not reloaded")
 
 
 def _ask(world, uri, **change):

@@ -57,7 +57,7 @@ static void on_row(void *user, const char *set, unsigned n, const struct field *
     for (unsigned i = 0; i < 8; i++)
         assert_string_equal(f[i].name, names[i]);
     uint64_t seq = (uint64_t)f[0].v.num;
-    assert_true(g->n == 0 || seq == g->last + 1);
+    assert_true(seq > g->last);
     g->first = g->n == 0 ? seq : g->first;
     g->last = seq;
     g->n++;
