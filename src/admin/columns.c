@@ -57,7 +57,7 @@
     {"dn", "service_type", ADMIN_TEXT, "of a Voice over IP Service"}, \
     {"dn", "state", ADMIN_TEXT, "in-service, suspect, out-of-service"}, \
     {"dn", "cause", ADMIN_TEXT, "why it is not in service"}, \
-    {"dn", "since", ADMIN_TIME, "since when"}, \
+    {"dn", "since", ADMIN_TIME, "since when; out of service: since it went out, whatever was tried meanwhile"}, \
     {"dn", "bindings", ADMIN_INT, "registered contacts"}, \
     {"dn", "checked", ADMIN_BOOL, "is it asked by OPTIONS?"}, \
     {"dn", "last_check", ADMIN_TIME, "when it was asked last"}, \

@@ -170,7 +170,8 @@ bool dn_set_suspect(struct dn_dir *dir, struct slice name, int cause, uint64_t n
 enum dn_state dn_set_in_service(struct dn_dir *dir, struct slice name);
 /* A device has connected from that address (port not looked at): DNs out of service whose binding
  * or fixed contact (where its host is an IP address) is at that address are suspect from now on,
- * that is, tried again. Cheap while none is out of service. Their number. */
+ * that is, tried again, and each is told as an event. Cheap while none is out of service. Their
+ * number. */
 unsigned dn_on_connection(struct dn_dir *dir, const struct addr *remote, uint64_t now);
 /* The administrator wants it in service, whatever the cause was. True when that is a change. */
 bool dn_readmit(struct dn_dir *dir, struct slice name);

@@ -73,7 +73,8 @@ struct dn_entry {
     bool went_out;       /* out of service, or tried again after that */
     enum dn_state state; /* as set; what time makes of it says dn_entry_state */
     int cause;           /* enum err, 0 in service */
-    uint64_t since;      /* wall-clock ms when it became so; 0: in service */
+    uint64_t set;        /* wall-clock ms when it was set; 0: in service */
+    uint64_t since;      /* as `set`; once out of service it stays, also while it is tried again */
     uint64_t checked;    /* wall-clock ms when the last check began, 0: never */
     uint16_t answer;     /* status of the final response to a check that came last, 0: none */
     int16_t failure;     /* enum err: why there was none; 0: there was, or nothing is known yet */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/event.h"
 #include "dn/dn_int.h"
 
-#define SPOTS_AT_ONCE 32 /* DNs looked at between two turns of the table's lock */
+#define SPOTS_AT_ONCE 32  /* DNs looked at between two turns of the table's lock */
+#define SAID_NAME_MAX 256 /* bytes of a name in an event */
 
 /* --- one entry --- */
 
@@ -15,7 +17,7 @@ static uint64_t recovery_end(const struct dn_entry *e)
 {
     if (is_checked(e) || dn_is_by_admin(e))
         return 0;
-    return e->since + (e->settings != NULL ? e->settings->recovery_ms : DN_RECOVERY_MS);
+    return e->set + (e->settings != NULL ? e->settings->recovery_ms : DN_RECOVERY_MS);
 }
 
 enum dn_state dn_entry_state(const struct dn_entry *e, uint64_t now)
@@ -58,7 +60,9 @@ void dn_entry_set(struct dn_dir *dir, struct dn_entry *e, enum dn_state state, i
     count(&dir->out, e->state == DN_OUT_OF_SERVICE, state == DN_OUT_OF_SERVICE);
     if (state == DN_OUT_OF_SERVICE)
         atomic_fetch_add_explicit(&dir->outages, 1, memory_order_relaxed);
-    e->since = is_troubled ? now : 0;
+    e->set = is_troubled ? now : 0;
+    if (!is_troubled || !e->went_out)
+        e->since = e->set;
     e->went_out = is_troubled && (e->went_out || state == DN_OUT_OF_SERVICE);
     e->state = state;
     e->cause = cause;
@@ -150,23 +154,39 @@ static unsigned collect(struct dn_dir *dir, const struct addr *remote, uint64_t 
     return n;
 }
 
-/* The names with that hash, of which there is one. */
-static unsigned retry(struct dn_dir *dir, uint64_t hash, const struct addr *remote, uint64_t now)
+static struct dn_entry *find_at(struct dn_stripe *s, uint64_t hash, const struct addr *remote)
 {
-    struct dn_stripe *s = dn_stripe_of(dir, hash);
-    unsigned n = 0;
-    pthread_mutex_lock(&s->lock);
     struct table_node *node = table_first(&s->names, hash);
     for (; node != NULL; node = table_next(node)) {
         struct dn_entry *e = container_of(node, struct dn_entry, node);
-        if (e->state != DN_OUT_OF_SERVICE || !is_at(e, remote))
-            continue;
-        n++;
-        dn_spots_leave(dir, e);
-        dn_entry_set(dir, e, DN_SUSPECT, e->cause, now);
+        if (e->state == DN_OUT_OF_SERVICE && is_at(e, remote))
+            return e;
     }
+    return NULL;
+}
+
+/* A name with that hash, of which there is one in all. Told without the lock. */
+static bool retry(struct dn_dir *dir, uint64_t hash, const struct addr *remote, uint64_t now)
+{
+    struct dn_stripe *s = dn_stripe_of(dir, hash);
+    char name[SAID_NAME_MAX];
+    pthread_mutex_lock(&s->lock);
+    struct dn_entry *e = find_at(s, hash, remote);
+    if (e == NULL) {
+        pthread_mutex_unlock(&s->lock);
+        return false;
+    }
+    size_t len = e->name_len < sizeof(name) ? e->name_len : sizeof(name);
+    int cause = e->cause;
+    uint64_t since = e->since;
+    memcpy(name, e->name, len);
+    dn_spots_leave(dir, e);
+    dn_entry_set(dir, e, DN_SUSPECT, cause, now);
     pthread_mutex_unlock(&s->lock);
-    return n;
+    EVENT_LOG(EV_DN_SUSPECT, LF_SLICE("dn", slice_of(name, len)), LF_STR("was", "out-of-service"),
+              LF_STR("by", "connection"), LF_ADDR("peer", remote), LF_ERR("cause", cause),
+              LF_INT("ms", (int64_t)(now - since)));
+    return true;
 }
 
 unsigned dn_on_connection(struct dn_dir *dir, const struct addr *remote, uint64_t now)
@@ -180,7 +200,8 @@ unsigned dn_on_connection(struct dn_dir *dir, const struct addr *remote, uint64_
         n = collect(dir, remote, hashes);
         changed = 0;
         for (unsigned i = 0; i < n; i++)
-            changed += retry(dir, hashes[i], remote, now);
+            while (retry(dir, hashes[i], remote, now))
+                changed++;
     }
     return total;
 }

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "base/event.h"
 #include "help.h"
 
 static const struct hash_key key = {5, 6};
@@ -361,6 +362,61 @@ static void test_rows(void **state)
     dn_dir_free(&dir);
 }
 
+/* --- what is told of a device that connects --- */
+
+struct told {
+    unsigned n;
+    char dn[16], line[256];
+};
+
+static void on_event(void *user, enum event ev, unsigned n, const struct field *fields)
+{
+    struct told *t = user;
+    if (ev != EV_DN_SUSPECT)
+        return;
+    t->n++;
+    t->line[0] = '\0';
+    for (unsigned i = 0; i < n; i++) {
+        char room[FIELD_ROOM];
+        struct slice value = field_value(&fields[i], room);
+        size_t len = strlen(t->line);
+        snprintf(t->line + len, sizeof(t->line) - len, "%s=%.*s ", fields[i].name, (int)value.len,
+                 value.ptr);
+    }
+}
+
+/* An outage has one beginning, whatever is tried meanwhile; each trial names the DN. */
+static void test_connection_is_told(void **state)
+{
+    (void)state;
+    struct dn_conf dns[] = {
+        {.name = "gw", .contact_addr = addr_of("10.9.9.9"), .oos_check_s = 60},
+    };
+    struct dn_dir *dir = dir_with(dns, 1);
+    struct addr from = addr_of("10.9.9.9:40001");
+    struct told told = {0};
+    event_set_tap(on_event, &told);
+    assert_true(dn_set_suspect(dir, SLICE("gw"), ERR_TIMEOUT, T0));
+    assert_true(dn_set_out_of_service(dir, SLICE("gw"), ERR_TIMEOUT, T0 + 1000));
+    assert_int_equal(dn_on_connection(dir, &from, T0 + 3000), 1);
+    event_set_tap(NULL, NULL);
+    assert_int_equal(told.n, 1);
+    assert_string_equal(told.line, "dn=gw was=out-of-service by=connection peer=10.9.9.9:40001 "
+                                   "cause=timed out ms=2000 ");
+    assert_true(has(dir, T0 + 3000,
+                    " state=suspect cause=\"timed out\" "
+                    "since=2023-11-14T22:13:21.000Z "));
+    assert_true(dn_set_out_of_service(dir, SLICE("gw"), ERR_TIMEOUT, T0 + 8000));
+    assert_true(has(dir, T0 + 8000,
+                    " state=out-of-service cause=\"timed out\" "
+                    "since=2023-11-14T22:13:21.000Z "));
+    /* Back in between: the next one begins anew. */
+    assert_int_equal(dn_set_in_service(dir, SLICE("gw")), DN_OUT_OF_SERVICE);
+    assert_true(dn_set_out_of_service(dir, SLICE("gw"), ERR_TIMEOUT, T0 + 9000));
+    assert_true(has(dir, T0 + 9000, " since=2023-11-14T22:13:29.000Z "));
+    dn_dir_free(&dir);
+}
+
 static void expect_decided(struct dn_dir *dir, unsigned out, unsigned back)
 {
     unsigned has_out, has_back;
@@ -480,6 +536,7 @@ int main(void)
         cmocka_unit_test(test_administrator),
         cmocka_unit_test(test_reload),
         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_connection_is_told),
         cmocka_unit_test(test_decided),
         cmocka_unit_test(test_threads),
     };
