@@ -186,6 +186,7 @@ static const struct txn_tu ask_tu = {
     .on_response = on_response,
     .on_failed = on_failed,
     .on_resent = on_resent,
+    .is_aside = true, /* there is always one under way to a peer that is silent */
 };
 
 int ask_scope_new(struct health *h, size_t size, void **ctx, struct txn_scope **scope)

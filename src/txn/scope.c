@@ -16,6 +16,7 @@ struct txn_scope *scope_new(struct txns *txns, const struct txn_tu *tu, size_t c
     scope->txns = txns;
     scope->id = id;
     scope->tu = tu;
+    scope->is_aside = tu->is_aside;
     scope->since = txns_now(txns);
     list_init(&scope->members);
     list_init(&scope->check);

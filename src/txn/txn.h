@@ -78,6 +78,8 @@ struct txn_tu {
      * txn_request and txn_origin give NULL; what is later allocated in the arena lives until the
      * callback that does so has returned. May be NULL: then such a scope keeps its arena. */
     void (*on_linger)(void *ctx, void *small);
+    /* Its requests are only to find something out (checks): they do not count in txns_pending. */
+    bool is_aside;
 };
 
 #define TXN_LINGER_SIZE 72
@@ -94,8 +96,8 @@ void txns_set_flows(struct txns *txns, struct flows *flows);
 typedef bool txn_via_fn(void *user, const struct sip_msg *req, struct slice via, struct buf *out);
 void txns_set_via(struct txns *txns, txn_via_fn *fn, void *user);
 unsigned txns_count(const struct txns *txns); /* transactions that have not terminated */
-unsigned txns_pending(
-    const struct txns *txns); /* of these, those that still await a final response (drain) */
+/* Of these, those that still await a final response and that somebody waits for (drain). */
+unsigned txns_pending(const struct txns *txns);
 
 /* So long the sender of a request that is no INVITE waits for its final response (ms). */
 uint32_t txns_timer_f(const struct txns *txns);

@@ -91,6 +91,7 @@ struct txn_scope {
     void *ctx;
     struct arena arena;
     uint32_t holds;
+    bool is_aside;  /* as its user's */
     uint64_t since; /* when its request was received: flow_dest.since */
     _Alignas(16) unsigned char small[TXN_LINGER_SIZE];
 };

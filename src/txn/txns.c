@@ -162,7 +162,7 @@ void txn_set_state(struct txn *t, enum fsm_state state)
 {
     struct txns *x = txns_of(t);
 
-    if (is_pending(state) != is_pending((enum fsm_state)t->state))
+    if (!t->scope->is_aside && is_pending(state) != is_pending((enum fsm_state)t->state))
         x->pending += is_pending(state) ? 1u : -1u;
     t->state = (uint8_t)state;
 }

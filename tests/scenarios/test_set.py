@@ -181,6 +181,19 @@ def drain_ends_at_its_limit(world):
 
 
 @scenario(workers=2)
+def drain_does_not_wait_for_silent_peers(world):
+    """Nobody is at the member of the application, nor at the DN: our checks never end."""
+    proxy = world.proxy(
+        {"applications": "main", "oos-check": "1", "oos-force": "1"},
+        {"1009": {"type": "trunk", "contact": f"sip:{netns.CALLER}:5098", "oos-check": "1"}},
+        sections={"application main": {"primary": f"sip:{netns.CALLER}:5099"}})
+    eventually(lambda: proxy.control("dns", "1009")["dn"][0]["state"] != "in-service", 10,
+               "the DN is in service")
+    proxy.control("drain", "60")
+    equal(proxy.wait_exit(15), 0, "exit status with checks under way")
+
+
+@scenario(workers=2)
 def drain_is_called_off(world):
     proxy = world.proxy()
     phone = world.registered_phone(transport="tcp")

@@ -330,6 +330,24 @@ static void test_register_brings_back(void **state)
     close_checked(&r);
 }
 
+/* A drain waits for what somebody waits for; of checks of a silent peer there is always one. */
+static void test_nobody_waits_for_checks(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct txn_usage u;
+    open_checked(&r, OPEN CHECKED "oos-check = 10\n");
+    for (unsigned i = 0; i < 3; i++) {
+        wait_check(&r, PHONE, 10000, &got);
+        txns_usage(worker_txns(r.worker), &u);
+        assert_true(u.transactions != 0);
+        assert_int_equal(txns_pending(worker_txns(r.worker)), 0);
+    }
+    answer_udp(&r, PHONE, &got, 200, "");
+    assert_int_equal(txns_pending(worker_txns(r.worker)), 0);
+    close_checked(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +364,7 @@ int main(void)
         cmocka_unit_test(test_heard_meanwhile),
         cmocka_unit_test(test_found_by_request),
         cmocka_unit_test(test_register_brings_back),
+        cmocka_unit_test(test_nobody_waits_for_checks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
