@@ -505,7 +505,8 @@ static bool got_all(struct rig *x)
     return ngot >= *(const size_t *)x->user;
 }
 
-static char big[4 << 20];
+/* More than the kernel takes on both sides. */
+static char big[24 << 20];
 
 static void resend_big(struct rig *x, unsigned worker, const struct flow_event *ev)
 {
