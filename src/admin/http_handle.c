@@ -13,7 +13,7 @@
 /* Nothing from elsewhere, nothing inside the page itself. */
 #define POLICY                                                                          \
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; " \
-    "object-src 'none'"
+    "object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 #define API SLICE("/api/v1/")
 

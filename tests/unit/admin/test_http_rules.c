@@ -187,6 +187,8 @@ static void test_object(void **state)
     expect("{\"a\":0}", 1, "a", "0");
 }
 
+#define NINE_MEMBERS "{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5,\"f\":6,\"g\":7,\"h\":8,\"i\":9}"
+
 static void test_no_object(void **state)
 {
     static const char *const wrong[] = {"",
@@ -223,8 +225,7 @@ static void test_no_object(void **state)
                                         "{\"a\":\"x",
                                         "{\"a\":\"\\",
                                         "{\"a\":1,\"a\":2}",
-                                        "{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5,\"f\":6,\"g\":7,"
-                                        "\"h\":8,\"i\":9}"};
+                                        NINE_MEMBERS};
     (void)state;
     for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         expect(wrong[i], -1, NULL, NULL);
