@@ -9,7 +9,7 @@ PACKAGES_BUILD="gcc libc6-dev cmake ninja-build pkg-config ccache libuv1-dev lib
     libinih-dev libsqlite3-dev libssl-dev libmicrohttpd-dev libjansson-dev"
 # To test it: unit tests, checks, a second compiler, and phones and networks for the scenarios.
 PACKAGES_TEST="libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 python3 binutils procps
-    sip-tester baresip-core kamailio dnsmasq-base unbound nftables iproute2 valgrind openssl chromium
+    sip-tester tshark baresip-core kamailio dnsmasq-base unbound nftables iproute2 valgrind openssl chromium
     python3-jsonschema"
 # To make and try the Debian package.
 PACKAGES_PACKAGE="dpkg-dev file"
