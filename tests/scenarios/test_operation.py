@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -313,6 +314,44 @@ def drain_is_bounded(world):
     _is_told(call)
     equal(proxy.wait_exit(8), 0, "exit status")
     equal(len(phone.transactions("CANCEL")), 1, "the phone goes on ringing: CANCELs")
+
+
+def _order_without_end(path, lines, answers, ending):
+    """A client of the control socket that sends its next orders before the last are answered."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as client, \
+            contextlib.suppress(OSError):
+        client.connect(path)
+        client.setblocking(False)
+        while not ending.is_set():
+            readable, writable, _ = select.select([client], [client], [], 0.1)
+            if writable:
+                with contextlib.suppress(BlockingIOError):
+                    client.send(lines)
+            if readable:
+                data = client.recv(65536)
+                answers.append(data.count(b".ok"))
+                if not data:
+                    break
+
+
+@scenario(workers=2)
+def orders_without_end_keep_nothing_from_the_main_thread(world):
+    """Signals reach it though there is always one more order."""
+    proxy = world.proxy({"drain-timeout": "0"})
+    path = proxy.options["control-socket"]
+    answers, ending = [], threading.Event()
+    clients = [threading.Thread(target=_order_without_end, args=(path, lines * 20, answers, ending))
+               for lines in (b"set timer-c 99\nset timer-c\n", b"reload\n") * 4]
+    try:
+        for client in clients:
+            client.start()
+        eventually(lambda: sum(answers) > 50, 10, "no order is carried out")
+        proxy.process.signal(signal.SIGTERM)
+        equal(proxy.wait_exit(10), 0, "exit status")
+    finally:
+        ending.set()
+        for client in clients:
+            client.join()
 
 
 @scenario()
