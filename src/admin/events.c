@@ -15,20 +15,31 @@
 
 struct kept {
     uint64_t seq;
+    uint64_t forgotten; /* of its kind, before it; set in a copy */
     uint64_t wall_ms;
     enum event ev;
     uint16_t len;
     char fields[FIELDS_BYTES];
 };
 
+/* Where an event lies. They are few bytes: to look through them all is cheap. */
+struct place {
+    uint64_t seq;
+    uint16_t at; /* in `kept` */
+    uint16_t ev;
+};
+
 struct admin_events {
     pthread_mutex_t lock;
     pthread_cond_t news;
-    uint64_t first; /* number of the first event of this process */
-    uint64_t next;  /* of the next one */
+    uint64_t next; /* number of the next one */
     unsigned waiting;
     bool is_stopped;
-    struct kept kept[ADMIN_EVENTS_KEPT]; /* by number modulo their count */
+    unsigned n;                             /* that are kept */
+    struct place places[ADMIN_EVENTS_KEPT]; /* of them, oldest first */
+    unsigned count[EVENT_MAX];              /* of them, by kind */
+    uint64_t forgotten[EVENT_MAX];
+    struct kept kept[ADMIN_EVENTS_KEPT];
 };
 
 static uint64_t wall_ms(void)
@@ -89,6 +100,32 @@ static size_t write_fields(char out[FIELDS_BYTES], unsigned n, const struct fiel
 /* --- memory ------------------------------------------------------------------------------------
  */
 
+/* Under the lock. n: there is none. */
+static unsigned oldest_of(const struct admin_events *e, unsigned ev)
+{
+    unsigned i = 0;
+    while (i < e->n && e->places[i].ev != ev)
+        i++;
+    return i;
+}
+
+/* The oldest one of the kind that has most leaves: strangers can cause some kinds as often as they
+ * like, and get no more than a share by it. Returns its room. Under the lock. */
+static uint16_t make_room(struct admin_events *e)
+{
+    unsigned most = 0;
+    for (unsigned ev = 1; ev < EVENT_MAX; ev++)
+        if (e->count[ev] > e->count[most])
+            most = ev;
+    unsigned i = oldest_of(e, most);
+    uint16_t at = e->places[i].at;
+    e->count[most]--;
+    e->forgotten[most]++;
+    e->n--;
+    memmove(&e->places[i], &e->places[i + 1], (e->n - i) * sizeof(e->places[0]));
+    return at;
+}
+
 /* Written before the lock is taken: it is held for a copy alone. */
 static void on_event(void *user, enum event ev, unsigned n, const struct field *fields)
 {
@@ -98,7 +135,10 @@ static void on_event(void *user, enum event ev, unsigned n, const struct field *
     size_t len = write_fields(text, n, fields);
 
     pthread_mutex_lock(&e->lock);
-    struct kept *k = &e->kept[e->next % ADMIN_EVENTS_KEPT];
+    uint16_t at = e->n == ADMIN_EVENTS_KEPT ? make_room(e) : (uint16_t)e->n;
+    struct kept *k = &e->kept[at];
+    e->places[e->n++] = (struct place){.seq = e->next, .at = at, .ev = (uint16_t)ev};
+    e->count[ev]++;
     k->seq = e->next++;
     k->wall_ms = now;
     k->ev = ev;
@@ -121,7 +161,7 @@ int admin_events_new(struct admin_events **out)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&e->news, &attr);
     pthread_condattr_destroy(&attr);
-    e->first = e->next = wall_ms() / 1000 * NUMBERS_A_SECOND + 1;
+    e->next = wall_ms() / 1000 * NUMBERS_A_SECOND + 1;
     event_set_tap(on_event, e);
     *out = e;
     return 0;
@@ -139,36 +179,54 @@ void admin_events_free(struct admin_events **events)
     *events = NULL;
 }
 
-/* The number of the first one after `since` that is kept; e->next: there is none. Under the lock.
- */
-static uint64_t find_after(const struct admin_events *e, uint64_t since)
+/* The place of the first one after `since` that is kept; n: there is none. Under the lock. */
+static unsigned find_after(const struct admin_events *e, uint64_t since)
 {
-    uint64_t n = e->next - e->first;
-    uint64_t oldest = n > ADMIN_EVENTS_KEPT ? e->next - ADMIN_EVENTS_KEPT : e->first;
-    return since >= oldest && since < e->next ? since + 1 : oldest;
+    unsigned from = 0, to = e->n;
+    if (since >= e->next)
+        return 0;
+    while (from < to) {
+        unsigned mid = (from + to) / 2;
+        if (e->places[mid].seq > since)
+            to = mid;
+        else
+            from = mid + 1;
+    }
+    return from;
 }
 
 static bool copy_next(struct admin_events *e, uint64_t since, struct kept *out)
 {
     pthread_mutex_lock(&e->lock);
-    uint64_t at = find_after(e, since);
-    bool is_there = at < e->next;
+    unsigned i = find_after(e, since);
+    bool is_there = i < e->n;
     if (is_there) {
-        const struct kept *k = &e->kept[at % ADMIN_EVENTS_KEPT];
+        const struct kept *k = &e->kept[e->places[i].at];
         memcpy(out, k, offsetof(struct kept, fields) + k->len);
+        out->forgotten = oldest_of(e, k->ev) == i ? e->forgotten[k->ev] : 0;
     }
     pthread_mutex_unlock(&e->lock);
     return is_there;
 }
 
+/* Where some of the kind are forgotten, the fields say so, last of all. */
+static struct slice fields_of(const struct kept *k, char out[FIELDS_BYTES + 40])
+{
+    if (k->forgotten == 0)
+        return slice_of(k->fields, k->len);
+    int len = snprintf(out, FIELDS_BYTES + 40, "%.*s%s\"forgotten\":%llu}", k->len - 1, k->fields,
+                       k->len > 2 ? "," : "", (unsigned long long)k->forgotten);
+    return slice_of(out, (size_t)len);
+}
+
 static void give(const struct kept *k, const struct row_sink *sink)
 {
     const struct event_text *t = event_text(k->ev);
-    char time[FIELD_TIME_MAX];
+    char time[FIELD_TIME_MAX], fields[FIELDS_BYTES + 40];
     ROW(sink, "event", LF_INT("seq", k->seq), LF_STR("time", field_time(k->wall_ms, time)),
         LF_INT("number", t->number), LF_STR("level", log_level_name(t->level)),
         LF_STR("module", t->module), LF_STR("name", t->name), LF_STR("text", t->text),
-        LF_SLICE("fields", slice_of(k->fields, k->len)));
+        LF_SLICE("fields", fields_of(k, fields)));
 }
 
 uint64_t admin_events_rows(struct admin_events *events, uint64_t since, unsigned max,
@@ -206,10 +264,10 @@ bool admin_events_wait(struct admin_events *events, uint64_t since, uint32_t tim
     }
     pthread_mutex_lock(&events->lock);
     events->waiting++;
-    while (!events->is_stopped && find_after(events, since) == events->next && err == 0)
+    while (!events->is_stopped && find_after(events, since) == events->n && err == 0)
         err = pthread_cond_timedwait(&events->news, &events->lock, &until);
     events->waiting--;
-    bool is_news = !events->is_stopped && find_after(events, since) < events->next;
+    bool is_news = !events->is_stopped && find_after(events, since) < events->n;
     pthread_mutex_unlock(&events->lock);
     return is_news;
 }

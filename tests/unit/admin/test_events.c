@@ -116,9 +116,44 @@ static void test_full(void **state)
     struct got g = rows(0, 0);
     assert_int_equal(g.n, ADMIN_EVENTS_KEPT);
     assert_string_equal(g.fields, "{\"idle_ms\":1006,\"dn\":\"1001\"}");
+    assert_string_equal(rows(0, 1).fields, "{\"idle_ms\":7,\"dn\":\"1001\",\"forgotten\":7}");
     /* What was lost between is skipped. */
     assert_int_equal(rows(g.first - 5, 0).n, ADMIN_EVENTS_KEPT);
     assert_int_equal(rows(g.first, 0).n, ADMIN_EVENTS_KEPT - 1);
+}
+
+/* What a stranger can cause as often as he likes takes no other kind's place. */
+static void test_flood(void **state)
+{
+    (void)state;
+    EVENT_LOG(EV_APP_DOWN, LF_STR("application", "main"));
+    for (unsigned i = 0; i < 300; i++)
+        EVENT_LOG(EV_DN_OUT, LF_STR("dn", "1001"), LF_INT("ms", i));
+    uint64_t before = admin_events_last(events);
+    for (unsigned i = 0; i < 2000; i++)
+        EVENT_LOG(EV_SOURCE_RATE, LF_STR("source", "192.0.2.1"), LF_INT("rate", i));
+    for (unsigned i = 0; i < 2000; i++)
+        EVENT_LOG(EV_RATE, LF_STR("source", "192.0.2.1"), LF_INT("rate", i));
+    struct got all = rows(0, 0), first = rows(0, 1);
+    assert_int_equal(all.n, ADMIN_EVENTS_KEPT);
+    assert_int_equal(first.number, 40001);
+    assert_string_equal(first.fields, "{\"application\":\"main\"}");
+    assert_true(first.first == before - 300);
+    assert_string_equal(rows(first.last, 1).fields, "{\"dn\":\"1001\",\"ms\":0}");
+    assert_string_equal(rows(before - 1, 1).fields, "{\"dn\":\"1001\",\"ms\":299}");
+    /* The two floods share what is left, the newest of each; the first one kept of a kind tells how
+     * many were before it. */
+    struct got flood = rows(before, 1);
+    assert_true(flood.first > before + 1600);
+    assert_string_equal(flood.fields,
+                        "{\"source\":\"192.0.2.1\",\"rate\":1651,\"forgotten\":1651}");
+    assert_string_equal(all.fields, "{\"source\":\"192.0.2.1\",\"rate\":1999}");
+    assert_int_equal(rows(before, 0).n, ADMIN_EVENTS_KEPT - 301);
+    assert_int_equal(rows(before + 2000, 0).n, 350);
+    /* Four kinds that come in storms have a quarter each. */
+    emit(400);
+    assert_in_range(rows(all.last, 0).n, 249, 250);
+    assert_int_equal(rows(0, 1).number, 40001);
 }
 
 /* A later process goes on with higher numbers. */
@@ -238,7 +273,7 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_rows), TEST(test_since), TEST(test_full),  TEST(test_again),
+        TEST(test_rows), TEST(test_since), TEST(test_full),  TEST(test_flood),     TEST(test_again),
         TEST(test_long), TEST(test_wait),  TEST(test_storm), TEST(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
