@@ -324,6 +324,8 @@ int admin_http_set_conf(struct admin_http *http, const struct admin_http_conf *c
     pthread_mutex_unlock(&http->server_lock);
     if (err == 0) {
         pthread_mutex_lock(&http->lock);
+        if (!is_text(http->token, conf->token))
+            atomic_fetch_add(&http->tokens, 1);
         char *before = http->token;
         http->token = token;
         token = before;

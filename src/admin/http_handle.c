@@ -156,6 +156,7 @@ static bool is_known(struct http_req *r, bool *has_token)
     struct slice given = http_header(r, MHD_HTTP_HEADER_AUTHORIZATION);
     pthread_mutex_lock(&http->lock);
     *has_token = http->token != NULL;
+    r->tokens = atomic_load(&http->tokens);
     bool ok = !*has_token || http_has_token(given, slice_str(http->token));
     pthread_mutex_unlock(&http->lock);
     if (ok)

@@ -110,7 +110,8 @@ struct admin_http {
     pthread_cond_t ended; /* a command */
     struct http_limits limits;
     struct log_limit said_rate;
-    char *token; /* NULL: none */
+    char *token;             /* NULL: none */
+    _Atomic unsigned tokens; /* that there have been: a stream ends with the one it began with */
     unsigned running;
     struct http_health { /* one look for all who ask at the same time */
         pthread_mutex_t lock;
@@ -142,6 +143,7 @@ struct http_req {
     struct MHD_Connection *mhd;
     struct slice path;
     struct addr peer;
+    unsigned tokens; /* http->tokens when it was judged */
     bool is_post, is_head, is_judged, is_too_large;
     struct admin_text body;
 };

@@ -63,8 +63,8 @@ enum MHD_Result http_metrics(struct http_req *r)
     m->nworkers = a->deps.nworkers;
     m->counters = a->deps.counters;
     m->applications = &applications;
-    m->certificate_ends =
-        a->deps.certificate_ends != NULL ? a->deps.certificate_ends(a->deps.user) : 0;
+    m->certificate_ends = a->deps.certificate_ends != NULL ? a->deps.certificate_ends(a->deps.user)
+                                                           : 0;
     m->is_draining = a->deps.is_draining != NULL && a->deps.is_draining(a->deps.user);
     m->started_ms = a->started_wall;
     dn_count(a->deps.dir, admin_wall(a), &m->dns_suspect, &m->dns_out);

@@ -24,8 +24,9 @@ struct stream {
     struct admin_http *http;
     struct http_server *server;
     struct http_conn *conn;
-    uint64_t tick;  /* the last one sent */
-    uint64_t since; /* the last event sent */
+    unsigned tokens; /* when its own was looked at */
+    uint64_t tick;   /* the last one sent */
+    uint64_t since;  /* the last event sent */
     struct admin_text out;
     size_t sent; /* of out */
 };
@@ -103,7 +104,10 @@ static bool make_tick(struct admin_http *http, struct admin_text *out)
     static const struct part overload[] = {
         {"overload", "overload", false}, {"neighbour", "neighbours", false}, {NULL, NULL, false}};
     struct admin_text json = {.max = TICK_MAX};
-    bool ok = admin_text_add(&json, "{", 1) && add_command(http, CMD_STATUS, status, &json) &&
+    char at[48]; /* rates are of this clock, not of the reader's */
+    int len = snprintf(at, sizeof(at), "{\"at_ms\":%llu,", (unsigned long long)http_now());
+    bool ok = admin_text_add(&json, at, (size_t)len) &&
+              add_command(http, CMD_STATUS, status, &json) &&
               add_command(http, CMD_WORKERS, workers, &json) &&
               add_command(http, CMD_APPLICATIONS, applications, &json) &&
               add_command(http, CMD_OVERLOAD, overload, &json) &&
@@ -237,7 +241,8 @@ static bool is_over(struct stream *s)
     pthread_mutex_lock(&s->http->ticker.lock);
     bool is_stopped = s->http->ticker.is_stopped;
     pthread_mutex_unlock(&s->http->ticker.lock);
-    return is_stopped || atomic_load(&s->server->is_ending);
+    return is_stopped || atomic_load(&s->server->is_ending) ||
+           atomic_load(&s->http->tokens) != s->tokens;
 }
 
 /* Waits until there is something to send; false: it is over. */
@@ -326,6 +331,7 @@ enum MHD_Result http_stream(struct http_req *r)
     s->http = r->http;
     s->server = r->server;
     s->conn = r->conn;
+    s->tokens = r->tokens;
     s->since = since;
     s->out.max = TICK_MAX + EVENT_BYTES;
     char hello[64];

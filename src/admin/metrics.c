@@ -417,6 +417,7 @@ void metrics_print_markdown(FILE *out)
           "```yaml\n"
           "scrape_configs:\n"
           "  - job_name: holdfast\n"
+          "    # scheme: https    with admin-tls-certificate\n"
           "    authorization: {credentials_file: /etc/prometheus/holdfast.token}\n"
           "    static_configs: [{targets: ['127.0.0.1:8060']}]\n"
           "```\n\n"

@@ -194,6 +194,13 @@ static void answer(struct json *j, const struct admin_command *c, const char *st
     end(j, '}');
 }
 
+static void plain(struct json *j, const char *status, const char *help)
+{
+    begin(j, status, '{');
+    str(j, "description", help);
+    end(j, '}');
+}
+
 static void errors(struct json *j, bool is_post)
 {
     ref(j, "400", "responses", "usage");
@@ -201,6 +208,8 @@ static void errors(struct json *j, bool is_post)
     ref(j, "403", "responses", "foreign");
     ref(j, "405", "responses", "method");
     ref(j, "413", "responses", "large");
+    plain(j, "414", "the first line is longer than 32 KiB; no JSON");
+    plain(j, "431", "the headers are longer than 32 KiB; no JSON");
     if (is_post)
         ref(j, "415", "responses", "type");
     ref(j, "429", "responses", "rate");
@@ -323,8 +332,9 @@ static const struct other others[] = {
      .help =
          "server-sent events: `tick` each second, `event` for each standard event, its seq as id",
      .type = "text/event-stream",
-     .ok = "data of tick: {status: row; workers, applications, members, switchovers, overload, "
-           "neighbours: rows; counters: {name: value}}; data of event: a row of the set event",
+     .ok =
+         "data of tick: {at_ms: a clock that runs evenly; status: row; workers, applications, members, switchovers, overload, "
+         "neighbours: rows; counters: {name: value}}; data of event: a row of the set event",
      .not_ok = "there are too many streams",
      .query = {{"since", "begin with the kept events after the one with this seq, as the header "
                          "Last-Event-ID does"}}},

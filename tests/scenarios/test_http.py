@@ -330,9 +330,16 @@ def http_with_a_token_is_for_who_has_it(world):
     check(1 <= len(lines) <= 6, f"{len(lines)} lines about wrong tokens")
     check(TOKEN not in proxy.process.output(), "the token stands in the log")
     check(TOKEN not in _get(world, "/api/v1/options", headers=BEARER).text, "options shows the token")
+    stream = Stream(world.net.proxy, **near).open(**BEARER)
+    stream.wait("tick")
     proxy.options["admin-token"] = TOKEN[::-1]
     proxy.write()
     proxy.reload()
+    try:
+        stream.wait("nothing", timeout=5)
+        raise AssertionError("a stream outlives its token")
+    except EOFError:
+        stream.close()
     eventually(lambda: _get(world, "/api/v1/status", headers=BEARER, **near).status == 401, 5,
                "the former token goes on")
     turned = {"Authorization": f"Bearer {TOKEN[::-1]}"}
@@ -424,6 +431,7 @@ def http_stream_tells_each_second_and_at_once(world):
         equal((stream.status, stream.headers["content-type"]), (200, "text/event-stream"), "stream")
         _, tick = stream.wait("tick")
         equal((tick["status"]["state"], len(tick["workers"])), ("running", world.workers), "tick")
+        check(stream.wait("tick")[1]["at_ms"] - tick["at_ms"] >= 900, "at_ms of two ticks")
         check({"counters", "applications", "members", "switchovers", "overload"} <= set(tick),
               f"tick has {list(tick)}")
         _post(world, "/api/v1/dns/out-of-service", {"name": "1001"})
