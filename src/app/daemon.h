@@ -6,6 +6,8 @@
 #ifndef APP_DAEMON_H
 #define APP_DAEMON_H
 
+#include <stdio.h>
+
 #include "base/err.h"
 #include "conf/conf.h"
 
@@ -29,5 +31,8 @@ void lasting_key_read(const struct conf *conf, struct hash_key *out);
 /* One datagram to $NOTIFY_SOCKET, when systemd has set it: "READY=1", "STOPPING=1",
  * "RELOADING=1\nMONOTONIC_USEC=…". */
 void notify_send(const char *text);
+
+/* The manual page holdfast(8) as troff. */
+void man_print(FILE *out);
 
 #endif

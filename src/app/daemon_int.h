@@ -62,9 +62,12 @@ uint64_t daemon_wall_ms(void *user);
 struct said {
     FILE *file;
     char *text;
+    size_t mistakes; /* where they begin */
 };
 int said_open(struct said *said) WARN_UNUSED; /* 0, ERR_NOMEM */
 void said_rows(const struct said *said, const struct row_sink *sink);
+/* The first mistake; how many there are. */
+unsigned said_first(const struct said *said, char *text, size_t cap);
 void said_close(struct said *said);
 
 /* Reads the file again. The old configuration goes on whenever the new one cannot be had whole:

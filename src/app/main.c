@@ -39,7 +39,8 @@ enum {
     OPT_FILE_TEXT,
     OPT_METRICS,
     OPT_OPENAPI,
-    OPT_EVENTS
+    OPT_EVENTS,
+    OPT_PAGE
 };
 
 static const struct option long_options[] = {
@@ -52,6 +53,7 @@ static const struct option long_options[] = {
     {"metrics-markdown", no_argument, NULL, OPT_METRICS},  /* for docs/metrics.md */
     {"openapi", no_argument, NULL, OPT_OPENAPI},           /* for docs/openapi.json */
     {"events-markdown", no_argument, NULL, OPT_EVENTS},    /* for docs/events.md */
+    {"man", no_argument, NULL, OPT_PAGE},                  /* for holdfast(8) */
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -72,6 +74,7 @@ static int parse_args(int argc, char **argv, const char **file, bool *check)
         case OPT_METRICS: metrics_print_markdown(stdout); return 0;
         case OPT_OPENAPI: return openapi_print(stdout) ? 0 : 1;
         case OPT_EVENTS: event_print_markdown(stdout); return 0;
+        case OPT_PAGE: man_print(stdout); return 0;
         case OPT_VERSION: puts("holdfast " HOLDFAST_VERSION); return 0;
         case 'h': print_help(); return 0;
         default: fputs("Try 'holdfast --help'.\n", stderr); return EXIT_USAGE;

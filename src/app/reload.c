@@ -2,6 +2,7 @@
 /* Another configuration for the running daemon. */
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "app/daemon_int.h"
 #include "base/alloc.h"
@@ -58,6 +59,17 @@ void said_rows(const struct said *said, const struct row_sink *sink)
     }
 }
 
+unsigned said_first(const struct said *said, char *text, size_t cap)
+{
+    unsigned n = 0;
+    fflush(said->file);
+    const char *first = said->text + said->mistakes;
+    snprintf(text, cap, "%.*s", (int)strcspn(first, "\n"), first);
+    for (const char *c = first; *c != '\0'; c++)
+        n += *c == '\n';
+    return n;
+}
+
 void said_close(struct said *said)
 {
     fclose(said->file);
@@ -79,19 +91,22 @@ static void log_said(const struct said *said, enum log_level level)
 
 /* --- another configuration --- */
 
-static int read_again(struct daemon *d, bool is_new, FILE *said, struct conf **next,
-                      unsigned *later)
+/* `tls`: the files of TLS are read, too; false: they are left as they were read last. */
+static int read_again(struct daemon *d, bool is_new, bool tls, struct said *said,
+                      struct conf **next, unsigned *later)
 {
     struct conf_set sets[BY_HAND_MAX];
     unsigned n = sets_of(&d->by_hand, sets);
-    int err = is_new ? conf_load_with(d->conf->file, sets, n, said, next)
-                     : conf_load_again(d->conf, sets, n, said, next);
+    int err = is_new ? conf_load_with(d->conf->file, sets, n, said->file, next)
+                     : conf_load_again(d->conf, sets, n, said->file, next);
     if (err != 0)
         return err;
-    *later = conf_needs_restart(d->conf, *next, said);
+    *later = conf_needs_restart(d->conf, *next, said->file);
+    fflush(said->file);
+    said->mistakes = strlen(said->text);
     err = conf_keep_running(d->conf, *next);
     if (err == 0)
-        err = conf_open_tls(*next, d->tls_keys, said);
+        err = tls ? conf_open_tls(*next, d->tls_keys, said->file) : conf_share_tls(d->conf, *next);
     if (err == 0 && d->shared.flow_tls != NULL)
         err = flow_tls_configure(d->shared.flow_tls, (*next)->profiles, (*next)->nprofiles);
     if (err == 0)
@@ -119,14 +134,15 @@ static void use(struct daemon *d, struct conf *next)
         conf_free(&old);
 }
 
-static bool reload_failed(struct conf **next, int err, char *why)
+/* How many mistakes there are; `why` tells the first. */
+static unsigned reload_failed(struct conf **next, int err, const struct said *said, char *why)
 {
     char room[64];
-    snprintf(why, ADMIN_WHY_MAX, "%s",
-             err == ERR_PARSE ? "mistakes in the configuration"
-                              : err_text(err, room, sizeof(room)));
+    unsigned n = said_first(said, why, ADMIN_WHY_MAX);
+    if (err != ERR_PARSE || n == 0)
+        snprintf(why, ADMIN_WHY_MAX, "%s", err_text(err, room, sizeof(room)));
     conf_free(next);
-    return false;
+    return err == ERR_PARSE ? n : 0;
 }
 
 bool daemon_reload(struct daemon *d, struct said *said, char *why)
@@ -139,11 +155,13 @@ bool daemon_reload(struct daemon *d, struct said *said, char *why)
     snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
              (unsigned long long)daemon_now_us());
     notify_send(text);
-    int err = read_again(d, true, said->file, &next, &later);
+    int err = read_again(d, true, true, said, &next, &later);
     log_said(said, err == 0 ? LOG_WARN : LOG_ERROR);
     if (err != 0) {
-        (void)reload_failed(&next, err, why);
-        EVENT_LOG(EV_RELOAD_FAILED, LF_STR("cause", why));
+        unsigned mistakes = reload_failed(&next, err, said, why);
+        EVENT_LOG(EV_RELOAD_FAILED, LF_STR("cause", why), LF_INT("mistakes", mistakes));
+        if (mistakes != 0) /* their lines go along */
+            snprintf(why, ADMIN_WHY_MAX, "mistakes in the configuration: %u", mistakes);
         notify_send("READY=1");
         return false;
     }
@@ -200,6 +218,12 @@ static void say_set(struct slice name, struct slice value)
               LF_BOOL("taken_back", value.ptr == NULL));
 }
 
+/* Only then a certificate that is half written just now stands in the way. */
+static bool is_of_tls(struct slice option)
+{
+    return slice_starts(option, SLICE("tls-")) || slice_starts(option, SLICE("admin-"));
+}
+
 bool daemon_set(struct daemon *d, struct slice name, struct slice value, struct said *said,
                 char *why)
 {
@@ -212,10 +236,16 @@ bool daemon_set(struct daemon *d, struct slice name, struct slice value, struct 
         snprintf(why, ADMIN_WHY_MAX, "%u options are set by hand already", BY_HAND_MAX);
         return false;
     }
-    int err = read_again(d, false, said->file, &next, &later);
+    int err = read_again(d, false, is_of_tls(name), said, &next, &later);
     if (err != 0) {
         d->by_hand = before;
-        return reload_failed(&next, err, why);
+        (void)reload_failed(&next, err, said, why);
+        /* One value, one mistake: it is told once. */
+        if (err == ERR_PARSE) {
+            rewind(said->file);
+            said->text[0] = '\0';
+        }
+        return false;
     }
     use(d, next);
     say_set(name, value);

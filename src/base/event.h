@@ -57,5 +57,7 @@ void event_message_id(unsigned number, char id[EVENT_MESSAGE_ID_LEN + 1]);
 
 /* docs/events.md. */
 void event_print_markdown(FILE *out);
+/* As items of a manual page. */
+void event_print_man(FILE *out);
 
 #endif

@@ -93,3 +93,12 @@ void event_print_markdown(FILE *out)
         print_one(t, out);
     }
 }
+
+/* One line for each: number, level, what. */
+void event_print_man(FILE *out)
+{
+    for (unsigned i = 0; i < EVENT_MAX; i++) {
+        const struct event_text *t = event_text((enum event)i);
+        fprintf(out, ".TP\n.B %u\n%s: %s.\n", t->number, log_level_name(t->level), t->text);
+    }
+}

@@ -75,6 +75,7 @@ struct conf {
     unsigned nwritten_aliases; /* of route.aliases, the first ones: `aliases`; the rest follows from
                                   advertised addresses */
     const char **values;       /* as written, by index of the table; for conf_needs_restart */
+    const char **pending;      /* as `values`: what will be after a restart; NULL: the same */
     unsigned *lines;           /* where each was given, 0: nowhere, CONF_BY_HAND: by conf_set */
     struct conf_source
         *source; /* what was read, for conf_load_again; shared with whoever was made of it */
@@ -104,8 +105,9 @@ int conf_load_again(const struct conf *now, const struct conf_set *sets, unsigne
 /* May it be set by hand? 0; ERR_NOT_FOUND: no such option of [sipproxy]; ERR_UNSUPPORTED: it takes
  * a restart. */
 int conf_can_set(struct slice name) WARN_UNUSED;
-/* Rows of the set "option": section, name, value, default, source ("default", "set", "FILE:LINE"),
- * effect; of [sipproxy]. What is secret is shown as ***. `want`: only that one; empty: all. */
+/* Rows of the set "option": section, name, value, pending, default, source ("default", "set",
+ * "FILE:LINE"), effect; of [sipproxy]. What is secret is shown as ***. `want`: only that one;
+ * empty: all. */
 void conf_rows(const struct conf *conf, struct slice want, const struct row_sink *sink);
 /* Is the value of that option to be shown to nobody? */
 bool conf_is_secret(const char *name);
@@ -113,6 +115,9 @@ bool conf_is_secret(const char *name);
  * or somebody else holds them. Errors are written like those of conf_load. Nothing is done without
  * sip-port-tls or any file. 0; ERR_PARSE (errors were written); ERR_NOMEM. */
 int conf_open_tls(struct conf *conf, struct net_tls_keys *keys, FILE *err) WARN_UNUSED;
+/* In its place where nothing of TLS can differ (an option set by hand): `next` gets the contexts of
+ * `now`, whatever the files are by now. 0, ERR_NOMEM. */
+int conf_share_tls(const struct conf *now, struct conf *next) WARN_UNUSED;
 void conf_free(struct conf **conf);
 
 /* What a reload cannot change: writes one line for each option that differs and needs a restart;

@@ -33,13 +33,17 @@ static unsigned sides_need_restart(const struct conf *now, const struct conf *ne
     return n;
 }
 
+static const char *as_read(const struct conf *c, unsigned i)
+{
+    return c->values[i] != NULL ? c->values[i] : conf_options[i].fallback;
+}
+
 unsigned conf_needs_restart(const struct conf *now, const struct conf *next, FILE *out)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < conf_noptions; i++) {
         const struct option *o = &conf_options[i];
-        const char *a = now->values[i] != NULL ? now->values[i] : o->fallback;
-        const char *b = next->values[i] != NULL ? next->values[i] : o->fallback;
+        const char *a = as_read(now, i), *b = as_read(next, i);
         if (o->effect != EFFECT_RESTART || strcmp(a, b) == 0)
             continue;
         n++;
@@ -96,9 +100,14 @@ int conf_keep_running(const struct conf *now, struct conf *next)
     struct addr *listen = arena_alloc(&next->arena, size);
     const char *location = copy(next, now->location);
     const char *control_socket = copy(next, now->control_socket);
-    for (unsigned i = 0; i < conf_noptions; i++)
-        if (conf_options[i].effect == EFFECT_RESTART)
-            next->values[i] = copy(next, now->values[i]);
+    for (unsigned i = 0; i < conf_noptions; i++) {
+        const struct option *o = &conf_options[i];
+        if (o->effect != EFFECT_RESTART)
+            continue;
+        if (strcmp(as_read(now, i), as_read(next, i)) != 0)
+            next->pending[i] = next->values[i] != NULL ? next->values[i] : conf_default_text(o);
+        next->values[i] = copy(next, now->values[i]);
+    }
     char *advertised = copy(next, now->advertised);
     if (keep_sides(now, next) != 0 || next->arena.overflow)
         return ERR_NOMEM;

@@ -243,9 +243,10 @@ static struct conf *conf_new(struct reader *r)
     arena_init(&c->arena, &c->cache);
     r->conf = c;
     c->values = arena_zalloc(&c->arena, conf_noptions * sizeof(*c->values));
+    c->pending = arena_zalloc(&c->arena, conf_noptions * sizeof(*c->pending));
     c->lines = arena_zalloc(&c->arena, conf_noptions * sizeof(*c->lines));
     r->lines = c->lines;
-    if (c->values == NULL || c->lines == NULL)
+    if (c->values == NULL || c->pending == NULL || c->lines == NULL)
         conf_free(&c);
     return c;
 }

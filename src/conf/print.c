@@ -67,10 +67,17 @@ void conf_rows(const struct conf *c, struct slice want, const struct row_sink *s
             (want.len != 0 && !slice_eq(want, slice_str(o->name))))
             continue;
         const char *value = c->values[i] != NULL ? c->values[i] : conf_default_text(o);
+        const char *pending = c->pending[i];
+        char workers[16];
+        if (c->values[i] == NULL && strcmp(o->name, "workers") == 0) {
+            snprintf(workers, sizeof(workers), "%u", c->workers);
+            value = workers;
+        }
         if (c->values[i] != NULL && c->values[i][0] != '\0' && conf_is_secret(o->name))
             value = "***";
         ROW(sink, "option", LF_STR("section", o->section), LF_STR("name", o->name),
-            LF_STR("value", value), LF_STR("default", conf_default_text(o)),
+            LF_STR("value", value), LF_STR("pending", pending != NULL ? pending : ""),
+            LF_STR("default", conf_default_text(o)),
             LF_STR("source", source_text(c, i, room, sizeof(room))),
             LF_STR("effect", effect_text(o->effect)));
     }

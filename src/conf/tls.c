@@ -172,6 +172,23 @@ int conf_open_tls(struct conf *c, struct net_tls_keys *keys, FILE *err)
     return status != 0 ? status : o.errors != 0 ? ERR_PARSE : 0;
 }
 
+int conf_share_tls(const struct conf *now, struct conf *next)
+{
+    next->admin_certificate_text = arena_dup(&next->arena, now->admin_certificate_text);
+    next->admin_key_text = arena_dup(&next->arena, now->admin_key_text);
+    if (now->nprofiles == 0)
+        return next->arena.overflow ? ERR_NOMEM : 0;
+    next->profiles = arena_zalloc(&next->arena, now->nprofiles * sizeof(*next->profiles));
+    if (next->profiles == NULL)
+        return ERR_NOMEM;
+    for (unsigned i = 0; i < now->nprofiles; i++) {
+        struct slice name = arena_dup(&next->arena, now->profiles[i].name);
+        next->profiles[next->nprofiles++] =
+            (struct flow_tls_profile){name, net_tls_hold(now->profiles[i].tls)};
+    }
+    return next->arena.overflow ? ERR_NOMEM : 0;
+}
+
 void conf_close_tls(struct conf *c)
 {
     for (unsigned i = 0; i < c->nprofiles; i++)

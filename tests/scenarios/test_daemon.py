@@ -42,6 +42,10 @@ def version_help_and_options(world):
     check(re.search(r"holdfast.*\d+\.\d+", out, re.I), f"--version says {out!r}")
     status, out, _ = _run(world, "--help")
     equal(status, 0, "exit status of --help")
+    status, page, _ = _run(world, "--man")
+    with open(os.path.join(os.path.dirname(__file__), "../../docs/man/holdfast.8"),
+              encoding="utf-8") as written:
+        equal((status, page), (0, written.read()), "docs/man/holdfast.8 and --man")
     for word in ("-c", "--check", "--options", "--version", "--help"):
         check(word in out, f"--help does not mention {word}")
     status, out, _ = _run(world, "--options")

@@ -95,7 +95,7 @@ def each_option_changes_during_a_call(world):
 def what_cannot_be_set_is_said(world):
     proxy = world.proxy()
     for words, said in ((("workers", "3"), "needs a restart"), (("no-such", "1"), "no such option"),
-                        (("drain-timeout", "never"), "mistakes"),
+                        (("drain-timeout", "never"), "drain-timeout = never: "),
                         (("contact", "sip:x"), "no such option")):
         check(said in proxy.refused("set", *words), f"set {words}: {proxy.refused('set', *words)}")
     equal(_option(proxy, "drain-timeout")["source"], "default", "drain-timeout")
@@ -128,6 +128,27 @@ def reload_by_the_tool_shows_the_mistakes(world):
     proxy.write()
     lines = [row["text"] for row in proxy.control("reload").get("line", [])]
     check(any("sip-port = 5070 needs a restart" in line for line in lines), lines)
+
+
+@scenario(workers=2)
+def a_certificate_half_written_does_not_stand_in_the_way(world):
+    """It is read by a reload and by options of TLS, not by any other that is set."""
+    files = world.tls_options()
+    proxy = world.proxy(files)
+    with open(files["tls-certificate"], encoding="utf-8") as old:
+        whole = old.read()
+    with open(files["tls-certificate"], "w", encoding="utf-8") as new:
+        new.write(whole[:200])
+    proxy.control("set", "timer-c", "99")
+    check("mistakes" in proxy.refused("reload"), "half a certificate is taken")
+    check(proxy.refused("set", "tls-min-version", "1.3"), "half a certificate is taken")
+    phone = world.registered_phone(transport="tls", tls=world.device_tls(netns.phone_address(0)))
+    call, incoming = complete_call(world.caller(transport="tcp"), "1001", phone)
+    hang_up(call, incoming)
+    with open(files["tls-certificate"], "w", encoding="utf-8") as new:
+        new.write(whole)
+    proxy.control("reload")
+    equal(_option(proxy, "timer-c")["value"], "99", "timer-c")
 
 
 # --- drain ------------------------------------------------------------------------------------
