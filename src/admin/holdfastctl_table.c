@@ -21,6 +21,7 @@
 struct column {
     char *name;
     bool is_number, is_shown;
+    bool has_end; /* what matters stands at its end: cut in front */
     unsigned width;
 };
 
@@ -115,8 +116,10 @@ static struct table *table_of(struct ctl_answer *a, const char *set, const json_
     {
         if (t->ncolumns == COLUMNS_MAX)
             break;
-        t->columns[t->ncolumns++] = (struct column){.name = ctl_copy(name, strlen(name)),
-                                                    .is_number = ctl_is_number(value)};
+        t->columns[t->ncolumns++] =
+            (struct column){.name = ctl_copy(name, strlen(name)),
+                            .is_number = ctl_is_number(value),
+                            .has_end = strcmp(set, "option") == 0 && strcmp(name, "source") == 0};
     }
     a->tables = ctl_grow(a->tables, (a->ntables + 1) * sizeof(struct table *));
     a->tables[a->ntables++] = t;
@@ -224,21 +227,33 @@ static void end_line(struct line *l)
     fputc('\n', l->out);
 }
 
+/* The longest end of the text that fits; whole characters. */
+static const char *end_of(const char *text, unsigned columns)
+{
+    while (ctl_width(text) > columns)
+        do
+            text++;
+        while (((unsigned char)*text & 0xc0) == 0x80);
+    return text;
+}
+
 static void put_cell(const char *text, const struct column *c, const char *colour, struct line *l)
 {
     unsigned width = ctl_width(text);
-    size_t len = strlen(text);
     bool is_cut = width > c->width;
-    if (is_cut) {
-        len = ctl_fit(text, c->width - 1);
+    if (is_cut && c->has_end)
+        text = end_of(text, c->width - 1);
+    size_t len = is_cut ? ctl_fit(text, c->width - 1) : strlen(text);
+    if (is_cut)
         width = ctl_width_of(text, len) + 1;
-    }
     if (c->is_number)
         l->blanks += c->width - width;
     if (colour != NULL)
         put_bytes(l, colour, strlen(colour));
+    if (is_cut && c->has_end)
+        put_bytes(l, CUT, sizeof(CUT) - 1);
     put_bytes(l, text, len);
-    if (is_cut)
+    if (is_cut && !c->has_end)
         put_bytes(l, CUT, sizeof(CUT) - 1);
     if (colour != NULL)
         put_bytes(l, PLAIN, sizeof(PLAIN) - 1);

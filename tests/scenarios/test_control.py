@@ -158,6 +158,8 @@ def control_output_suits_who_reads_it(world):
     narrow = _on_terminal(world, {}, "options", columns=80)
     check(all(len(re.sub(r"\033\[\d*m", "", line)) <= 80 for line in narrow.splitlines()),
           "lines are wider than the terminal")
+    check(re.search(r"max-calls .*….*:\d+\s", narrow),
+          f"a path loses its line number: {narrow[:1500]}")
     watched = _on_terminal(world, {}, "status", "--watch", "0.1", end=b"\x03")
     check(watched.count("\033[H") >= 3 and "every 0.1 s" in watched, watched[:200])
     check(watched.endswith("exit status 0"), watched[-100:])
