@@ -11,6 +11,7 @@
 #define END_LINE  "\033[K"
 #define END_PAGE  "\033[J"
 #define FOLLOW_MS 500
+#define WORDS_MAX 8 /* of what is followed */
 
 int ctl_fail(int status, const char *why)
 {
@@ -94,34 +95,44 @@ static int watch(const struct ctl *ctl, const struct admin_command *command, uns
     return status == CTL_USAGE ? CTL_USAGE : CTL_DONE;
 }
 
-/* --- follow: events --- */
+/* --- follow: events, and messages as JSON --- */
 
 struct follow {
     struct ctl_answer *answer;
-    int64_t last; /* seq */
+    const char *place; /* the value that tells where it goes on: seq, time_us */
+    int64_t last;
 };
 
 static void follow_row(void *user, const char *set, json_t *row)
 {
     struct follow *f = user;
-    int64_t seq = ctl_integer(row, "seq");
-    if (seq > f->last)
-        f->last = seq;
+    int64_t place = ctl_integer(row, f->place);
+    if (place > f->last)
+        f->last = place;
     ctl_answer_row(f->answer, set, row);
 }
 
-static int follow(const struct ctl *ctl, const struct admin_command *command, const char *since)
+/* What has come since is one answer; as JSON one object, on a line of its own. */
+static int follow(const struct ctl *ctl, const struct admin_command *command, unsigned n,
+                  const char *const *given)
 {
     struct ctl now = *ctl;
-    struct follow f = {.last = strtoll(since, NULL, 10)};
+    bool is_trace = strcmp(command->name, "trace") == 0;
+    unsigned at = is_trace ? 2 : 1; /* of the argument SINCE */
+    struct follow f = {.place = is_trace ? "time_us" : "seq",
+                       .last = n > at ? strtoll(given[at], NULL, 10) : 0};
     int status;
+    if (n > WORDS_MAX)
+        return ctl_fail(CTL_USAGE, "the command has too many words");
     do {
         char why[CTL_WHY_MAX] = "", from[32];
-        const char *words[] = {"events", from};
+        const char *words[WORDS_MAX] = {command->name, ""};
+        memcpy(words + 1, given + 1, (n - 1) * sizeof(*given));
+        words[at] = from;
         snprintf(from, sizeof(from), "%lld", (long long)f.last);
         int64_t before = f.last;
         f.answer = ctl_answer_new(&now, command);
-        status = ctl_ask(&now, 2, words, follow_row, &f, why);
+        status = ctl_ask(&now, n > at ? n : at + 1, words, follow_row, &f, why);
         if (f.last != before) {
             ctl_answer_print(f.answer, NULL, stdout);
             now.has_headers = false;
@@ -140,11 +151,11 @@ int ctl_run(const struct ctl *ctl, const struct admin_command *command, unsigned
     bool is_trace = command != NULL && strcmp(command->name, "trace") == 0;
     if (is_trace && !ctl->is_json && ctl->watch_ms == 0)
         return ctl_trace(ctl, n, words);
-    if (ctl->is_following && !is_events)
+    if (ctl->is_following && !is_events && !is_trace)
         return ctl_fail(CTL_USAGE, "--follow is for trace and events");
     if (ctl->watch_ms != 0 && command != NULL && command->changes)
         return ctl_fail(CTL_USAGE, "--watch is for what changes nothing");
     if (ctl->is_following)
-        return follow(ctl, command, n > 1 ? words[1] : "0");
+        return follow(ctl, command, n, words);
     return ctl->watch_ms != 0 ? watch(ctl, command, n, words) : once(ctl, command, n, words);
 }

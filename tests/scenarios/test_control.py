@@ -481,6 +481,14 @@ def control_traces_a_call(world):
     follower.send_signal(signal.SIGINT)
     equal(follower.wait(20), 0, "exit status of what follows")
     follower.stdout.close()
+    follower = subprocess.Popen([_tool(world), "-s", _socket(world), "--json", "trace",
+                                 call.call_id, str(rows[0]["time_us"]), "--follow"],
+                                stdout=subprocess.PIPE, text=True)
+    first = json.loads(follower.stdout.readline())["message"]
+    check(first and all(row["call_id"] == call.call_id for row in first), f"as JSON: {first}")
+    follower.send_signal(signal.SIGINT)
+    equal(follower.wait(20), 0, "exit status of what follows as JSON")
+    follower.stdout.close()
     equal(_run(world, "trace", "nobody@nowhere"),
           (0, "", "holdfastctl: no message of nobody@nowhere\n"), "of nobody")
 
