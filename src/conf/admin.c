@@ -22,6 +22,13 @@ static bool is_token(const char *text)
     return strlen(text) >= TOKEN_MIN;
 }
 
+/* Packets to a collector that is our own SIP port would come back as messages without end. */
+static bool is_own_loop(const struct conf *c, const struct addr *a)
+{
+    return a->family != ADDR_NONE && !c->flow.no_plain && a->port == c->route.sip_port &&
+           conf_is_our_address(c, a);
+}
+
 void conf_finish_admin(struct reader *r)
 {
     const struct conf *c = r->conf;
@@ -50,6 +57,11 @@ void conf_finish_admin(struct reader *r)
         conf_at(r, SECTION_SIPPROXY, 0, "admin-tls-private-key");
         conf_error(r, "admin-tls-private-key = %s: needs admin-tls-certificate",
                    c->admin_private_key);
+    }
+    if (is_own_loop(c, &c->trace.hep)) {
+        conf_at(r, SECTION_SIPPROXY, 0, "hep-collector");
+        conf_error(r, "hep-collector = %s: that is where we listen for SIP ourselves",
+                   addr_write(&c->trace.hep, text));
     }
     r->line = 0;
 }

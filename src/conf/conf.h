@@ -77,6 +77,8 @@ struct conf {
     const char **values;       /* as written, by index of the table; for conf_needs_restart */
     const char **pending;      /* as `values`: what will be after a restart; NULL: the same */
     unsigned *lines;           /* where each was given, 0: nowhere, CONF_BY_HAND: by conf_set */
+    struct conf_given *given;  /* in other sections than [sipproxy]; for conf_rows */
+    unsigned ngiven;
     struct conf_source
         *source; /* what was read, for conf_load_again; shared with whoever was made of it */
     struct arena_cache cache;
@@ -106,8 +108,8 @@ int conf_load_again(const struct conf *now, const struct conf_set *sets, unsigne
  * a restart. */
 int conf_can_set(struct slice name) WARN_UNUSED;
 /* Rows of the set "option": section, name, value, pending, default, source ("default", "set",
- * "FILE:LINE"), effect; of [sipproxy]. What is secret is shown as ***. `want`: only that one;
- * empty: all. */
+ * "FILE:LINE"), effect; all of [sipproxy], and what is given in other sections. What is secret is
+ * shown as ***. `want`: only that one; empty: all. */
 void conf_rows(const struct conf *conf, struct slice want, const struct row_sink *sink);
 /* Is the value of that option to be shown to nobody? */
 bool conf_is_secret(const char *name);

@@ -119,6 +119,15 @@ struct conf_place {
     unsigned line;
 };
 
+/* An option that is given in another section than [sipproxy]. */
+#define GIVEN_MAX 20000u
+struct conf_given {
+    unsigned option;  /* index of the table, which names the kind of section */
+    const char *name; /* of the section */
+    const char *value;
+    unsigned line;
+};
+
 /* One file on its way. */
 struct reader {
     struct conf *conf;
@@ -126,6 +135,7 @@ struct reader {
     FILE *err;
     struct slice rest; /* not yet read */
     unsigned line;     /* the current one */
+    unsigned given_cap;
     bool is_continued; /* it begins with a blank */
     bool is_first;     /* its handler has not been called yet */
     unsigned errors;
@@ -188,6 +198,8 @@ int conf_open_admin(struct conf *c, struct net_tls_keys *keys, const char **path
 /* Gives up what conf_open_tls has made. */
 void conf_close_tls(struct conf *c);
 /* The default as it is printed. */
+/* An address that we listen at, of this machine where that is a wildcard? */
+bool conf_is_our_address(const struct conf *c, const struct addr *a);
 const char *conf_default_text(const struct option *o);
 /* Copies into the configuration, terminated by NUL; NULL with r->no_memory set. */
 char *conf_str(struct reader *r, struct slice s);

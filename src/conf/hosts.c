@@ -170,7 +170,7 @@ static bool is_of_this_machine(const struct addr *a)
     return is_ours;
 }
 
-static bool is_our_address(const struct conf *c, const struct addr *a)
+bool conf_is_our_address(const struct conf *c, const struct addr *a)
 {
     for (unsigned i = 0; i < c->flow.nlisten; i++) {
         const struct addr *own = &c->flow.listen[i];
@@ -208,7 +208,7 @@ bool conf_is_loop(const struct conf *c, const char *text)
     uint16_t port = uri.port != 0 ? uri.port : is_tls ? 5061 : 5060;
     struct slice host = uri.maddr.len != 0 ? uri.maddr : uri.host;
     bool is_our_port = ours != 0 && port == ours;
-    if (is_our_port && addr_parse_ip(host, port, &a) == 0 && is_our_address(c, &a))
+    if (is_our_port && addr_parse_ip(host, port, &a) == 0 && conf_is_our_address(c, &a))
         return true;
     return is_our_name(c, host, port, is_our_port);
 }

@@ -17,7 +17,9 @@ void conf_error(struct reader *r, const char *fmt, ...)
     if (r->err == NULL)
         return;
     va_start(ap, fmt);
-    if (r->line != 0)
+    if (r->line == CONF_BY_HAND)
+        fprintf(r->err, "set: ");
+    else if (r->line != 0)
         fprintf(r->err, "%s:%u: ", r->file, r->line);
     else
         fprintf(r->err, "%s: ", r->file);
@@ -126,6 +128,29 @@ static void keep_place(struct reader *r, unsigned option)
         memcpy(&place->name, r->item, sizeof(place->name));
 }
 
+/* What is given in other sections than [sipproxy]; of a large directory the first ones. */
+static void keep_given(struct reader *r, unsigned option, struct slice value)
+{
+    struct conf *c = r->conf;
+    if (c->ngiven == GIVEN_MAX)
+        return;
+    if (c->ngiven == r->given_cap) {
+        unsigned cap = r->given_cap != 0 ? 2 * r->given_cap : 64;
+        struct conf_given *given = arena_alloc(&c->arena, cap * sizeof(*given));
+        if (given == NULL) {
+            r->no_memory = true;
+            return;
+        }
+        if (c->ngiven != 0)
+            memcpy(given, c->given, c->ngiven * sizeof(*given));
+        c->given = given;
+        r->given_cap = cap;
+    }
+    struct conf_given *g = &c->given[c->ngiven++];
+    *g = (struct conf_given){.option = option, .line = r->line, .value = conf_str(r, value)};
+    memcpy(&g->name, r->item, sizeof(g->name));
+}
+
 /* As written; a list over several lines as one. */
 static void keep_value(struct reader *r, unsigned i, struct slice value, bool append)
 {
@@ -160,6 +185,8 @@ static void set_option(struct reader *r, const struct option *o, unsigned i, str
         keep_place(r, i);
     if (r->section == SECTION_SIPPROXY)
         keep_value(r, i, value, append);
+    else
+        keep_given(r, i, value);
 }
 
 static int on_value(void *user, const char *section, const char *name, const char *value)
@@ -257,8 +284,7 @@ static void set_by_hand(struct reader *r, const struct conf_set *set)
     char name[64];
     unsigned i;
     const struct option *o = NULL;
-    const char *file = r->file;
-    r->file = "set";
+    r->line = CONF_BY_HAND;
     if (slice_cstr(set->name, name, sizeof(name)))
         o = find_option("sipproxy", name, &i);
     if (o == NULL) {
@@ -269,9 +295,8 @@ static void set_by_hand(struct reader *r, const struct conf_set *set)
         r->is_continued = false;
         r->lines[i] = 0;
         set_option(r, o, i, set->value);
-        r->lines[i] = CONF_BY_HAND;
     }
-    r->file = file;
+    r->line = 0;
 }
 
 static int read_text(struct reader *r, const struct conf_source *source)

@@ -58,6 +58,23 @@ static const char *source_text(const struct conf *c, unsigned i, char *room, siz
     return room;
 }
 
+static void rows_of_sections(const struct conf *c, struct slice want, const struct row_sink *sink)
+{
+    for (unsigned i = 0; i < c->ngiven; i++) {
+        const struct conf_given *g = &c->given[i];
+        const struct option *o = &conf_options[g->option];
+        char section[128], source[512];
+        if (want.len != 0 && !slice_eq(want, slice_str(o->name)))
+            continue;
+        snprintf(section, sizeof(section), "%s %s", o->section, g->name);
+        snprintf(source, sizeof(source), "%s:%u", c->file != NULL ? c->file : "", g->line);
+        ROW(sink, "option", LF_STR("section", section), LF_STR("name", o->name),
+            LF_STR("value", conf_is_secret(o->name) ? "***" : g->value), LF_STR("pending", ""),
+            LF_STR("default", conf_default_text(o)), LF_STR("source", source),
+            LF_STR("effect", effect_text(o->effect)));
+    }
+}
+
 void conf_rows(const struct conf *c, struct slice want, const struct row_sink *sink)
 {
     for (unsigned i = 0; i < conf_noptions; i++) {
@@ -81,6 +98,7 @@ void conf_rows(const struct conf *c, struct slice want, const struct row_sink *s
             LF_STR("source", source_text(c, i, room, sizeof(room))),
             LF_STR("effect", effect_text(o->effect)));
     }
+    rows_of_sections(c, want, sink);
 }
 
 void conf_print_options(FILE *out)

@@ -17,7 +17,7 @@ struct opening {
 
 static unsigned line_of(const struct conf *c, unsigned option, const char *name)
 {
-    for (unsigned i = 0; i < c->nplaces; i++)
+    for (unsigned i = c->nplaces; i-- > 0;) /* what is set by hand is the last one */
         if (c->places[i].option == option && (name == NULL || strcmp(c->places[i].name, name) == 0))
             return c->places[i].line;
     return 0;
@@ -34,8 +34,11 @@ static void say(struct opening *o, const char *name, const char *value, const ch
         return;
     if (len != 0 && strncmp(why, value, len) == 0 && strncmp(why + len, ": ", 2) == 0)
         why += len + 2; /* it is named once */
-    fprintf(o->err, "%s:", o->conf->file != NULL ? o->conf->file : "embedded default");
-    if (line != 0)
+    if (line == CONF_BY_HAND)
+        fprintf(o->err, "set:");
+    else
+        fprintf(o->err, "%s:", o->conf->file != NULL ? o->conf->file : "embedded default");
+    if (line != 0 && line != CONF_BY_HAND)
         fprintf(o->err, "%u:", line);
     fprintf(o->err, " %s = %s: %s; allowed: %s\n", name, value, why, option->valid);
 }

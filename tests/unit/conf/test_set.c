@@ -47,7 +47,7 @@ static struct conf_set set_of(const char *name, const char *value)
 }
 
 struct row {
-    char value[64], fallback[64], source[128], effect[64];
+    char section[64], value[64], pending[64], fallback[64], source[128], effect[64];
     unsigned n;
 };
 
@@ -55,12 +55,13 @@ static void take_row(void *user, const char *set, unsigned n, const struct field
 {
     struct row *r = user;
     assert_string_equal(set, "option");
-    assert_int_equal(n, 6);
-    assert_string_equal(f[0].v.str, "sipproxy");
+    assert_int_equal(n, 7);
+    snprintf(r->section, sizeof(r->section), "%s", f[0].v.str);
     snprintf(r->value, sizeof(r->value), "%s", f[2].v.str);
-    snprintf(r->fallback, sizeof(r->fallback), "%s", f[3].v.str);
-    snprintf(r->source, sizeof(r->source), "%s", f[4].v.str);
-    snprintf(r->effect, sizeof(r->effect), "%s", f[5].v.str);
+    snprintf(r->pending, sizeof(r->pending), "%s", f[3].v.str);
+    snprintf(r->fallback, sizeof(r->fallback), "%s", f[4].v.str);
+    snprintf(r->source, sizeof(r->source), "%s", f[5].v.str);
+    snprintf(r->effect, sizeof(r->effect), "%s", f[6].v.str);
     r->n++;
 }
 
@@ -112,6 +113,62 @@ static void test_where_each_value_was_given(void **state)
     assert_int_equal(row_of(c, "no-such").n, 0);
     assert_true(row_of(c, "").n > 60);
     conf_free(&c);
+}
+
+/* What runs, and what the next start will bring. */
+static void test_pending(void **state)
+{
+    (void)state;
+    char cores[16];
+    write_file("[sipproxy]\nsip-port = 5070\n");
+    struct conf *now = load(NULL, 0);
+    snprintf(cores, sizeof(cores), "%u", now->workers);
+    assert_string_equal(row_of(now, "workers").value, cores); /* not "number of cores" */
+    write_file("[sipproxy]\nworkers = 63\nsip-ip-tos = 0\ntimer-c = 9\n");
+    struct conf *next = load(NULL, 0);
+    assert_int_equal(conf_keep_running(now, next), 0);
+    conf_free(&now);
+    assert_string_equal(row_of(next, "workers").value, cores);
+    assert_string_equal(row_of(next, "workers").pending, "63");
+    assert_string_equal(row_of(next, "sip-port").value, "5070");
+    assert_string_equal(row_of(next, "sip-port").pending, "5060");
+    assert_string_equal(row_of(next, "timer-c").value, "9");
+    assert_string_equal(row_of(next, "timer-c").pending, "");
+    assert_string_equal(row_of(next, "location").pending, "");
+    conf_free(&next);
+}
+
+static void test_other_sections(void **state)
+{
+    char where[128];
+    (void)state;
+    write_file("[sipproxy]\n[dn 1001]\ntype = extension\npassword = geheim\n"
+               "[application main]\nprimary = sip:192.0.2.1\noos-check = 9\n");
+    struct conf *c = load(NULL, 0);
+    struct row r = row_of(c, "primary");
+    snprintf(where, sizeof(where), "%s:6", path);
+    assert_string_equal(r.section, "application main");
+    assert_string_equal(r.value, "sip:192.0.2.1");
+    assert_string_equal(r.source, where);
+    assert_string_equal(row_of(c, "password").value, "***");
+    assert_int_equal(row_of(c, "oos-check").n, 2); /* the general one, and that of main */
+    conf_free(&c);
+}
+
+static void test_collector_that_is_ourselves(void **state)
+{
+    char said[512] = "";
+    (void)state;
+    struct conf_set set = set_of("hep-collector", "127.0.0.1:5060");
+    struct conf *now, *next = NULL;
+    write_file("[sipproxy]\n");
+    now = load(NULL, 0);
+    FILE *f = fmemopen(said, sizeof(said), "w");
+    assert_int_equal(conf_load_again(now, &set, 1, f, &next), ERR_PARSE);
+    fclose(f);
+    assert_string_equal(said, "set: hep-collector = 127.0.0.1:5060: that is where we listen for "
+                              "SIP ourselves\n");
+    conf_free(&now);
 }
 
 /* An edit of the file that nobody has asked for stays out of it. */
@@ -177,7 +234,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_by_hand_counts_instead_of_the_file, make_file,
                                         drop_file),
+        cmocka_unit_test_setup_teardown(test_pending, make_file, drop_file),
         cmocka_unit_test_setup_teardown(test_where_each_value_was_given, make_file, drop_file),
+        cmocka_unit_test_setup_teardown(test_other_sections, make_file, drop_file),
+        cmocka_unit_test_setup_teardown(test_collector_that_is_ourselves, make_file, drop_file),
         cmocka_unit_test_setup_teardown(test_again_is_from_what_was_read, make_file, drop_file),
         cmocka_unit_test(test_again_without_a_file),
         cmocka_unit_test_setup_teardown(test_mistakes_are_told, make_file, drop_file),
