@@ -64,7 +64,7 @@ char *ctl_clean(const char *text, size_t len, bool with_lines);
 size_t ctl_fit(const char *text, unsigned columns);
 /* "250ms", "3m12s", "2d04h". */
 void ctl_put_duration(char *text, size_t cap, int64_t us);
-/* "22:30:51" where it is less than a day away, else with the date; wall clock, us. */
+/* "22:30:51" where it is of today, else with the date; wall clock, us. */
 void ctl_put_time(char *text, size_t cap, int64_t us, bool with_ms);
 int64_t ctl_now_us(void);
 /* RFC 3339 in UTC; false: it is none. */

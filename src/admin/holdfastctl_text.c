@@ -7,7 +7,6 @@
 #include "admin/holdfastctl_int.h"
 #include "base/buf.h"
 
-#define DAY_US (86400 * INT64_C(1000000))
 
 /* The character at `p`, which is valid UTF-8 as jansson has checked it; *n: its bytes. */
 static wchar_t char_at(const char *p, unsigned *n)
@@ -115,13 +114,13 @@ int64_t ctl_now_us(void)
 
 void ctl_put_time(char *text, size_t cap, int64_t us, bool with_ms)
 {
-    int64_t away = us - ctl_now_us();
-    time_t s = (time_t)(us / 1000000);
-    struct tm tm;
+    time_t s = (time_t)(us / 1000000), now_s = (time_t)(ctl_now_us() / 1000000);
+    struct tm tm, now;
     size_t n = 0;
-    if (localtime_r(&s, &tm) != NULL)
-        n = strftime(text, cap, away > -DAY_US && away < DAY_US ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S",
-                     &tm);
+    if (localtime_r(&s, &tm) != NULL && localtime_r(&now_s, &now) != NULL) {
+        bool is_today = tm.tm_year == now.tm_year && tm.tm_yday == now.tm_yday;
+        n = strftime(text, cap, is_today ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &tm);
+    }
     text[n] = '\0';
     if (with_ms && n != 0)
         snprintf(text + n, cap - n, ".%03u", (unsigned)(us / 1000 % 1000));

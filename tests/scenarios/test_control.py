@@ -256,6 +256,11 @@ def control_tool_shows_values_for_people(world):
         equal(values, [shown], f"{name} {value}")
         equal(titles, [re.sub("_(ms|us|s|bytes|percent)$", "", name).upper().replace("_", "-")],
               "title")
+    # Of another day: with the date, also where it is less than a day away.
+    now = time.time()
+    for at, shown in ((now, "%H:%M:%S"), (now // 86400 * 86400 - 1, "%Y-%m-%d %H:%M:%S")):
+        texts = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)), time.strftime(shown, time.gmtime(at))
+        equal(cells(since=texts[0])[1], [texts[1]], "a time")
     equal(cells(a="x", empty="", off=False), [["A"], ["x"]], "columns with nothing in them")
     # Numbers stand right, text left; wide and combining characters count as what they take.
     rows = [{"name": "\u6771\u4eac", "n": 5, "end": "x"}, {"name": "e\u0301t\u00e9", "n": 50, "end": "y"},
