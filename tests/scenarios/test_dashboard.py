@@ -218,6 +218,11 @@ def dashboard_shows_hostile_texts_as_texts_and_fits(world):
     page.size(1440, 900)
     _open(page, "trace?match=" + quote(CALL_ID, safe=""))
     page.wait("document.querySelectorAll('.rung').length >= 4", 10, "no ladder")
+    page.size(390, 844, True)
+    box = "document.querySelector('.ladder-box')"
+    page.wait(f"document.querySelectorAll('.lane-line').length === 3 && {box}.scrollWidth <= {box}.clientWidth", 10,
+              "three lanes do not fit on a telephone")
+    page.size(1440, 900)
     page.run("document.querySelector('.table-box td button').click()")
     page.wait(page.has(IMAGE, END, "‹202E›gnp.exe"), 5, "the texts are not shown as they are")
     _view(page, "calls")

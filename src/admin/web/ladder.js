@@ -5,10 +5,12 @@ import {s, h, shown} from "./dom.js";
 
 const HEAD = 46;
 const ROW = 32;
-const TIME = 78;
 const LANE = 150; // at least, where there is room
-const LANE_LEAST = 96;
-const SIDE = 54; // beside the first and the last one
+/* Widths: of the times, least of a lane, beside the first and the last one. Three lanes have room on
+ * a telephone. */
+const WIDE = {time: 78, lane: 96, side: 54};
+const NARROW = {time: 64, lane: 80, side: 42};
+const NARROW_BELOW = 400;
 
 export function labelOf(m) {
     if (m.status > 0) {
@@ -50,16 +52,17 @@ function arrow(m, from, to, y) {
 /** pick(index): when an arrow is clicked. */
 export function ladder(messages, width, pick) {
     const lanes = lanesOf(messages);
-    const gap = Math.max(LANE_LEAST, Math.min(LANE * 2, (width - TIME - 2 * SIDE) / Math.max(1, lanes.length - 1)));
-    const full = Math.max(width, TIME + 2 * SIDE + gap * (lanes.length - 1));
+    const {time, lane: least, side} = width < NARROW_BELOW ? NARROW : WIDE;
+    const gap = Math.max(least, Math.min(LANE * 2, (width - time - 2 * side) / Math.max(1, lanes.length - 1)));
+    const full = Math.max(width, time + 2 * side + gap * (lanes.length - 1));
     const height = HEAD + ROW * messages.length + 16;
-    const x = (remote) => TIME + SIDE + gap * lanes.indexOf(remote);
+    const x = (remote) => time + side + gap * lanes.indexOf(remote);
     const first = messages[0].time_us;
     const parts = [];
     for (const lane of lanes) {
         parts.push(s("line", {class: lane ? "lane-line" : "lane-line us", x1: x(lane), x2: x(lane), y1: HEAD - 14, y2: height - 6}));
         parts.push(s("text", {class: lane ? "lane-name" : "lane-name us", x: x(lane), y: 20, "text-anchor": "middle"},
-            cut(lane || "Holdfast", Math.min(gap - 4, 2 * SIDE), 6.4), s("title", {}, shown(lane || "Holdfast"))));
+            cut(lane || "Holdfast", Math.min(gap - 4, 2 * side), 6.6), s("title", {}, shown(lane || "Holdfast"))));
     }
     messages.forEach((m, i) => {
         const y = HEAD + ROW * (i + 0.6);
