@@ -16,16 +16,37 @@ void http_conns_fini(struct http_conns *c)
     pthread_mutex_destroy(&c->lock);
 }
 
+/* Those that say nothing, or their request letter by letter, keep nobody out: not who looks whether
+ * we are alive. Under the lock. */
+static void make_room(struct http_conns *c, const struct http_server *server)
+{
+    struct http_conn *oldest = NULL;
+    unsigned n = 0;
+    for (unsigned i = 0; i < 2 * HTTP_CONNS; i++) {
+        struct http_conn *conn = &c->conn[i];
+        if (conn->server != server || conn->is_shut)
+            continue;
+        n++;
+        if (conn->is_waiting && (oldest == NULL || conn->deadline < oldest->deadline))
+            oldest = conn;
+    }
+    if (n < HTTP_CONNS - HTTP_CONNS_SPARE || oldest == NULL)
+        return;
+    oldest->is_shut = true;
+    shutdown(oldest->fd, SHUT_RDWR);
+}
+
 struct http_conn *http_conn_add(struct http_conns *c, struct http_server *server, int fd,
                                 const struct addr *peer, uint64_t deadline)
 {
     struct http_conn *found = NULL;
     pthread_mutex_lock(&c->lock);
+    make_room(c, server);
     for (unsigned i = 0; i < 2 * HTTP_CONNS && found == NULL; i++)
         if (c->conn[i].server == NULL)
             found = &c->conn[i];
     if (found != NULL)
-        *found = (struct http_conn){server, fd, *peer, deadline};
+        *found = (struct http_conn){server, fd, *peer, deadline, true, false};
     pthread_mutex_unlock(&c->lock);
     return found;
 }
@@ -38,11 +59,22 @@ void http_conn_remove(struct http_conns *c, struct http_conn *conn)
     pthread_mutex_unlock(&c->lock);
 }
 
-void http_conn_until(struct http_conns *c, struct http_conn *conn, uint64_t deadline)
+static void set(struct http_conns *c, struct http_conn *conn, uint64_t deadline, bool is_waiting)
 {
     pthread_mutex_lock(&c->lock);
     conn->deadline = deadline;
+    conn->is_waiting = is_waiting;
     pthread_mutex_unlock(&c->lock);
+}
+
+void http_conn_until(struct http_conns *c, struct http_conn *conn, uint64_t deadline)
+{
+    set(c, conn, deadline, false);
+}
+
+void http_conn_wait(struct http_conns *c, struct http_conn *conn, uint64_t deadline)
+{
+    set(c, conn, deadline, true);
 }
 
 unsigned http_conns_look(struct http_conns *c, const struct http_server *server, uint64_t now)

@@ -345,7 +345,7 @@ void http_completed(void *server, struct MHD_Connection *mhd, void **req,
     (void)server, (void)mhd, (void)how;
     if (r == NULL)
         return;
-    http_conn_until(&r->http->conns, r->conn, http_now() + HTTP_IDLE_MS);
+    http_conn_wait(&r->http->conns, r->conn, http_now() + HTTP_IDLE_MS);
     admin_text_fini(&r->body);
     mem_free(r);
     *req = NULL;

@@ -19,6 +19,7 @@
 #include "base/log.h"
 
 #define HTTP_CONNS        64u /* at a time */
+#define HTTP_CONNS_SPARE  8u  /* of these: kept free for who comes with a request */
 #define HTTP_CONNS_PER_IP 32u
 #define HTTP_STREAMS      8u
 #define HTTP_RUNNING      4u           /* commands at a time */
@@ -50,6 +51,8 @@ struct http_conn {
     int fd;
     struct addr peer;
     uint64_t deadline; /* ms */
+    bool is_waiting;   /* for the whole head of a request: closed where room is rare */
+    bool is_shut;
 };
 
 struct http_conns {
@@ -59,11 +62,15 @@ struct http_conns {
 
 void http_conns_init(struct http_conns *c);
 void http_conns_fini(struct http_conns *c);
-/* NULL: none is free. */
+/* It waits for a request. Where few are left, the one that has waited longest is closed for it.
+ * NULL: none is free. */
 struct http_conn *http_conn_add(struct http_conns *c, struct http_server *server, int fd,
                                 const struct addr *peer, uint64_t deadline);
 void http_conn_remove(struct http_conns *c, struct http_conn *conn);
+/* It has a request, or an answer, to come to an end with until then. */
 void http_conn_until(struct http_conns *c, struct http_conn *conn, uint64_t deadline);
+/* It waits for the next request. */
+void http_conn_wait(struct http_conns *c, struct http_conn *conn, uint64_t deadline);
 /* Ends those whose time is over. Returns how many belong to `server`. */
 unsigned http_conns_look(struct http_conns *c, const struct http_server *server, uint64_t now);
 

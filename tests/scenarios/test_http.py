@@ -544,6 +544,17 @@ def http_hostile_clients_disturb_nobody(world):
     proxy.check_alive()
 
 
+@scenario(workers=1)
+def http_half_requests_keep_nobody_out(world):
+    """More of them than there is room for, of many addresses: a request is answered meanwhile."""
+    _proxy(world)
+    crowd = Crowd(world)
+    for n in range(300):
+        _say(crowd.add(f"127.0.3.{n % 100 + 1}"), b"GET /readyz HTTP/1.1\r\nX: ")
+    eventually(lambda: _is_plain(world), 3, "half requests keep others out")
+    crowd.close()
+
+
 @scenario(timeout=90, workers=1)
 def http_reader_that_does_not_read_is_left(world):
     """A stream whose buffer is full ends, and its place is free again; others go on."""
