@@ -108,8 +108,9 @@ enum admin_status {
 
 /* Runs one command: words separated by TAB, or, in a line without TAB, by blanks. Rows go into the
  * sink while it runs, those of several sets mixed; `why` (ADMIN_WHY_MAX bytes): a short text unless
- * ADMIN_OK. Any number of threads may be inside at a time. */
-enum admin_status admin_command(struct admin *admin, struct slice command,
+ * ADMIN_OK. What changes something is logged with who has asked for it: `from`. Any number of
+ * threads may be inside at a time. */
+enum admin_status admin_command(struct admin *admin, struct slice command, const char *from,
                                 const struct row_sink *sink, char *why);
 /* The same for a command of the table with its arguments, which may hold any bytes: those left out
  * are SLICE_NONE. */

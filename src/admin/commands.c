@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "admin/admin_int.h"
+#include "base/log.h"
 
 #define SAY_MAX 512
 
@@ -224,8 +225,8 @@ enum admin_status admin_call(struct admin *a, enum admin_command_id id,
     return runs[id](&(struct admin_run){a, given, sink, why});
 }
 
-enum admin_status admin_command(struct admin *a, struct slice command, const struct row_sink *sink,
-                                char *why)
+enum admin_status admin_command(struct admin *a, struct slice command, const char *from,
+                                const struct row_sink *sink, char *why)
 {
     struct admin_args words;
     struct slice args[ADMIN_ARGS_MAX] = {SLICE_NONE};
@@ -242,5 +243,9 @@ enum admin_status admin_command(struct admin *a, struct slice command, const str
         return wrong_args(admin_command_at(id), why);
     for (unsigned i = 0; i < words.n; i++)
         args[i] = words.word[i];
+    if (admin_command_at(id)->changes)
+        LOG(LOG_INFO, "admin", "command by the control socket",
+            LF_STR("command", admin_command_at(id)->name), LF_SLICE("what", args[0]),
+            LF_STR("from", from));
     return admin_call(a, id, args, sink, why);
 }

@@ -18,6 +18,7 @@
 #define ROW_BYTES       (1u << 20)    /* of one row as JSON */
 #define STACK_BYTES     (1024u << 10) /* of a client's thread */
 #define END_MAX         (ADMIN_WHY_MAX + 16)
+#define FROM_MAX        40
 
 enum client_state { CLIENT_FREE, CLIENT_SERVED, CLIENT_ENDED };
 
@@ -27,6 +28,7 @@ struct client {
     pthread_t thread;
     /* of the thread */
     int fd;
+    char from[FROM_MAX]; /* who it is */
     char in[ADMIN_LINE_MAX + 1];
     size_t nin;
     struct admin_text out;
@@ -129,7 +131,7 @@ static void run_line(struct client *c, struct slice line)
     struct row_sink sink = {answer_row, c};
     if (line.len != 0 && line.ptr[line.len - 1] == '\r')
         line.len--;
-    enum admin_status status = admin_command(c->control->admin, line, &sink, why);
+    enum admin_status status = admin_command(c->control->admin, line, c->from, &sink, why);
     clean(why);
     answer_end(c, status, why);
 }
@@ -206,11 +208,23 @@ static struct client *free_place(struct admin_control *ctl)
     return found;
 }
 
+/* As the kernel knows it; user and process as numbers, since to look up a name may take long. */
+static void note_peer(struct client *c)
+{
+    struct ucred peer = {0};
+    socklen_t len = sizeof(peer);
+    if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
+        snprintf(c->from, sizeof(c->from), "uid %u pid %d", (unsigned)peer.uid, (int)peer.pid);
+    else
+        snprintf(c->from, sizeof(c->from), "not known");
+}
+
 static bool start_client(struct admin_control *ctl, struct client *c, int fd)
 {
     pthread_attr_t attr;
     c->control = ctl;
     c->fd = fd;
+    note_peer(c);
     c->nin = 0;
     c->out = (struct admin_text){.max = ROW_BYTES + OUT_BYTES};
     c->is_gone = false;

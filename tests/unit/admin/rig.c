@@ -287,5 +287,5 @@ void rig_ask(struct rig *r, const char *command, struct answer *out)
 {
     struct row_sink sink = {add_row, out};
     memset(out, 0, sizeof(*out));
-    out->status = admin_command(r->admin, slice_str(command), &sink, out->why);
+    out->status = admin_command(r->admin, slice_str(command), "user root", &sink, out->why);
 }
