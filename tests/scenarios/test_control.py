@@ -158,7 +158,7 @@ def control_output_suits_who_reads_it(world):
     narrow = _on_terminal(world, {}, "options", columns=80)
     check(all(len(re.sub(r"\033\[\d*m", "", line)) <= 80 for line in narrow.splitlines()),
           "lines are wider than the terminal")
-    check(re.search(r"max-calls .*….*:\d+\s", narrow),
+    check(re.search(r"control-socket .*….*:\d+\s", narrow),
           f"a path loses its line number: {narrow[:1500]}")
     watched = _on_terminal(world, {}, "status", "--watch", "0.1", end=b"\x03")
     check(watched.count("\033[H") >= 3 and "every 0.1 s" in watched, watched[:200])
@@ -590,6 +590,8 @@ def control_sets_options_and_drains(world):
                   ("log", "flow:loud")):
         status, _, err = _run(world, *words)
         check(status == 1 and err.startswith("holdfastctl: "), f"{words}: {status} {err!r}")
+    status, out, err = _run(world, "set", "trace-buffer", "much")
+    check(not out and err.count("\n") == 1 and "trace-buffer = much" in err, f"{out!r} {err!r}")
     levels = {row["module"]: row["level"] for row in _rows(world, "log", "warn, flow:debug")["level"]}
     equal((levels["flow"], levels["txn"]), ("debug", "warn"), "levels")
     phone = world.registered_phone()
@@ -608,6 +610,8 @@ def control_sets_options_and_drains(world):
     hang_up(*complete_call(caller, "1001", phone))
     _ask(world, "drain", "1")
     equal(proxy.process.wait(20), 0, "exit status when it has drained")
+    check(proxy.logged(r'command by the control socket command=reload what="" from="uid 0 pid \d+"'),
+          "who has asked for a reload")
     proxy.end()
 
 
