@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands about DNs, and the search that begins with one. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "admin/admin_int.h"
+#include "base/alloc.h"
 #include "base/arena.h"
 #include "base/event.h"
 
@@ -30,13 +32,65 @@ static void filter_dn(void *user, const char *set, unsigned n, const struct fiel
         admin_rows_keep(&f->rows, set, n, fields);
 }
 
+/* --- in the order of the names --- */
+
+struct place {
+    struct slice name;
+    size_t at, end; /* of its rows: its own and those of its bindings */
+};
+
+static int compare(const void *one, const void *other)
+{
+    const struct place *a = one, *b = other;
+    size_t len = a->name.len < b->name.len ? a->name.len : b->name.len;
+    int order = len != 0 ? memcmp(a->name.ptr, b->name.ptr, len) : 0;
+    return order != 0 ? order : (a->name.len > b->name.len) - (a->name.len < b->name.len);
+}
+
+/* How many DNs; their places where there is room for them (NULL: only counted). */
+static size_t find_places(const struct admin_text *rows, struct place *places)
+{
+    struct admin_row row;
+    size_t n = 0, at = 0;
+    for (size_t begin = 0; admin_rows_next(rows, &at, &row); begin = at) {
+        if (strcmp(row.set, "dn") == 0) {
+            const struct field *name = admin_field(row.n, row.fields, "name");
+            if (places != NULL)
+                places[n] = (struct place){name != NULL ? name->v.slice : SLICE_NONE, begin, at};
+            n++;
+        }
+        if (places != NULL && n != 0)
+            places[n - 1].end = at;
+    }
+    return n;
+}
+
+/* The directory has them as they fall; without memory they stay so. */
+static void give_sorted(const struct admin_text *rows, const struct row_sink *sink)
+{
+    size_t n = find_places(rows, NULL);
+    struct place *places = n > 1 ? mem_alloc(n * sizeof(*places)) : NULL;
+    if (places == NULL) {
+        admin_rows_give(rows, sink);
+        return;
+    }
+    (void)find_places(rows, places);
+    qsort(places, n, sizeof(*places), compare);
+    for (size_t i = 0; i < n; i++) {
+        struct admin_row row;
+        for (size_t at = places[i].at; at < places[i].end && admin_rows_next(rows, &at, &row);)
+            sink->row(sink->user, row.set, row.n, row.fields);
+    }
+    mem_free(places);
+}
+
 enum admin_status admin_run_dns(const struct admin_run *run)
 {
     struct dn_filter f = {.rows = {.max = ADMIN_KEPT_MAX}, .want = run->args[0]};
     dn_rows(run->admin->deps.dir, admin_wall(run->admin), &(struct row_sink){filter_dn, &f});
     bool is_none = f.rows.len == 0 && f.rows.left_out == 0;
     uint64_t left_out = f.rows.left_out;
-    admin_rows_give(&f.rows, run->sink);
+    give_sorted(&f.rows, run->sink);
     admin_text_fini(&f.rows);
     if (left_out != 0)
         return admin_refuse(run->why, "%llu rows did not fit into the answer",

@@ -51,13 +51,31 @@ enum admin_status admin_run_flows(const struct admin_run *run)
     return admin_gather_all(run, work_flows, run->args[0]);
 }
 
+struct seen {
+    const struct row_sink *sink;
+    bool is_any;
+};
+
+static void see_row(void *user, const char *set, unsigned n, const struct field *fields)
+{
+    struct seen *s = user;
+    s->is_any = true;
+    s->sink->row(s->sink->user, set, n, fields);
+}
+
 enum admin_status admin_run_calls(const struct admin_run *run)
 {
     const struct admin_deps *d = &run->admin->deps;
     if (run->args[0].len == 0)
         return admin_gather_all(run, work_calls, SLICE_NONE);
     unsigned home = d->home(d->user, run->args[0]);
-    return admin_gather(run, home, home, work_calls, run->args[0]);
+    struct seen seen = {run->sink, false};
+    struct row_sink sink = {see_row, &seen};
+    struct admin_run part = {run->admin, run->args, &sink, run->why};
+    enum admin_status status = admin_gather(&part, home, home, work_calls, run->args[0]);
+    if (status == ADMIN_OK && !seen.is_any)
+        return admin_refuse(run->why, "no such call");
+    return status;
 }
 
 enum admin_status admin_run_transactions(const struct admin_run *run)

@@ -27,7 +27,8 @@ static const struct admin_command commands[CMD_MAX] = {
                          .help = "close a connection",
                          .more =
                              "The next message for that peer opens another one, where it can be "
-                             "reached; what was not answered yet is sent again there.",
+                             "reached; what was not answered yet is sent again there. A phone "
+                             "behind NAT has to come back by itself.",
                          .changes = true,
                          .args = {{"id", true, "identifier, as flows shows it"}},
                          .columns = admin_columns_done},
@@ -38,9 +39,8 @@ static const struct admin_command commands[CMD_MAX] = {
     [CMD_DNS_OUT] =
         {.name = "dns out-of-service",
          .help = "set a DN out of service: new requests for it get 480",
-         .more = "What is queued leaves first. The next request for that peer opens another "
-                 "one where it can be reached; a phone behind NAT has to come back by "
-                 "itself.",
+         .more = "It stays out until it is set in service, whatever it answers and also over a "
+                 "reload. Calls that stand go on.",
          .changes = true,
          .args = {{"name", true, "the DN"}},
          .columns = admin_columns_done},

@@ -120,7 +120,7 @@ static void row_member(const struct rows *r, const struct group *g, unsigned i)
     char answer[64], answered[FIELD_TIME_MAX];
     ROW(r->sink, "member", LF_STR("application", g->conf.name), LF_INT("index", i),
         LF_STR("uri", m->uri), LF_STR("state", member_text(g, i)),
-        LF_BOOL("active", is_pair ? g->pair.active == i && !m->is_absent : group_may_use(g, i)),
+        LF_BOOL("active", is_pair && g->pair.active == i && !m->is_absent),
         LF_SLICE("addresses", addrs_text(m, addrs, sizeof(addrs))),
         LF_STR("since", time_text(r, is_pair ? 0 : m->since, since)),
         LF_INT("calls", atomic_load_explicit(&m->cell->calls, memory_order_relaxed)),

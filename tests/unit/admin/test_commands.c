@@ -284,6 +284,43 @@ static void test_dns(void **state)
     assert_string_equal(a.why, "no such DN: 100");
 }
 
+static bool same_text(struct slice a, struct slice b)
+{
+    return slice_eq(a, b);
+}
+
+/* As people look for them, each with its bindings behind it. */
+static void test_dns_are_sorted(void **state)
+{
+    static const char *const names[] = {"gate", "1009",  "0", "300",
+                                        "2001", "10010", "b", "gateway"};
+    static const char *const sorted[] = {"0",    "1001", "10010", "1002", "1009",
+                                         "2001", "300",  "b",     "gate", "gateway"};
+    struct rig *r = *state;
+    struct answer a;
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct dn_change change = {
+            .binding = {.contact = slice_str(names[i]), .call_id = SLICE("c"), .cseq = 1}};
+        change.binding.expires = UINT64_MAX / 2;
+        assert_int_equal(
+            dn_register(r->dir, slice_str(names[i]), &change, 1, false, 9, 1000, same_text), 0);
+    }
+    rig_ask(r, "dns", &a);
+    assert_int_equal(a.rows, 2 + 2 * sizeof(names) / sizeof(names[0]));
+    const char *at = a.text;
+    for (unsigned i = 0; i < sizeof(sorted) / sizeof(sorted[0]); i++) {
+        char want[64];
+        (void)snprintf(want, sizeof(want), "dn name=%s ", sorted[i]);
+        assert_memory_equal(at, want, strlen(want));
+        at = strchr(at, '\n') + 1;
+        if (strcmp(sorted[i], "1001") == 0 || strcmp(sorted[i], "1002") == 0)
+            continue;
+        (void)snprintf(want, sizeof(want), "binding dn=%s ", sorted[i]);
+        assert_memory_equal(at, want, strlen(want));
+        at = strchr(at, '\n') + 1;
+    }
+}
+
 static void test_dn_in_and_out(void **state)
 {
     struct rig *r = *state;
@@ -438,6 +475,9 @@ static void test_calls_and_transactions(void **state)
     rig_ask(*state, "calls " RIG_CALL, &a); /* its home only */
     assert_string_equal(a.text,
                         "call call_id=" RIG_CALL " dn=1001 from=sip:alice@example.com worker=1\n");
+    rig_ask(*state, "calls other", &a);
+    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_string_equal(a.why, "no such call");
     rig_ask(*state, "transactions", &a);
     assert_int_equal(a.rows, RIG_WORKERS);
     rig_ask(*state, "workers", &a);
@@ -711,6 +751,7 @@ int main(void)
         TEST(test_call),
         TEST(test_status_and_counters),
         TEST(test_dns),
+        TEST(test_dns_are_sorted),
         TEST(test_dn_in_and_out),
         TEST(test_applications),
         TEST(test_switch),

@@ -261,7 +261,7 @@ static void test_least_calls(void **state)
         assert_int_equal(choose(gs, "x").places[0], 0);
         group_call_begin(gs, ids[0]);
     }
-    assert_non_null(strstr(dumped(gs, T0), " index=0 uri=sip:10.0.0.1 state=unknown active=true "
+    assert_non_null(strstr(dumped(gs, T0), " index=0 uri=sip:10.0.0.1 state=unknown active=false "
                                            "addresses=10.0.0.1:5060 "
                                            "since=2023-11-14T22:13:20.000Z calls=20 weight=2 "));
     group_call_begin(gs, 0);
