@@ -201,8 +201,6 @@ static void open_admin(struct daemon *d)
 {
     const char *path = d->conf->control_socket;
     char used[ADMIN_PATH_MAX] = "";
-    if (path != NULL && strcmp(path, "none") == 0)
-        return;
     struct admin_deps deps = {.nworkers = d->nworkers,
                               .dir = d->shared.dir,
                               .groups = d->shared.groups,
@@ -222,7 +220,7 @@ static void open_admin(struct daemon *d)
     }
     int err = admin_new(&deps, &d->admin);
     if (err == 0 && path != NULL && strcmp(path, "none") == 0)
-        return;
+        return; /* HTTP is there all the same */
     if (err == 0)
         err = admin_listen(d->admin, path, used);
     if (err == ERR_EXISTS)

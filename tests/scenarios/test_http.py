@@ -258,6 +258,13 @@ def http_metrics_are_as_prometheus_wants_them(world):
     equal((done.returncode, done.stdout, done.stderr), (0, "", ""), "promtool check metrics")
 
 
+@scenario(workers=1)
+def http_without_a_control_socket(world):
+    _proxy(world, {"control-socket": "none"})
+    equal(_get(world, "/readyz").status, 200, "readiness")
+    equal(_post(world, "/api/v1/set", {"name": "timer-c", "value": "99"}).status, 200, "a command")
+
+
 @scenario()
 def http_readiness_ends_with_a_drain(world):
     proxy = _proxy(world, {"drain-timeout": "20"})
