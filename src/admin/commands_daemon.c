@@ -61,6 +61,8 @@ enum admin_status admin_run_drain(const struct admin_run *run)
     uint64_t seconds = 0;
     if (run->args[0].len != 0 && !admin_number(run, 0, DRAIN_MAX_S, &seconds))
         return ADMIN_REFUSED;
+    if (run->args[0].len != 0 && seconds == 0)
+        return admin_refuse(run->why, "at least 1 second; without a number there is no limit");
     enum admin_status status = admin_order_main(run, ADMIN_DRAIN, run->args[0], SLICE_NONE);
     if (status == ADMIN_OK)
         admin_say(run->sink, "draining: new calls get 503; `status` shows what is left");

@@ -29,6 +29,28 @@ static bool wait_drained(struct daemon *d, uint64_t until)
     return false;
 }
 
+static uint64_t calls_of(const struct daemon *d)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < d->nworkers; i++)
+        n += counter_get(worker_counters(d->workers[i]), CTR_CALLS);
+    return n;
+}
+
+static void say_end(const struct daemon *d, bool is_all, bool is_hurried)
+{
+    uint64_t calls = calls_of(d);
+    bool is_limit = d->drain_until != 0 && daemon_now_ms() >= d->drain_until && calls != 0;
+    struct field workers = LF_INT("workers_drained", atomic_load(&d->drained));
+    if (is_all && !is_limit)
+        EVENT_LOG(EV_DRAINED, workers, LF_INT("calls", calls));
+    else
+        EVENT_LOG(EV_NOT_DRAINED, workers, LF_INT("calls", calls),
+                  LF_STR("cause", is_hurried ? "asked to end a second time"
+                                  : is_all   ? "the limit of drain"
+                                             : "drain-timeout"));
+}
+
 void daemon_drain(struct daemon *d)
 {
     uint64_t until = daemon_now_ms() + d->conf->drain_ms;
@@ -38,7 +60,8 @@ void daemon_drain(struct daemon *d)
     snprintf(text, sizeof(text), "EXTEND_TIMEOUT_USEC=%llu", (d->conf->drain_ms + 5000ull) * 1000);
     notify_send("STOPPING=1");
     notify_send(text);
-    EVENT_LOG(EV_DRAINING, LF_INT("at_most_ms", d->conf->drain_ms));
+    if (d->drain_until == 0) /* else it was told when that began */
+        EVENT_LOG(EV_DRAINING, LF_INT("at_most_ms", d->conf->drain_ms));
     for (unsigned i = 0; i < d->nworkers; i++)
         worker_drain(d->workers[i]);
     bool is_hurried = wait_drained(d, until);
@@ -47,12 +70,7 @@ void daemon_drain(struct daemon *d)
         worker_give_up(d->workers[i]);
     if (!is_all)
         (void)wait_drained(d, daemon_now_ms() + GIVE_UP_MS);
-    struct field drained = LF_INT("workers_drained", atomic_load(&d->drained));
-    if (is_all)
-        EVENT_LOG(EV_DRAINED, drained);
-    else
-        EVENT_LOG(EV_NOT_DRAINED, drained,
-                  LF_STR("cause", is_hurried ? "asked to end a second time" : "drain-timeout"));
+    say_end(d, is_all, is_hurried);
 }
 
 /* --- a drain of calls: everything goes on but new ones --- */
@@ -80,9 +98,9 @@ bool daemon_resume(struct daemon *d)
 
 static uint64_t under_way(const struct daemon *d)
 {
-    uint64_t n = 0;
+    uint64_t n = calls_of(d);
     for (unsigned i = 0; i < d->nworkers; i++)
-        n += counter_get(worker_counters(d->workers[i]), CTR_CALLS) + worker_pending(d->workers[i]);
+        n += worker_pending(d->workers[i]);
     return n;
 }
 

@@ -586,7 +586,7 @@ def control_sets_options_and_drains(world):
     _ask(world, "set", "trace-buffer")
     equal(_rows(world, "options", "trace-buffer")["option"][0]["value"], "0", "as in the file")
     for words in (("set", "trace-buffer", "much"), ("set", "sip-port", "5070"),
-                  ("set", "nonsense", "1"), ("drain", "soon"), ("drain", "cancel"),
+                  ("set", "nonsense", "1"), ("drain", "soon"), ("drain", "0"), ("drain", "cancel"),
                   ("log", "flow:loud")):
         status, _, err = _run(world, *words)
         check(status == 1 and err.startswith("holdfastctl: "), f"{words}: {status} {err!r}")

@@ -199,6 +199,7 @@ def drain_ends_at_its_limit(world):
     complete_call(world.caller(transport="tcp"), "1001", phone)
     proxy.control("drain", "1")
     equal(proxy.wait_exit(15), 0, "exit status at the limit")
+    check(proxy.logged('event=45006 .*calls=1 cause="the limit of drain"'), "the call is not told")
 
 
 @scenario(workers=2)
