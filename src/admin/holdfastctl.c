@@ -171,6 +171,17 @@ static bool is_trace_option_wrong(const struct ctl *ctl, const struct admin_comm
            (!is_trace || ctl->is_json || ctl->watch_ms != 0);
 }
 
+/* Of one command; the table is here too, the daemon is not needed. */
+static int help_of(unsigned n, const char *const *words)
+{
+    unsigned used;
+    const struct admin_command *command = ctl_command(n, words, &used);
+    if (command == NULL || used != n)
+        return ctl_fail(CTL_USAGE, "no such command; try 'holdfastctl --help'");
+    ctl_print_command(command, stdout);
+    return fflush(stdout) == 0 ? CTL_DONE : CTL_REFUSED;
+}
+
 static int run(struct ctl *ctl, int argc, char **argv)
 {
     const char *words[WORDS_MAX];
@@ -180,6 +191,8 @@ static int run(struct ctl *ctl, int argc, char **argv)
     for (int i = optind; i < argc; i++)
         words[n++] = argv[i];
     const struct admin_command *command = ctl_command(n, words, &used);
+    if (n > 1 && strcmp(words[0], "help") == 0)
+        return help_of(n - 1, words + 1);
     if (is_trace_option_wrong(ctl, command))
         return ctl_fail(CTL_USAGE, "--text and --pcapng are for trace alone");
     if (ctl->watch_ms != 0 || ctl->is_following)

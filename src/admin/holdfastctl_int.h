@@ -114,6 +114,7 @@ void ctl_ladder_put(struct ctl_ladder *ladder, const json_t *message, FILE *out)
 /* --- holdfastctl_print.c: what is made from the table --- */
 
 void ctl_print_help(FILE *out);
+void ctl_print_command(const struct admin_command *command, FILE *out);
 void ctl_print_man(FILE *out);
 void ctl_print_markdown(FILE *out);
 /* Lines "WORD<TAB>what it is" for the last of the words that are typed. */

@@ -60,11 +60,33 @@ void ctl_print_help(FILE *out)
         fprintf(out, "  %-36s %s\n", usage, c->help);
     }
     fputs("\n"
+          "'holdfastctl help COMMAND' tells the arguments and rows of one command.\n"
           "The socket is " ADMIN_SYSTEM_PATH " unless --socket names another, or an ordinary\n"
           "user has a daemon of his own at $XDG_RUNTIME_DIR/" ADMIN_USER_NAME ".\n"
           "Exit status: 0 done, 1 refused (no such call, no such DN), 2 wrong usage, 3 the daemon\n"
           "cannot be reached.\n",
           out);
+}
+
+void ctl_print_command(const struct admin_command *c, FILE *out)
+{
+    char usage[96];
+    put_usage(usage, sizeof(usage), c);
+    fprintf(out, "Usage: holdfastctl [OPTION]... %s\n%c%s.\n", usage,
+            c->help[0] >= 'a' && c->help[0] <= 'z' ? c->help[0] - 0x20 : c->help[0], c->help + 1);
+    if (c->more != NULL)
+        fprintf(out, "%s\n", c->more);
+    unsigned nargs = admin_command_nargs(c);
+    for (unsigned i = 0; i < nargs; i++) {
+        struct admin_command alone = {.args = {c->args[i]}};
+        admin_command_usage(&alone, usage, sizeof(usage));
+        fprintf(out, "%s  %-22s %s\n", i == 0 ? "\n" : "", usage, c->args[i].help);
+    }
+    for (const struct admin_column *col = c->columns; col->set != NULL; col++) {
+        if (col == c->columns || strcmp(col->set, col[-1].set) != 0)
+            fprintf(out, "\nRows of %s:\n", col->set);
+        fprintf(out, "  %-22s %s\n", col->name, col->help);
+    }
 }
 
 /* --- manual page --- */
@@ -165,6 +187,9 @@ static const char man_head[] =
     ".B trace\n"
     "shows the messages of a call as arrows, one column for each address; without an argument it "
     "lists all messages that are kept.\n"
+    ".PP\n"
+    ".B help\n"
+    "with the name of a command tells its arguments and rows, without asking the daemon.\n"
     ".SH OPTIONS\n"
     "Options may stand before and behind the command.\n";
 

@@ -7,7 +7,6 @@
 #include "admin/holdfastctl_int.h"
 #include "base/buf.h"
 
-
 /* The character at `p`, which is valid UTF-8 as jansson has checked it; *n: its bytes. */
 static wchar_t char_at(const char *p, unsigned *n)
 {

@@ -590,6 +590,10 @@ def control_sets_options_and_drains(world):
                   ("log", "flow:loud")):
         status, _, err = _run(world, *words)
         check(status == 1 and err.startswith("holdfastctl: "), f"{words}: {status} {err!r}")
+    status, out, _ = _run(world, "help", "dns", "out-of-service")
+    check(status == 0 and out.startswith("Usage: holdfastctl [OPTION]... dns out-of-service NAME\n"),
+          f"{status} {out!r}")
+    equal(_run(world, "help", "dns", "nothing")[0], 2, "help of no command")
     status, out, err = _run(world, "set", "trace-buffer", "much")
     check(not out and err.count("\n") == 1 and "trace-buffer = much" in err, f"{out!r} {err!r}")
     levels = {row["module"]: row["level"] for row in _rows(world, "log", "warn, flow:debug")["level"]}
