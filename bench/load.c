@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Open-loop load for a SIP proxy: callers and callees in one program, exact account of every call.
+/* Open-loop load for a SIP proxy: callers, callees and an application in one program, exact account
+ * of every call.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -35,6 +36,8 @@ static const char usage[] =
     "  --register N          register u0..u(N-1) first, each over its own port or connection,\n"
     "                        and call sip:u<i>@DOMAIN instead of the callee's address\n"
     "  --domain D            domain of registered users (default: that of --proxy)\n"
+    "  --application H:PORT  be an application there too: callees are called by name at DOMAIN, the\n"
+    "                        proxy leads the calls to it, and it leads them back to the callees\n"
     "  --direct              no proxy, or a null relay, between: no Record-Route expected\n"
     "  --ring MS             time from 180 to 200 (default 0: back to back)\n"
     "  --hold MS             time from ACK to BYE (default 0: back to back)\n"
@@ -62,6 +65,7 @@ enum opt_id {
     OPT_CALLS,
     OPT_REGISTER,
     OPT_DOMAIN,
+    OPT_APPLICATION,
     OPT_DIRECT,
     OPT_RING,
     OPT_HOLD,
@@ -88,6 +92,7 @@ static const struct option long_options[] = {
     {"calls", required_argument, NULL, OPT_CALLS},
     {"register", required_argument, NULL, OPT_REGISTER},
     {"domain", required_argument, NULL, OPT_DOMAIN},
+    {"application", required_argument, NULL, OPT_APPLICATION},
     {"direct", no_argument, NULL, OPT_DIRECT},
     {"ring", required_argument, NULL, OPT_RING},
     {"hold", required_argument, NULL, OPT_HOLD},
@@ -179,6 +184,7 @@ static bool set_option(struct load_options *o, int id, const char *arg)
     case OPT_DOMAIN: o->domain = arg; return true;
     case OPT_PROXY: return address(arg, &o->proxy);
     case OPT_UAS_ADDRESS: return address(arg, &o->uas_address);
+    case OPT_APPLICATION: o->app = true; return address(arg, &o->app_address);
     case OPT_UAC_ADDRESS:
         if (!address(arg, &o->uac_address))
             return false;
@@ -298,6 +304,8 @@ static bool start(struct load *l)
     if (!net_init(&l->net) || !catch_signals(l) || !wheel_init(&l->wheel, load_ms(l)))
         return false;
     if (l->opt.uas && !uas_open(l))
+        return false;
+    if (l->opt.app && !app_open(l))
         return false;
     if (l->opt.uac && !uac_open(l))
         return false;

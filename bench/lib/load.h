@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The load program: callers (UAC), callees (UAS) and registrations around one event loop.
+/* The load program: callers (UAC), callees (UAS), an application and registrations around one event
+ * loop.
  *
  * owns: struct load owns everything, its calls included
  * borrows: strings of the options
  * thread: one
- * RFC sections: RFC 3261 8, 10, 12.1.2, 12.2.1.1, 13, 15, 17.1, 17.2
+ * RFC sections: RFC 3261 8, 10, 12.1.2, 12.2.1.1, 13, 15, 16.11, 17.1, 17.2
  */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
@@ -23,6 +24,7 @@
 struct load_options {
     bool uac;
     bool uas;
+    bool app; /* an application behind the proxy, which leads calls back through it */
     bool tcp;
     bool direct; /* no proxy between: no Record-Route is expected */
     bool trying; /* the callee answers 100 first */
@@ -32,7 +34,8 @@ struct load_options {
     struct sockaddr_in proxy;
     struct sockaddr_in uas_address; /* first of uas_ports consecutive ports */
     struct sockaddr_in uac_address; /* port 0: any */
-    const char *domain;             /* of registered users */
+    struct sockaddr_in app_address;
+    const char *domain; /* of registered users */
     unsigned uas_ports;
     unsigned connections;
     unsigned users; /* registered users, 0: calls go to the address of the callee */
@@ -162,12 +165,30 @@ struct uas {
     struct uas_counts n;
 };
 
+/* --- the application ---------------------------------------------------------------------------
+ */
+
+struct app_counts {
+    uint64_t forwarded;
+    uint64_t checks;  /* OPTIONS answered */
+    uint64_t dropped; /* could not be forwarded */
+};
+
+struct app {
+    struct endpoint *listener; /* TCP */
+    struct endpoint *out;      /* our connection to the proxy; UDP: the only socket */
+    struct endpoint *in;       /* that of the proxy to us, by which requests come */
+    char name[32];             /* HOST:PORT */
+    struct app_counts n;
+};
+
 struct load {
     struct load_options opt;
     struct net net;
     struct wheel wheel;
     struct uac uac;
     struct uas uas;
+    struct app app;
     uint64_t run;   /* part of every Call-ID */
     uint64_t now;   /* ns, monotonic, once for each turn of the loop */
     uint64_t begin; /* ns */
@@ -195,6 +216,9 @@ void uas_message(struct load *l, struct endpoint *ep, const struct sockaddr_in *
 void uas_timer(struct load *l, struct timer *t);
 void user_timer(struct load *l, struct timer *t);
 void user_message(struct load *l, const struct sipmsg *m);
+
+bool app_open(struct load *l);
+void app_message(struct load *l, struct endpoint *ep, const struct sipmsg *m);
 
 /* One turn of the loop: waits until `until` (ns) at most, receives, runs timers, sends. */
 void load_turn(struct load *l, uint64_t until);

@@ -29,6 +29,8 @@ static void dispatch(struct load *l, struct endpoint *ep, const struct sockaddr_
 {
     if (ep->role == NET_UAC)
         uac_message(l, m);
+    else if (ep->role == NET_APP)
+        app_message(l, ep, m);
     else
         uas_message(l, ep, from, m);
 }

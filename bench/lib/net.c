@@ -188,6 +188,12 @@ struct endpoint *net_listen(struct net *net, const struct sockaddr_in *local)
 
 struct endpoint *net_connect(struct net *net, const struct sockaddr_in *to)
 {
+    return net_connect_from(net, to, NULL);
+}
+
+struct endpoint *net_connect_from(struct net *net, const struct sockaddr_in *to,
+                                  const struct sockaddr_in *from)
+{
     int fd = make_socket(SOCK_STREAM);
     struct pollfd wait = {.fd = fd, .events = POLLOUT};
     int error = 0;
@@ -196,6 +202,8 @@ struct endpoint *net_connect(struct net *net, const struct sockaddr_in *to)
 
     if (fd < 0)
         return fail(fd, "socket", to);
+    if (from && bind(fd, (const struct sockaddr *)from, sizeof(*from)) < 0)
+        return fail(fd, "TCP bind", from);
     if (connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0) {
         if (errno != EINPROGRESS)
             return fail(fd, "connect", to);

@@ -22,7 +22,7 @@
 #define NET_MESSAGE  4096U /* largest message that we write */
 
 enum net_kind { NET_UDP, NET_LISTEN, NET_TCP };
-enum net_role { NET_UAC, NET_UAS };
+enum net_role { NET_UAC, NET_UAS, NET_APP };
 
 struct net_dgram {
     uint32_t off;
@@ -77,6 +77,9 @@ void net_text(const struct sockaddr_in *a, char *buf, size_t cap);
 struct endpoint *net_udp(struct net *net, const struct sockaddr_in *local);
 struct endpoint *net_listen(struct net *net, const struct sockaddr_in *local);
 struct endpoint *net_connect(struct net *net, const struct sockaddr_in *to);
+/* `from`: our address, NULL for any. */
+struct endpoint *net_connect_from(struct net *net, const struct sockaddr_in *to,
+                                  const struct sockaddr_in *from);
 struct endpoint *net_accept(struct net *net, struct endpoint *listener);
 
 /* Room for one message of NET_MESSAGE bytes, NULL when the endpoint is dead; then net_commit. */

@@ -126,6 +126,17 @@ static void print_uas(bool json, const struct uas *s)
     print_fields(json, "uas", fields, sizeof(fields) / sizeof(fields[0]));
 }
 
+static void print_app(bool json, const struct app *a)
+{
+    const struct field fields[] = {
+        {"forwarded", a->n.forwarded},
+        {"checks", a->n.checks},
+        {"dropped", a->n.dropped},
+    };
+
+    print_fields(json, "application", fields, sizeof(fields) / sizeof(fields[0]));
+}
+
 static void print_run(const struct load *l)
 {
     bool json = l->opt.json;
@@ -158,6 +169,8 @@ bool load_report(const struct load *l)
     }
     if (l->opt.uas)
         print_uas(l->opt.json, &l->uas);
+    if (l->opt.app)
+        print_app(l->opt.json, &l->app);
     if (l->opt.json)
         printf(",\"good\":%s}\n", good ? "true" : "false");
     else

@@ -147,6 +147,7 @@ ssize_t sip_parse(struct sipmsg *m, const char *p, size_t n)
         return -1;
     if ((size_t)(end - at) < m->body)
         return 0;
+    m->all = (struct str){p, (size_t)(at - p) + m->body};
     return at - p + (ssize_t)m->body;
 }
 

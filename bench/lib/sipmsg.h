@@ -32,6 +32,7 @@ struct sipmsg {
     struct str cseq;
     struct str contact;
     size_t body; /* Content-Length */
+    struct str all;
 };
 
 /* Bytes of the message at p (n > 0), 0 when more are needed, -1 when it is none of the kind our

@@ -74,8 +74,8 @@ static void put_target(const struct load *l, struct out *o, uint64_t number)
     struct sockaddr_in a = opt->uas_address;
 
     out_text(o, "sip:u");
-    if (opt->users) {
-        out_uint(o, number % opt->users);
+    if (opt->users || opt->app) {
+        out_uint(o, number % (opt->users ? opt->users : opt->uas_ports));
         out_text(o, "@");
         out_text(o, opt->domain);
     } else {
