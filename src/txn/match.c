@@ -57,30 +57,60 @@ struct slice txn_tag_write(const struct txn_key *key, char *room)
     return buf_get(&b);
 }
 
-/* Does it acknowledge a response of our own, which nothing is kept of (RFC 3261 8.2.7)? */
-static bool is_of_stateless(const struct txns *txns, const struct sip_msg *ack)
+struct txn_key txn_key_stateless(const struct txn_key *key, enum sip_transport transport)
 {
-    struct txn_key key;
-    char room[TXN_TAG_LEN];
-
-    if (ack->to_tag.len != TXN_TAG_LEN)
-        return false;
-    txn_key_of(txns, ack, SIP_INVITE, &key);
-    return slice_eq(sip_get(ack, ack->to_tag), txn_tag_write(&key, room));
+    return (struct txn_key){key->hash, key->check + sip_transport_is_reliable(transport)};
 }
 
-static struct txn *find(const struct txns *txns, const struct sip_msg *req, enum sip_method method)
+/* Does it acknowledge a response of our own, which nothing is kept of (RFC 3261 8.2.7)? */
+static bool is_of_stateless(const struct sip_msg *ack, const struct txn_key *key,
+                            enum sip_transport transport)
 {
-    struct txn_key key;
+    struct txn_key stateless = txn_key_stateless(key, transport);
+    char room[TXN_TAG_LEN];
 
-    txn_key_of(txns, req, method, &key);
-    for (struct table_node *n = table_first(&txns->servers, key.hash); n != NULL;
+    return ack->to_tag.len == TXN_TAG_LEN &&
+           slice_eq(sip_get(ack, ack->to_tag), txn_tag_write(&stateless, room));
+}
+
+void txn_key_again(const struct txns *txns, const struct sip_msg *req, struct txn_key *out)
+{
+    const struct txn_seen *seen = &txns->seen;
+
+    if (seen->req == req && seen->branch == req->via.branch.ptr &&
+        seen->method == (enum sip_method)req->method)
+        *out = seen->key;
+    else
+        txn_key_of(txns, req, (enum sip_method)req->method, out);
+}
+
+static const struct txn_key *key_of(struct txns *txns, const struct sip_msg *req,
+                                    enum sip_method method)
+{
+    struct txn_seen *seen = &txns->seen;
+
+    seen->req = req;
+    seen->branch = req->via.branch.ptr;
+    seen->method = method;
+    txn_key_of(txns, req, method, &seen->key);
+    return &seen->key;
+}
+
+static struct txn *find_key(const struct txns *txns, const struct sip_msg *req,
+                            const struct txn_key *key)
+{
+    for (struct table_node *n = table_first(&txns->servers, key->hash); n != NULL;
          n = table_next(n)) {
         struct txn *t = container_of(n, struct txn, u.server.node);
-        if (t->u.server.check == key.check && is_its_tag(txns, t, req))
+        if (t->u.server.check == key->check && is_its_tag(txns, t, req))
             return t;
     }
     return NULL;
+}
+
+static struct txn *find(struct txns *txns, const struct sip_msg *req, enum sip_method method)
+{
+    return find_key(txns, req, key_of(txns, req, method));
 }
 
 /* A retransmission on another connection: the sender has replaced its own, and listens there. */
@@ -99,13 +129,18 @@ static void follow(struct txns *txns, struct txn *t, const struct sip_msg *req,
         sent_link(txns, &t->sent);
 }
 
-static enum txn_verdict on_ack(struct txns *txns, const struct sip_msg *req)
+static enum txn_verdict on_ack(struct txns *txns, const struct sip_msg *req,
+                               enum sip_transport transport)
 {
-    struct txn *t = find(txns, req, SIP_INVITE);
+    const struct txn_key *key = key_of(txns, req, SIP_INVITE);
+    bool is_stream = sip_transport_is_reliable(transport);
     struct fsm_step step;
 
+    if (is_stream && is_of_stateless(req, key, transport))
+        return TXN_ABSORBED;
+    struct txn *t = find_key(txns, req, key);
     if (t == NULL)
-        return is_of_stateless(txns, req) ? TXN_ABSORBED : TXN_ACK;
+        return !is_stream && is_of_stateless(req, key, transport) ? TXN_ABSORBED : TXN_ACK;
     step = fsm_step(FSM_INVITE_SERVER, (enum fsm_state)t->state, FSM_RX_ACK, txn_is_stream(t));
     if ((step.actions & FSM_PASS_UP) != 0)
         return TXN_ACK;
@@ -121,7 +156,7 @@ enum txn_verdict txn_on_request(struct txns *txns, const struct sip_msg *req,
     txns_reap(txns);
     *invite = 0;
     if (req->method == SIP_ACK)
-        return on_ack(txns, req);
+        return on_ack(txns, req, (enum sip_transport)origin->transport);
     t = find(txns, req, (enum sip_method)req->method);
     if (t != NULL) {
         counter_inc(txns->counters, CTR_RETRANS_IN);

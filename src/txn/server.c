@@ -152,7 +152,7 @@ static int server_fill(struct txn_scope *scope, const struct sip_msg *req,
     t->is_2543 = !sip_branch_is_3261(req->via.branch);
     if (t->is_2543)
         t->u.server.to_tag = txn_tag_hash(x, sip_get(req, req->to_tag));
-    txn_key_of(x, req, (enum sip_method)req->method, &key);
+    txn_key_again(x, req, &key);
     t->u.server.check = key.check;
     table_insert(&x->servers, &t->u.server.node, key.hash);
     flow_response_dest(origin, &req->via, &t->sent.dest);
@@ -296,13 +296,28 @@ int txn_respond(struct txns *txns, uint64_t server, unsigned status, struct slic
     return err;
 }
 
+/* The topmost Via in a response: nearly always the first value of the line behind the status line.
+ */
+static char *find_via(const struct buf *out, struct slice via)
+{
+    char *end = out->ptr + out->len;
+    char *line = memchr(out->ptr, '\n', out->len);
+    char *at = line != NULL ? memchr(line, ':', (size_t)(end - line)) : NULL;
+
+    while (at != NULL && ++at < end && *at == ' ') {
+    }
+    if (at != NULL && via.len <= (size_t)(end - at) && memcmp(at, via.ptr, via.len) == 0)
+        return at;
+    return memmem(out->ptr, out->len, via.ptr, via.len);
+}
+
 /* In place of the topmost Via the one with received and rport (RFC 3261 18.2.1, RFC 3581). */
 static void stamp_via(const struct txns *txns, struct buf *out, const struct sip_msg *req)
 {
     char text[SIP_MSG_MAX / 16], more[SIP_MSG_MAX / 16];
     struct slice via = req->via.text;
     struct buf stamped, other;
-    char *at = via.len != 0 ? memmem(out->ptr, out->len, via.ptr, via.len) : NULL;
+    char *at = via.len != 0 ? find_via(out, via) : NULL;
     bool is_other;
     size_t behind;
 
@@ -399,7 +414,8 @@ void txn_reply_stateless(struct txns *txns, const struct sip_msg *req,
     struct slice bytes;
     struct flow_dest dest;
 
-    txn_key_of(txns, req, (enum sip_method)req->method, &key);
+    txn_key_again(txns, req, &key);
+    key = txn_key_stateless(&key, (enum sip_transport)origin->transport);
     bytes = write_response(txns, req, key.check, status, reason, extra);
     if (bytes.len == 0)
         return;

@@ -96,6 +96,19 @@ struct txn_scope {
     _Alignas(16) unsigned char small[TXN_LINGER_SIZE];
 };
 
+struct txn_key {
+    uint64_t hash, check;
+};
+
+/* The key of the request that came last, which its transaction or its refusal needs again. Every
+ * request is looked for first, so that what lies at these places is still that one. */
+struct txn_seen {
+    const struct sip_msg *req;
+    const char *branch;
+    enum sip_method method;
+    struct txn_key key;
+};
+
 struct txns {
     struct txn_conf conf;
     struct wheel *wheel;
@@ -117,7 +130,8 @@ struct txns {
     txn_via_fn *via_fn; /* NULL: none */
     void *via_user;
     struct list flows_sent[TXN_FLOW_BUCKETS]; /* struct txn_sent.by_flow */
-    char scratch[TXN_SCRATCH];                /* messages that we write */
+    struct txn_seen seen;
+    char scratch[TXN_SCRATCH]; /* messages that we write */
 };
 
 static inline struct txns *txns_of(const struct txn *t)
@@ -174,13 +188,16 @@ void txn_timer_actions(struct txn *t, uint16_t actions);
 void txn_fail_later(struct txn *t, int err);
 
 /* --- match.c --- */
-struct txn_key {
-    uint64_t hash, check;
-};
 void txn_key_of(const struct txns *txns, const struct sip_msg *req, enum sip_method method,
                 struct txn_key *key);
 /* The To tag of our own responses to the request with that key; `room`: TXN_TAG_LEN bytes. */
 struct slice txn_tag_write(const struct txn_key *key, char *room);
+/* The key of a request with its own method. */
+void txn_key_again(const struct txns *txns, const struct sip_msg *req, struct txn_key *out);
+/* That by which the tag of a response is written of which nothing is kept. Over a stream it is
+ * another one than that of a transaction, since nothing comes twice there: so the ACK of a refusal
+ * is known without looking for a transaction. */
+struct txn_key txn_key_stateless(const struct txn_key *key, enum sip_transport transport);
 uint64_t txn_tag_hash(const struct txns *txns, struct slice tag);
 
 /* --- client.c --- */
