@@ -242,8 +242,7 @@ static void test_log(void **state)
                                          "Subject: 1\nAuthorization: q7",
                                          "Subject: 1\rAuthorization: q7",
                                          "Authorization\r\n : q7",
-                                         "\x01"
-                                         "Authorization: q7",
+                                         "\001Authorization: q7",
                                          "Contact: <sip:a:q7@b>",
                                          "X-A: 1\n\nAuthorization: q7"};
     char message[400];
