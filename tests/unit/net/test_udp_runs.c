@@ -14,7 +14,7 @@
 static struct turn t;
 static struct net_udp *from, *to[DESTS];
 static unsigned sent[DESTS], got[DESTS], wrong, strange;
-static struct addr at[DESTS], sender;
+static struct addr mine_at, at[DESTS], sender;
 static const struct addr none = {.family = ADDR_NONE};
 
 /* Of the n-th one to a destination: its number, the destination and bytes that follow from both. */
@@ -46,6 +46,27 @@ static bool all_here(void)
     return true;
 }
 
+static bool is_taken(unsigned dest)
+{
+    for (unsigned i = 0; i < dest; i++)
+        if (addr_eq(&at[i], &at[dest]))
+            return true;
+    return addr_eq(&mine_at, &at[dest]);
+}
+
+/* The kernel may give two sockets that share their port (SO_REUSEPORT) the same free one. */
+static void open_dest(unsigned i, const struct addr *any)
+{
+    do {
+        if (to[i] != NULL)
+            net_udp_close(&to[i]);
+        assert_int_equal(
+            net_udp_open(t.loop, any, &plain_opt, false, &t.counters, on_datagram, &to[i], &to[i]),
+            0);
+        net_udp_local(to[i], &at[i]);
+    } while (is_taken(i));
+}
+
 static void begin(const char *ip, const char *own)
 {
     struct addr any = loopback(ip), mine = loopback(own);
@@ -56,11 +77,10 @@ static void begin(const char *ip, const char *own)
     sender = none;
     assert_int_equal(
         net_udp_open(t.loop, &mine, &plain_opt, false, &t.counters, on_datagram, NULL, &from), 0);
+    net_udp_local(from, &mine_at);
     for (unsigned i = 0; i < DESTS; i++) {
-        assert_int_equal(
-            net_udp_open(t.loop, &any, &plain_opt, false, &t.counters, on_datagram, &to[i], &to[i]),
-            0);
-        net_udp_local(to[i], &at[i]);
+        to[i] = NULL;
+        open_dest(i, &any);
     }
 }
 
