@@ -96,8 +96,8 @@ void proxy_on_resent(void *ctx, uint64_t client, int err)
     LOG(LOG_INFO, "proxy", "request sent again",
         LF_SLICE("method", sip_get(c->req, c->req->method_text)), LF_SLICE("dn", b->target->dn),
         LF_ADDR("peer", &dest->remote), LF_ADDR("local", &dest->local), LF_ERR("cause", err),
-        LF_SLICE("call", sip_get(c->req, c->req->call_id)), LF_INT("ms", proxy_now(p) - c->since),
-        LF_INT("left_out", left_out));
+        LF_SLICE("call_id", sip_get(c->req, c->req->call_id)),
+        LF_INT("ms", proxy_now(p) - c->since), LF_INT("left_out", left_out));
 }
 
 /* --- registered anew --- */

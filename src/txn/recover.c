@@ -68,7 +68,7 @@ void sent_log(struct txns *txns, const struct txn_sent *s, const char *text, int
                              LF_ADDR("peer", &s->dest.remote),
                              LF_ADDR("local", &s->dest.local),
                              LF_ERR("cause", err),
-                             LF_SLICE("call", call_of(s->bytes, hdrs)),
+                             LF_SLICE("call_id", call_of(s->bytes, hdrs)),
                              LF_INT("ms", now - since),
                              LF_INT("left_out", left_out),
                              LF_SLICE("dn", dn)};
