@@ -112,7 +112,7 @@ static void test_copies_are_logged(void **state)
     close(fd);
     const char *line = strstr(text, "response sent again message=200 peer=10.0.0.9:");
     assert_non_null(line);
-    assert_non_null(strstr(line, "cause=\"connection reset by peer\" call="));
+    assert_non_null(strstr(line, "cause=\"connection reset by peer\" call_id="));
     assert_non_null(strstr(line, " ms="));
 }
 
