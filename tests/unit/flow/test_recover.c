@@ -523,6 +523,7 @@ static void test_reset_in_the_middle_of_a_message(void **state)
     size_t most = sizeof(big);
     conf(true);
     r.conf.max_queue = 64 << 20;
+    r.conf.reopen_delay_ms = 60000; /* so much takes its time, which is no reason for suspicion */
     r.react = resend_big;
     r.user = &most;
     device();
