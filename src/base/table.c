@@ -6,28 +6,45 @@
 #include "base/alloc.h"
 
 #define MIN_BUCKETS 16u
-#define MAX_BUCKETS (SIZE_MAX / 2 / sizeof(struct table_node *))
+#define MAX_BUCKETS (SIZE_MAX / 2 / (sizeof(struct table_node *) + 1))
+#define SPARSE      2
+#define USED_MOST   UINT8_MAX
 
-static struct table_node **buckets_new(size_t n)
+/* With the bytes of `used` behind them where the table has these. */
+static bool buckets_new(struct table *t, size_t n)
 {
-    return mem_zalloc(n * sizeof(struct table_node *));
+    size_t each = sizeof(struct table_node *) + (t->sparse != 0);
+    struct table_node **buckets = mem_zalloc(n * each);
+
+    if (buckets == NULL)
+        return false;
+    t->buckets = buckets;
+    t->used = t->sparse != 0 ? (uint8_t *)(buckets + n) : NULL;
+    t->mask = n - 1;
+    return true;
 }
 
-int table_init(struct table *t, size_t initial)
+static int init(struct table *t, size_t initial, unsigned sparse)
 {
     size_t n = MIN_BUCKETS;
 
-    *t = (struct table){0};
+    *t = (struct table){.sparse = sparse};
     while (n < initial) {
         if (n > MAX_BUCKETS / 2)
             return ERR_NOMEM;
         n *= 2;
     }
-    t->buckets = buckets_new(n);
-    if (t->buckets == NULL)
-        return ERR_NOMEM;
-    t->mask = n - 1;
-    return 0;
+    return buckets_new(t, n) ? 0 : ERR_NOMEM;
+}
+
+int table_init(struct table *t, size_t initial)
+{
+    return init(t, initial, 0);
+}
+
+int table_init_sparse(struct table *t, size_t initial)
+{
+    return init(t, initial, SPARSE);
 }
 
 void table_fini(struct table *t)
@@ -38,10 +55,12 @@ void table_fini(struct table *t)
 
 static void link_node(struct table *t, struct table_node *node)
 {
-    struct table_node **bucket = &t->buckets[node->hash & t->mask];
+    size_t at = node->hash & t->mask;
 
-    node->next = *bucket;
-    *bucket = node;
+    node->next = t->buckets[at];
+    t->buckets[at] = node;
+    if (t->used != NULL && t->used[at] != USED_MOST)
+        t->used[at]++;
 }
 
 static void grow(struct table *t)
@@ -49,14 +68,8 @@ static void grow(struct table *t)
     struct table_node **old = t->buckets;
     size_t n = t->mask + 1;
 
-    if (n > MAX_BUCKETS / 2)
+    if (n > MAX_BUCKETS / 2 || !buckets_new(t, n * 2))
         return;
-    t->buckets = buckets_new(n * 2);
-    if (t->buckets == NULL) {
-        t->buckets = old;
-        return;
-    }
-    t->mask = n * 2 - 1;
     for (size_t i = 0; i < n; i++) {
         for (struct table_node *node = old[i], *next; node != NULL; node = next) {
             next = node->next;
@@ -77,13 +90,16 @@ void table_insert(struct table *t, struct table_node *node, uint64_t hash)
 
 void table_remove(struct table *t, struct table_node *node)
 {
-    struct table_node **at = &t->buckets[node->hash & t->mask];
+    size_t bucket = node->hash & t->mask;
+    struct table_node **at = &t->buckets[bucket];
 
     while (*at != node) {
         assert(*at != NULL);
         at = &(*at)->next;
     }
     *at = node->next;
+    if (t->used != NULL && t->used[bucket] != USED_MOST)
+        t->used[bucket]--;
     node->next = NULL;
     t->count--;
 }
@@ -97,7 +113,9 @@ static struct table_node *same_hash(struct table_node *node, uint64_t hash)
 
 struct table_node *table_first(const struct table *t, uint64_t hash)
 {
-    return same_hash(t->buckets[hash & t->mask], hash);
+    size_t at = hash & t->mask;
+
+    return t->used != NULL && t->used[at] == 0 ? NULL : same_hash(t->buckets[at], hash);
 }
 
 struct table_node *table_next(const struct table_node *node)

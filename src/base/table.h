@@ -18,14 +18,17 @@ struct table_node {
 
 struct table {
     struct table_node **buckets;
-    size_t mask; /* number of buckets - 1 */
+    uint8_t *used; /* nodes of each bucket, 255: that many or more. An eighth of the buckets' bytes:
+                      what is not there is mostly known without a look at them. NULL: not sparse */
+    size_t mask;   /* number of buckets - 1 */
     size_t count;
-    unsigned sparse; /* grows when count << sparse reaches the buckets: 0, or more for a table in
-                        which most look-ups find nothing and nodes are far from the cache */
+    unsigned sparse; /* grows when count << sparse reaches the buckets */
 };
 
 /* `initial` buckets, rounded up to a power of two, at least 16. 0 or ERR_NOMEM. */
 int table_init(struct table *t, size_t initial) WARN_UNUSED;
+/* For a table in which most look-ups find nothing and nodes are far from the cache. */
+int table_init_sparse(struct table *t, size_t initial) WARN_UNUSED;
 void table_fini(struct table *t); /* nodes are not touched */
 
 /* Grows by doubling; when there is no memory to grow, it goes on with longer chains. Never fails.

@@ -40,11 +40,10 @@ int txns_new(const struct txn_conf *conf, struct wheel *wheel, struct flows *flo
     x->flows = flows;
     x->counters = counters;
     x->key = *key;
-    if (table_init(&x->servers, 1024) < 0) {
+    if (table_init_sparse(&x->servers, 1024) < 0) {
         mem_free(x);
         return ERR_NOMEM;
     }
-    x->servers.sparse = 2; /* a new request is in no chain */
     random_bytes(generations, sizeof(generations));
     pool_init(&x->pool, sizeof(struct txn), worker, 0, (uint32_t)generations[0]);
     pool_init(&x->scopes, sizeof(struct txn_scope), worker, 0, (uint32_t)generations[1]);

@@ -62,8 +62,7 @@ static void test_sparse(void **state)
     struct table t;
 
     (void)state;
-    assert_int_equal(table_init(&t, 16), 0);
-    t.sparse = 2;
+    assert_int_equal(table_init_sparse(&t, 16), 0);
     for (uint64_t i = 0; i < 40; i++) {
         items[i].key = i;
         table_insert(&t, &items[i].node, hash_of(i));
@@ -74,7 +73,26 @@ static void test_sparse(void **state)
     table_fini(&t);
 }
 
-static void test_model(void **state)
+/* More in one bucket than its byte can count. */
+static void test_sparse_crowd(void **state)
+{
+    static struct item items[600];
+    struct table t;
+
+    (void)state;
+    assert_int_equal(table_init_sparse(&t, 16), 0);
+    for (size_t i = 0; i < 600; i++)
+        table_insert(&t, &items[i].node, i << 32);
+    for (size_t i = 0; i < 600; i++) {
+        assert_ptr_equal(table_first(&t, i << 32), &items[i].node);
+        table_remove(&t, &items[i].node);
+        assert_null(table_first(&t, i << 32));
+    }
+    assert_int_equal(t.count, 0);
+    table_fini(&t);
+}
+
+static void run_model(bool is_sparse)
 {
     enum { ITEMS = 3000, STEPS = 200000 };
     static struct item items[ITEMS];
@@ -82,11 +100,10 @@ static void test_model(void **state)
     struct rng rng;
     size_t count = 0;
 
-    (void)state;
     rng_seed(&rng, 3);
-    assert_int_equal(table_init(&t, 16), 0);
+    assert_int_equal(is_sparse ? table_init_sparse(&t, 16) : table_init(&t, 16), 0);
     for (uint64_t i = 0; i < ITEMS; i++)
-        items[i].key = i;
+        items[i] = (struct item){.key = i};
     for (int step = 0; step < STEPS; step++) {
         struct item *item = &items[rng_below(&rng, ITEMS)];
         assert_ptr_equal(find(&t, item->key), item->in ? item : NULL);
@@ -104,6 +121,13 @@ static void test_model(void **state)
         assert_ptr_equal(find(&t, i), items[i].in ? &items[i] : NULL);
     assert_true(t.mask + 1 >= 1024);
     table_fini(&t);
+}
+
+static void test_model(void **state)
+{
+    (void)state;
+    run_model(false);
+    run_model(true);
 }
 
 static void see(struct table_node *node, void *user)
@@ -193,9 +217,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_init),      cmocka_unit_test(test_sparse),
-        cmocka_unit_test(test_model),     cmocka_unit_test(test_each),
-        cmocka_unit_test(test_same_hash), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_init),         cmocka_unit_test(test_sparse),
+        cmocka_unit_test(test_model),        cmocka_unit_test(test_each),
+        cmocka_unit_test(test_same_hash),    cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_sparse_crowd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
