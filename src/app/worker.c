@@ -187,6 +187,11 @@ static void on_wire(void *user, const struct flow_wire *wire)
     trace_put(w->trace, wire, w->wire_us);
 }
 
+static bool is_idle_ack(void *user, struct slice bytes)
+{
+    return txn_is_idle_ack(((struct worker *)user)->txns, bytes);
+}
+
 /* A device that has been given up may be there again. */
 static void on_accepted(void *user, const struct addr *remote)
 {
@@ -554,7 +559,8 @@ int worker_listen(struct worker *w, struct addr *failed)
                                  .on_event = on_flow_event,
                                  .user = w,
                                  .on_accepted = on_accepted,
-                                 .on_wire = on_wire};
+                                 .on_wire = on_wire,
+                                 .is_idle_ack = is_idle_ack};
     *failed = (struct addr){0};
     flow.counts = w->shared->flow_counts;
     flow.aliases = w->shared->flow_aliases;

@@ -170,6 +170,8 @@ struct flow_events {
      * and goes (when it is given to the socket or queued there; a copy that is sent again counts).
      * Must not call back into flow. May be NULL. */
     void (*on_wire)(void *user, const struct flow_wire *wire);
+    /* An ACK, before it is parsed: true where it needs nothing more. May be NULL. */
+    bool (*is_idle_ack)(void *user, struct slice bytes);
 };
 
 /* `mailboxes`: one for each worker, `nworkers` of them. Opens the listeners: 0, -errno with the

@@ -327,6 +327,8 @@ void flow_bind_addr(const struct flows *fs, const struct addr *remote, const str
 /* --- in.c, udp.c, answer.c --- */
 /* A message that was taken: by its method too. */
 void flow_count_taken(struct flows *fs, const struct sip_msg *m);
+/* An ACK that needs nothing more (flow_events.is_idle_ack); counted. */
+bool flow_is_idle_ack(struct flows *fs, struct slice bytes);
 /* A message on the wire of that stream. */
 void flow_tell_wire(const struct flow *f, bool is_out, const void *bytes, size_t len);
 extern const struct net_stream_events flow_stream_events;

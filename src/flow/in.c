@@ -106,6 +106,16 @@ void flow_count_taken(struct flows *fs, const struct sip_msg *m)
     counter_inc(fs->counters, id != CTR_MSG_IN ? id : CTR_IN_OTHER);
 }
 
+bool flow_is_idle_ack(struct flows *fs, struct slice bytes)
+{
+    if (!slice_starts(bytes, SLICE("ACK ")) || fs->ev.is_idle_ack == NULL ||
+        !fs->ev.is_idle_ack(fs->ev.user, bytes))
+        return false;
+    counter_inc(fs->counters, CTR_MSG_IN);
+    counter_inc(fs->counters, CTR_IN_ACK);
+    return true;
+}
+
 static void origin_of(const struct flow *f, struct flow_origin *o)
 {
     *o = (struct flow_origin){
@@ -186,6 +196,8 @@ static int deliver(struct flow *f, const char *bytes, size_t len)
     struct sip_msg m;
     struct sip_fault fault;
     struct flow_origin origin;
+    if (flow_is_idle_ack(fs, slice_of(bytes, len)))
+        return 0;
     origin_of(f, &origin);
     int rc = sip_msg_parse(&m, bytes, len, true, fs->hdrs, SIP_HDRS_MAX, &fs->conf.limits, &fault);
     m.source = f->remote;

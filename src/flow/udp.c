@@ -46,8 +46,10 @@ void flow_on_datagram(void *user, char *data, size_t len, const struct addr *rem
     }
     if (len == 0)
         return;
-    struct flow_origin origin = {.remote = *remote, .local = *local, .transport = SIP_UDP};
     tell_wire(fs, false, remote, local, slice_of(data, len));
+    if (flow_is_idle_ack(fs, slice_of(data, len)))
+        return;
+    struct flow_origin origin = {.remote = *remote, .local = *local, .transport = SIP_UDP};
     int rc = sip_msg_parse(&m, data, len, false, fs->hdrs, SIP_HDRS_MAX, &fs->conf.limits, &fault);
     m.source = *remote;
     if (rc != 0) {

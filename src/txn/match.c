@@ -48,29 +48,46 @@ static bool is_its_tag(const struct txns *txns, const struct txn *t, const struc
     return tag == (req->method == SIP_ACK ? t->u.server.sent_tag : t->u.server.to_tag);
 }
 
-struct slice txn_tag_write(const struct txn_key *key, char *room)
+void txn_mark_write(const struct hash_key *key, char room[TXN_MARK_LEN])
+{
+    struct buf b;
+
+    buf_init(&b, room, TXN_MARK_LEN);
+    buf_char(&b, '~'); /* of a token (RFC 3261 25.1), and rare: what stands before it is skipped */
+    buf_hex(&b, hash_slice(key, SLICE("stateless")), TXN_MARK_LEN - 1);
+}
+
+struct slice txn_tag_write(uint64_t check, char room[TXN_TAG_LEN])
 {
     struct buf b;
 
     buf_init(&b, room, TXN_TAG_LEN);
-    buf_hex(&b, hash_mix(key->check), TXN_TAG_LEN);
+    buf_hex(&b, hash_mix(check), TXN_TAG_LEN);
     return buf_get(&b);
 }
 
-struct txn_key txn_key_stateless(const struct txn_key *key, enum sip_transport transport)
+struct slice txn_tag_stateless(const struct txns *txns, uint64_t check,
+                               char room[TXN_MARK_LEN + TXN_TAG_LEN])
 {
-    return (struct txn_key){key->hash, key->check + sip_transport_is_reliable(transport)};
+    struct buf b;
+
+    buf_init(&b, room, TXN_MARK_LEN + TXN_TAG_LEN);
+    buf_slice(&b, slice_of(txns->mark, TXN_MARK_LEN));
+    buf_hex(&b, hash_mix(check), TXN_TAG_LEN);
+    return buf_get(&b);
 }
 
-/* Does it acknowledge a response of our own, which nothing is kept of (RFC 3261 8.2.7)? */
-static bool is_of_stateless(const struct sip_msg *ack, const struct txn_key *key,
-                            enum sip_transport transport)
+/* Nobody else writes the mark: it may stand anywhere. */
+bool txn_is_idle_ack(const struct txns *txns, struct slice bytes)
 {
-    struct txn_key stateless = txn_key_stateless(key, transport);
-    char room[TXN_TAG_LEN];
+    const char *p = bytes.ptr, *end = bytes.ptr + bytes.len;
 
-    return ack->to_tag.len == TXN_TAG_LEN &&
-           slice_eq(sip_get(ack, ack->to_tag), txn_tag_write(&stateless, room));
+    while ((p = memchr(p, txns->mark[0], (size_t)(end - p))) != NULL && end - p >= TXN_MARK_LEN) {
+        if (memcmp(p, txns->mark, TXN_MARK_LEN) == 0)
+            return true;
+        p++;
+    }
+    return false;
 }
 
 void txn_key_again(const struct txns *txns, const struct sip_msg *req, struct txn_key *out)
@@ -129,18 +146,15 @@ static void follow(struct txns *txns, struct txn *t, const struct sip_msg *req,
         sent_link(txns, &t->sent);
 }
 
-static enum txn_verdict on_ack(struct txns *txns, const struct sip_msg *req,
-                               enum sip_transport transport)
+static enum txn_verdict on_ack(struct txns *txns, const struct sip_msg *req)
 {
-    const struct txn_key *key = key_of(txns, req, SIP_INVITE);
-    bool is_stream = sip_transport_is_reliable(transport);
     struct fsm_step step;
 
-    if (is_stream && is_of_stateless(req, key, transport))
+    if (txn_is_idle_ack(txns, sip_get(req, req->to_tag)))
         return TXN_ABSORBED;
-    struct txn *t = find_key(txns, req, key);
+    struct txn *t = find(txns, req, SIP_INVITE);
     if (t == NULL)
-        return !is_stream && is_of_stateless(req, key, transport) ? TXN_ABSORBED : TXN_ACK;
+        return TXN_ACK;
     step = fsm_step(FSM_INVITE_SERVER, (enum fsm_state)t->state, FSM_RX_ACK, txn_is_stream(t));
     if ((step.actions & FSM_PASS_UP) != 0)
         return TXN_ACK;
@@ -156,7 +170,7 @@ enum txn_verdict txn_on_request(struct txns *txns, const struct sip_msg *req,
     txns_reap(txns);
     *invite = 0;
     if (req->method == SIP_ACK)
-        return on_ack(txns, req, (enum sip_transport)origin->transport);
+        return on_ack(txns, req);
     t = find(txns, req, (enum sip_method)req->method);
     if (t != NULL) {
         counter_inc(txns->counters, CTR_RETRANS_IN);

@@ -345,14 +345,12 @@ static void stamp_via(const struct txns *txns, struct buf *out, const struct sip
     out->len += stamped.len - via.len;
 }
 
-/* A response of our own in the scratch; its To tag follows from the request, so that it is the same
- * in each response (RFC 3261 8.2.6.2, and 8.2.7 for those without a transaction). `check`: of the
- * request's key. Empty: it does not fit. */
-static struct slice write_response(struct txns *txns, const struct sip_msg *req, uint64_t check,
+/* A response of our own in the scratch. `tag`: for its To; it follows from the request, so that it
+ * is the same in each response (RFC 3261 8.2.6.2, and 8.2.7 for those without a transaction).
+ * Empty: it does not fit. */
+static struct slice write_response(struct txns *txns, const struct sip_msg *req, struct slice tag,
                                    unsigned status, struct slice reason, struct slice extra)
 {
-    char room[TXN_TAG_LEN];
-    struct slice tag = txn_tag_write(&(struct txn_key){.check = check}, room);
     struct buf out;
 
     buf_init(&out, txns->scratch, sizeof(txns->scratch));
@@ -368,13 +366,15 @@ int txn_reply(struct txns *txns, uint64_t server, unsigned status, struct slice 
 {
     struct txn *t = txn_find_server(txns, server);
     struct slice bytes, kept;
+    char tag[TXN_TAG_LEN];
     int err;
 
     if (t == NULL)
         return ERR_STALE;
     if (t->u.server.req == NULL)
         return 0; /* settled: it has its final response */
-    bytes = write_response(txns, t->u.server.req, t->u.server.check, status, reason, extra);
+    bytes = write_response(txns, t->u.server.req, txn_tag_write(t->u.server.check, tag), status,
+                           reason, extra);
     if (bytes.len == 0)
         return ERR_FULL;
     kept = arena_dup(&t->scope->arena, bytes);
@@ -413,10 +413,11 @@ void txn_reply_stateless(struct txns *txns, const struct sip_msg *req,
     struct txn_key key;
     struct slice bytes;
     struct flow_dest dest;
+    char tag[TXN_MARK_LEN + TXN_TAG_LEN];
 
     txn_key_again(txns, req, &key);
-    key = txn_key_stateless(&key, (enum sip_transport)origin->transport);
-    bytes = write_response(txns, req, key.check, status, reason, extra);
+    bytes =
+        write_response(txns, req, txn_tag_stateless(txns, key.check, tag), status, reason, extra);
     if (bytes.len == 0)
         return;
     bool may_wait = origin->transport == SIP_UDP && status == 503;

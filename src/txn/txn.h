@@ -119,6 +119,9 @@ enum txn_verdict {
     TXN_ACK,      /* ACK of a 2xx (or of nothing known): the TU forwards it without state */
     TXN_CANCEL, /* a new CANCEL; *invite is the server transaction it names, 0 when there is none */
 };
+/* Is it the ACK of a refusal of ours of which nothing is kept (txn_reply_stateless)? `bytes`: an
+ * ACK that nobody has looked into yet; cheap, and right for each worker of the process. */
+bool txn_is_idle_ack(const struct txns *txns, struct slice bytes);
 enum txn_verdict txn_on_request(struct txns *txns, const struct sip_msg *req,
                                 const struct flow_origin *origin, uint64_t *invite);
 /* Hands it to its client transaction. False: no such transaction (stray; counted). */

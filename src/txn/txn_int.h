@@ -96,6 +96,9 @@ struct txn_scope {
     _Alignas(16) unsigned char small[TXN_LINGER_SIZE];
 };
 
+#define TXN_TAG_LEN  16
+#define TXN_MARK_LEN 12 /* in front of it where nothing is kept */
+
 struct txn_key {
     uint64_t hash, check;
 };
@@ -114,8 +117,9 @@ struct txns {
     struct wheel *wheel;
     struct flows *flows;
     struct counters *counters;
-    struct hash_key key; /* of fingerprints */
-    struct pool pool;    /* struct txn */
+    struct hash_key key;     /* of fingerprints */
+    char mark[TXN_MARK_LEN]; /* of tags: txn_tag_stateless */
+    struct pool pool;        /* struct txn */
     struct pool scopes;
     struct table servers; /* by fingerprint */
     struct arena_cache blocks;
@@ -160,8 +164,6 @@ static inline bool txn_is_stream(const struct txn *t)
     return sip_transport_is_reliable((enum sip_transport)t->sent.dest.transport);
 }
 
-#define TXN_TAG_LEN 16
-
 /* --- txns.c --- */
 /* A member of the scope, in state INIT. NULL: ERR_FULL or ERR_NOMEM in *err. */
 struct txn *txn_new(struct txn_scope *scope, enum fsm_machine machine, int *err);
@@ -190,14 +192,15 @@ void txn_fail_later(struct txn *t, int err);
 /* --- match.c --- */
 void txn_key_of(const struct txns *txns, const struct sip_msg *req, enum sip_method method,
                 struct txn_key *key);
-/* The To tag of our own responses to the request with that key; `room`: TXN_TAG_LEN bytes. */
-struct slice txn_tag_write(const struct txn_key *key, char *room);
+/* The To tag of our own responses to the request with that check. */
+struct slice txn_tag_write(uint64_t check, char room[TXN_TAG_LEN]);
+/* That of a response of which nothing is kept. It begins with the mark of this process, so that its
+ * ACK is known by that alone. */
+void txn_mark_write(const struct hash_key *key, char room[TXN_MARK_LEN]);
+struct slice txn_tag_stateless(const struct txns *txns, uint64_t check,
+                               char room[TXN_MARK_LEN + TXN_TAG_LEN]);
 /* The key of a request with its own method. */
 void txn_key_again(const struct txns *txns, const struct sip_msg *req, struct txn_key *out);
-/* That by which the tag of a response is written of which nothing is kept. Over a stream it is
- * another one than that of a transaction, since nothing comes twice there: so the ACK of a refusal
- * is known without looking for a transaction. */
-struct txn_key txn_key_stateless(const struct txn_key *key, enum sip_transport transport);
 uint64_t txn_tag_hash(const struct txns *txns, struct slice tag);
 
 /* --- client.c --- */

@@ -40,6 +40,7 @@ int txns_new(const struct txn_conf *conf, struct wheel *wheel, struct flows *flo
     x->flows = flows;
     x->counters = counters;
     x->key = *key;
+    txn_mark_write(key, x->mark);
     if (table_init_sparse(&x->servers, 1024) < 0) {
         mem_free(x);
         return ERR_NOMEM;

@@ -100,6 +100,51 @@ static void test_stateless_reply(void **state)
     done(s);
 }
 
+/* The ACK of such an answer is known by its To tag alone, that of a transaction's is not. */
+static void test_ack_of_stateless(void **state)
+{
+    struct stage *s = setup(false);
+    struct flow_origin origin = {.transport = SIP_UDP};
+    struct sip_hdr hdrs[SIP_HDRS_MAX];
+    struct sip_fault fault;
+    struct sip_msg m;
+    char ack[1024];
+    uint64_t invite;
+    struct slice text = stage_request(s, "INVITE", "z9hG4bKa;rport", "UDP");
+    (void)state;
+
+    assert_int_equal(sip_msg_parse(&m, text.ptr, text.len, false, hdrs, SIP_HDRS_MAX,
+                                   &sip_limits_default, &fault),
+                     0);
+    assert_int_equal(addr_parse(SLICE("192.0.2.4:1024"), 0, &origin.remote), 0);
+    m.source = origin.remote;
+    origin.local = s->listen;
+    for (unsigned is_kept = 0; is_kept < 2; is_kept++) {
+        if (is_kept) {
+            assert_true(fake_datagram(s->loop, "192.0.2.4:1024", US, text));
+            assert_int_equal(stage_reply(s, s->server, 503), 0);
+        } else {
+            txn_reply_stateless(s->txns, &m, &origin, 503, SLICE_NONE, SLICE_NONE);
+            stage_turn(s);
+        }
+        expect_udp(s, "192.0.2.4:1024", "SIP/2.0 503");
+        struct slice to = line_of(s->last, "To: ");
+        int n = snprintf(ack, sizeof(ack),
+                         "ACK sip:bob@example.com SIP/2.0\r\n"
+                         "Via: SIP/2.0/UDP 10.0.0.9:5060;branch=z9hG4bKb\r\n"
+                         "From: <sip:alice@example.com>;tag=from1\r\n%.*s\r\n"
+                         "Call-ID: call-1@10.0.0.9\r\nCSeq: 7 ACK\r\n\r\n",
+                         (int)to.len, to.ptr);
+        assert_true(txn_is_idle_ack(s->txns, slice_of(ack, (size_t)n)) == !is_kept);
+        assert_int_equal(sip_msg_parse(&m, ack, (size_t)n, false, hdrs, SIP_HDRS_MAX,
+                                       &sip_limits_default, &fault),
+                         0);
+        assert_int_equal(txn_on_request(s->txns, &m, &origin, &invite),
+                         is_kept ? TXN_ACK : TXN_ABSORBED);
+    }
+    done(s);
+}
+
 static void test_table_full(void **state)
 {
     struct stage *s = malloc(sizeof(*s));
@@ -280,6 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reply),
         cmocka_unit_test(test_stateless_reply),
+        cmocka_unit_test(test_ack_of_stateless),
         cmocka_unit_test(test_table_full),
         cmocka_unit_test(test_forget),
         cmocka_unit_test(test_hold),

@@ -58,6 +58,12 @@ static void on_wire(void *user, const struct flow_wire *wire)
     w->rig->wire(w->rig, w->index, wire);
 }
 
+static bool is_idle_ack(void *user, struct slice bytes)
+{
+    const struct rig_worker *w = user;
+    return w->rig->idle_ack(w->rig, bytes);
+}
+
 static void on_wake(void *user)
 {
     (void)user;
@@ -136,7 +142,8 @@ void rig_start(struct rig *r, const char *listen)
         struct flow_events fev = {.on_message = on_message,
                                   .on_event = on_event,
                                   .user = &r->workers[i],
-                                  .on_wire = r->wire != NULL ? on_wire : NULL};
+                                  .on_wire = r->wire != NULL ? on_wire : NULL,
+                                  .is_idle_ack = r->idle_ack != NULL ? is_idle_ack : NULL};
         assert_int_equal(flows_new(r->loop, &r->wheel, &r->conf, i, r->nworkers, r->boxes, &r->key,
                                    &r->counters, &fev, &r->flows_of[i], &failed),
                          0);

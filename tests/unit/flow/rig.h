@@ -62,6 +62,8 @@ struct rig {
     void (*react)(struct rig *r, unsigned worker, const struct flow_event *ev);
     /* called on each message on the wire, when set before rig_start */
     void (*wire)(struct rig *r, unsigned worker, const struct flow_wire *wire);
+    /* called on each ACK before it is parsed, when set before rig_start */
+    bool (*idle_ack)(struct rig *r, struct slice bytes);
     void *user;
     bool (*until)(struct rig *r);
     bool done;

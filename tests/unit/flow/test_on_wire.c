@@ -160,6 +160,62 @@ static void test_offered_again(void **state)
     rig_stop(&r);
 }
 
+static bool has_the_word(struct rig *r, struct slice bytes)
+{
+    (void)r;
+    assert_memory_equal(bytes.ptr, "ACK ", 4);
+    return memmem(bytes.ptr, bytes.len, "tag=idle", 8) != NULL;
+}
+
+static size_t put_ack(char *out, size_t cap, const char *transport, const char *tag)
+{
+    int len = snprintf(out, cap,
+                       "ACK sip:test@127.0.0.1 SIP/2.0\r\n"
+                       "Via: SIP/2.0/%s 127.0.0.1:9;branch=z9hG4bKack\r\n"
+                       "From: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:b@127.0.0.1>;tag=%s\r\n"
+                       "Call-ID: call1@test\r\nCSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n",
+                       transport, tag);
+    assert_true(len > 0 && (size_t)len < cap);
+    return (size_t)len;
+}
+
+static bool has_message(struct rig *r)
+{
+    return r->nmsgs != 0;
+}
+
+/* An ACK that needs nothing is told and counted, and goes no further; another one does. */
+static void test_idle_acks(void **state)
+{
+    (void)state;
+    for (unsigned is_stream = 0; is_stream < 2; is_stream++) {
+        struct rig r;
+        struct addr at;
+        char text[4096];
+        const char *transport = is_stream ? "TCP" : "UDP";
+        start(&r);
+        r.echo = false;
+        r.idle_ack = has_the_word;
+        rig_start(&r, "127.0.0.1");
+        int peer = is_stream ? peer_connect(&r.listen) : peer_udp("127.0.0.1", &at);
+        for (unsigned i = 0; i < 3; i++) {
+            size_t len = put_ack(text, sizeof(text), transport, i < 2 ? "idle" : "other");
+            if (is_stream)
+                peer_write(peer, text, len);
+            else
+                peer_send_to(peer, &r.listen, text, len);
+        }
+        rig_until(&r, has_message);
+        assert_int_equal(r.nmsgs, 1);
+        assert_non_null(strstr(r.msgs[0].bytes, "tag=other"));
+        assert_int_equal(ntold, 3);
+        assert_int_equal(rig_counter(&r, CTR_MSG_IN), 3);
+        assert_int_equal(rig_counter(&r, CTR_IN_ACK), 3);
+        close(peer);
+        rig_stop(&r);
+    }
+}
+
 /* What no longer is SIP ends the connection, and is told as far as it came. */
 static void test_bad_stream(void **state)
 {
@@ -214,7 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_udp),           cmocka_unit_test(test_udp_from_any),
         cmocka_unit_test(test_offered_again), cmocka_unit_test(test_bad_stream),
-        cmocka_unit_test(test_opened),
+        cmocka_unit_test(test_opened),        cmocka_unit_test(test_idle_acks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
