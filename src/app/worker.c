@@ -56,6 +56,7 @@ struct worker {
     uint64_t wire_us;      /* since 1970: when messages were last told to the trace */
     unsigned wire_left;    /* so many more are given that time */
     struct load_line line; /* new calls, while the worker is late */
+    unsigned begun;        /* INVITEs that did not stand there, in this turn */
     uint64_t groups_epoch; /* the last one that was looked at */
     struct timer expire, drain;
     struct proxy_conf draining; /* the proxy's settings while it takes no new calls */
@@ -128,12 +129,15 @@ static void dispatch_request(struct worker *w, const struct sip_msg *m,
     }
 }
 
-/* While the worker is late, or others stand there already. */
+/* While the worker is late, or others stand there already, or so many were begun in this turn that
+ * it would be late by more. */
 static bool stands_in_line(struct worker *w, const struct sip_msg *m,
                            const struct flow_origin *origin)
 {
     uint64_t now = net_now(w->loop);
-    if (m->method == SIP_INVITE ? !load_is_lining(w->load, now) : load_line_is_empty(&w->line))
+    bool is_first = load_line_is_empty(&w->line);
+    if (is_first &&
+        (m->method != SIP_INVITE || (!load_is_lining(w->load, now) && w->begun++ < LINE_PER_TURN)))
         return false;
     if (!proxy_may_wait(w->proxy, m, origin))
         return false;
@@ -386,7 +390,7 @@ static void look_at_load(struct worker *w)
 static void on_turn_end(void *user)
 {
     struct worker *w = user;
-    w->wire_left = 0;
+    w->wire_left = w->begun = 0;
     wheel_advance(&w->wheel, net_now(w->loop));
     look_at_line(w);
     flows_flush(w->flows);

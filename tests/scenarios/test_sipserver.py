@@ -2,6 +2,8 @@
 """In front of one SIP Server: registrations by way of the proxy (Path), X-Genesys-Route, who may
 have what relayed, trunks, and overload."""
 
+import os
+import signal
 import time
 from collections import Counter
 
@@ -361,6 +363,29 @@ def overload_rate_of_new_calls(world, transport):
     equal(len([c for c in desk.calls if not c.caller]) >= 3, True, "calls at the emergency desk")
     hang_up(*held)
     check(proxy.counters()["overload_refused_rate"] >= 25, "counter")
+
+
+@scenario(timeout=90)
+def overload_a_crowd_of_new_calls_waits_behind_a_dialog(world):
+    """300 INVITEs come at once, and a BYE behind them: at most 64 calls are begun before it, though
+    the worker was not late until then. All are begun in the end."""
+    proxy = world.proxy({"workers": 1}, {"1001": {"type": "extension"}})
+    phone = world.registered_phone("1001", transport="udp")
+    caller = world.caller(transport="udp", port=5070)
+    held = complete_call(caller, "1001", phone)
+    phone.script = [(0.0, 486)]
+    since = time.monotonic()
+    os.kill(proxy.process.pid, signal.SIGSTOP)
+    try:
+        crowd = [caller.invite("1001").transaction for _ in range(300)]
+        bye = held[0].request("BYE")
+    finally:
+        os.kill(proxy.process.pid, signal.SIGCONT)
+    equal(bye.wait_final(10).status, 200, "BYE")
+    came = phone.transactions("BYE", since)[0].arrivals[0]
+    before = [t for t in phone.transactions("INVITE", since) if t.arrivals[0] < came]
+    check(len(before) <= 64, f"{len(before)} calls were begun before the BYE")
+    equal(Counter(t.wait_final(10).status for t in crowd), Counter({486: 300}), "answers")
 
 
 @scenario()
