@@ -172,7 +172,7 @@ static void search_dn(void *user, const char *set, unsigned n, const struct fiel
         admin_rows_keep(&s->last, set, n, fields);
     }
     if (s->last.len != 0 &&
-        admin_row_holds(n, fields, is_dn ? "name" : "contact remote instance", s->want))
+        admin_row_holds(n, fields, is_dn ? "name" : "contact remote source instance", s->want))
         take_last(s);
 }
 

@@ -10,6 +10,8 @@
 #define COLUMN_MIN  12 /* a column is not cut to less */
 #define GAP         2
 
+#define LENGTH(a)   (sizeof(a) / sizeof((a)[0]))
+
 #define CUT         "\xe2\x80\xa6" /* U+2026 */
 
 #define BOLD        "\033[1m"
@@ -41,25 +43,30 @@ struct ctl_answer {
     json_t *json; /* NULL: for people */
 };
 
-/* What only fills the screen: shown with --wide. */
-static const struct {
+struct columns_of {
     const char *set, *names;
-} details[] = {
+};
+
+/* What only fills the screen: shown with --wide. */
+static const struct columns_of details[] = {
     {"flow", "tls_name local queued_bytes"},
     {"call", "caller_transport caller_connection callee_transport callee_connection"},
     {"transaction", "branch connection"},
-    {"binding", "instance reg_id path connection"},
+    {"binding", "q instance reg_id path connection"},
     {"event", "seq module name"},
     {"option", "section default"},
     {"overload", "limit_ms loss_other_percent"},
     {"message", "worker local connection method status cseq from to length cut text bytes"},
 };
 
-static bool is_detail(const char *set, const char *name)
+/* Where the end matters more than the beginning: a line's number, a port. */
+static const struct columns_of ends[] = {{"option", "source"}, {"binding", "remote source"}};
+
+static bool is_among(const struct columns_of *list, size_t n, const char *set, const char *name)
 {
-    for (size_t i = 0; i < sizeof(details) / sizeof(details[0]); i++) {
-        struct slice rest = slice_str(details[i].names), word;
-        while (strcmp(details[i].set, set) == 0 && slice_next_word(&rest, &word))
+    for (size_t i = 0; i < n; i++) {
+        struct slice rest = slice_str(list[i].names), word;
+        while (strcmp(list[i].set, set) == 0 && slice_next_word(&rest, &word))
             if (slice_eq(word, slice_str(name)))
                 return true;
     }
@@ -119,7 +126,7 @@ static struct table *table_of(struct ctl_answer *a, const char *set, const json_
         t->columns[t->ncolumns++] =
             (struct column){.name = ctl_copy(name, strlen(name)),
                             .is_number = ctl_is_number(value),
-                            .has_end = strcmp(set, "option") == 0 && strcmp(name, "source") == 0};
+                            .has_end = is_among(ends, LENGTH(ends), set, name)};
     }
     a->tables = ctl_grow(a->tables, (a->ntables + 1) * sizeof(struct table *));
     a->tables[a->ntables++] = t;
@@ -137,7 +144,7 @@ static void table_add(const struct ctl *ctl, struct table *t, const json_t *row)
         struct column *c = &t->columns[i];
         cells[i] = ctl_value(c->name, json_object_get(row, c->name));
         unsigned width = ctl_width(cells[i]);
-        if (width != 0 && (ctl->is_wide || !is_detail(t->set, c->name)))
+        if (width != 0 && (ctl->is_wide || !is_among(details, LENGTH(details), t->set, c->name)))
             c->is_shown = true;
         if (width > c->width)
             c->width = width;

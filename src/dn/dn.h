@@ -88,10 +88,11 @@ struct dn_binding {
     struct slice call_id;
     struct slice instance; /* +sip.instance value, empty: none */
     uint32_t cseq;
-    uint32_t reg_id;  /* 0: none (RFC 5626) */
-    uint16_t q;       /* 0 to 1000; 1000 when not given */
-    uint64_t expires; /* wall-clock ms */
-    uint64_t updated; /* wall-clock ms of the last REGISTER */
+    uint32_t reg_id;    /* 0: none (RFC 5626) */
+    uint16_t q;         /* 0 to 1000; 1000 when not given */
+    struct addr source; /* where that REGISTER came from; ADDR_NONE: not known any more */
+    uint64_t expires;   /* wall-clock ms */
+    uint64_t updated;   /* wall-clock ms of the last REGISTER */
     struct dn_way way;
 };
 
@@ -207,7 +208,8 @@ uint64_t dn_dir_store_errors(struct dn_dir *dir);
  * of a stripe held. dn: name, type (empty: no section), service_type, state ("in-service",
  * "suspect", "out-of-service"), cause, since, bindings, checked (by OPTIONS), last_check (when it
  * began), last_answer (status, or why there was none), next_try. binding: dn,
- * contact, transport, remote, connection, expires_s, q, instance, reg_id, path, registered. */
+ * contact, transport, remote (way to it), source, connection, expires_s, q, instance, reg_id, path,
+ * registered. */
 void dn_rows(struct dn_dir *dir, uint64_t now, const struct row_sink *sink);
 
 #endif

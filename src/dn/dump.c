@@ -39,7 +39,7 @@ static void row_binding(const struct rows *r, const struct dn_entry *e, const st
     buf_printf(&weight, "%u.%03u", b->q / 1000, b->q % 1000);
     ROW(r->sink, "binding", LF_SLICE("dn", dn_name(e)), LF_SLICE("contact", b->contact),
         LF_STR("transport", transport_text(b->way.transport)), LF_ADDR("remote", &b->way.remote),
-        LF_SLICE("connection", buf_get(&connection)),
+        LF_ADDR("source", &b->source), LF_SLICE("connection", buf_get(&connection)),
         LF_INT("expires_s", ((int64_t)b->expires - (int64_t)r->now) / 1000),
         LF_SLICE("q", buf_get(&weight)), LF_SLICE("instance", b->instance),
         LF_INT("reg_id", b->reg_id), LF_SLICE("path", b->path),

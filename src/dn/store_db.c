@@ -17,6 +17,10 @@ static const char settings[] = "PRAGMA journal_mode = WAL;"
                                "PRAGMA journal_size_limit = 16777216;"
                                "PRAGMA temp_store = MEMORY;";
 
+/* Came later than the others. A version of its own would keep out the program before it, which
+ * names its columns and gets the default of this one: both know the same file. */
+#define SOURCE "source TEXT NOT NULL DEFAULT '-'"
+
 static const char schema[] = "BEGIN IMMEDIATE;"
                              "CREATE TABLE binding ("
                              " name BLOB NOT NULL, contact BLOB NOT NULL, params BLOB NOT NULL,"
@@ -24,7 +28,8 @@ static const char schema[] = "BEGIN IMMEDIATE;"
                              " cseq INTEGER NOT NULL, reg_id INTEGER NOT NULL, q INTEGER NOT NULL,"
                              " expires INTEGER NOT NULL, updated INTEGER NOT NULL,"
                              " remote TEXT NOT NULL, local TEXT NOT NULL,"
-                             " alt_port INTEGER NOT NULL, transport INTEGER NOT NULL);"
+                             " alt_port INTEGER NOT NULL, transport INTEGER NOT NULL,"
+                             " " SOURCE ");"
                              "CREATE INDEX binding_name ON binding (name);"
                              "PRAGMA application_id = 1212566596;"
                              "PRAGMA user_version = 1;"
@@ -34,6 +39,8 @@ _Static_assert(APPLICATION_ID == 1212566596 && SCHEMA_VERSION == 1, "the schema'
 #define COLUMNS                                                                                   \
     "name, contact, params, path, call_id, instance, cseq, reg_id, q, expires, updated, remote, " \
     "local, alt_port, transport"
+#define HOLES "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15"
+#define LIVE  " FROM binding WHERE expires > ?1 ORDER BY name"
 
 static int say(const struct store_db *d, char *why, size_t cap)
 {
@@ -87,6 +94,17 @@ static int check_schema(struct store_db *d, char *why, size_t cap)
     return sqlite3_exec(d->db, schema, NULL, NULL, NULL) == SQLITE_OK ? 0 : say(d, why, cap);
 }
 
+/* A file that has no room for it, or that somebody else writes to, is as good without. */
+static void add_source(struct store_db *d)
+{
+    static const char ask[] = "SELECT count(*) FROM pragma_table_info('binding')"
+                              " WHERE name = 'source'";
+    int64_t n = 0;
+    d->has_source = (pragma_int(d, ask, &n) == 0 && n == 1) ||
+                    sqlite3_exec(d->db, "ALTER TABLE binding ADD COLUMN " SOURCE, NULL, NULL,
+                                 NULL) == SQLITE_OK;
+}
+
 static int prepare_all(struct store_db *d, char *why, size_t cap)
 {
     struct {
@@ -97,8 +115,9 @@ static int prepare_all(struct store_db *d, char *why, size_t cap)
         {&d->commit, "COMMIT"},
         {&d->rollback, "ROLLBACK"},
         {&d->remove, "DELETE FROM binding WHERE name = ?1"},
-        {&d->insert, "INSERT INTO binding (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
-                     " ?10, ?11, ?12, ?13, ?14, ?15)"},
+        {&d->insert, d->has_source ? "INSERT INTO binding (" COLUMNS ", source) VALUES (" HOLES
+                                     ", ?16)"
+                                   : "INSERT INTO binding (" COLUMNS ") VALUES (" HOLES ")"},
     };
     for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
         if (sqlite3_prepare_v3(d->db, list[i].sql, -1, SQLITE_PREPARE_PERSISTENT, list[i].stmt,
@@ -121,6 +140,8 @@ int store_db_open(struct store_db *d, const char *file, char *why, size_t cap)
     }
     if (err == 0 && sqlite3_exec(d->db, settings, NULL, NULL, NULL) != SQLITE_OK)
         err = say(d, why, cap);
+    if (err == 0)
+        add_source(d);
     if (err == 0)
         err = prepare_all(d, why, cap);
     if (err != 0)
@@ -157,7 +178,7 @@ static int run(sqlite3_stmt *stmt)
 
 static int insert(struct store_db *d, struct slice name, const struct dn_binding *b)
 {
-    char remote[ADDR_TEXT_MAX], local[ADDR_TEXT_MAX];
+    char remote[ADDR_TEXT_MAX], local[ADDR_TEXT_MAX], source[ADDR_TEXT_MAX];
     const struct slice blobs[] = {name, b->contact, b->params, b->path, b->call_id, b->instance};
     const int64_t numbers[] = {b->cseq, b->reg_id, b->q, (int64_t)b->expires, (int64_t)b->updated};
     for (int i = 0; i < 6; i++)
@@ -168,6 +189,8 @@ static int insert(struct store_db *d, struct slice name, const struct dn_binding
     sqlite3_bind_text(d->insert, 13, addr_write(&b->way.local, local), -1, SQLITE_STATIC);
     sqlite3_bind_int64(d->insert, 14, b->way.alt_port);
     sqlite3_bind_int64(d->insert, 15, b->way.transport);
+    if (d->has_source)
+        sqlite3_bind_text(d->insert, 16, addr_write(&b->source, source), -1, SQLITE_STATIC);
     int err = run(d->insert);
     sqlite3_clear_bindings(d->insert);
     return err;
@@ -248,6 +271,8 @@ static bool read_row(sqlite3_stmt *stmt, struct dn_binding *b)
         .way.alt_port = (uint16_t)alt_port,
         .way.transport = (uint8_t)transport,
     };
+    if (column_addr(stmt, 15, &b->source) != 0) /* only ever shown: the row is good without */
+        b->source = (struct addr){0};
     return b->contact.len != 0 && cseq >= 0 && cseq <= UINT32_MAX && reg_id >= 0 &&
            reg_id <= UINT32_MAX && q >= 0 && q <= 1000 && updated >= 0 && alt_port >= 0 &&
            alt_port <= UINT16_MAX && transport >= 0 && transport < UINT8_MAX &&
@@ -271,8 +296,9 @@ int store_db_load(struct store_db *d, uint64_t now, dn_store_load_fn *fn, void *
                   size_t cap)
 {
     sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(
-        d->db, "SELECT " COLUMNS " FROM binding WHERE expires > ?1 ORDER BY name", -1, &stmt, NULL);
+    const char *sql = d->has_source ? "SELECT " COLUMNS ", source" LIVE
+                                    : "SELECT " COLUMNS ", '-'" LIVE;
+    int rc = sqlite3_prepare_v2(d->db, sql, -1, &stmt, NULL);
     if (rc != SQLITE_OK)
         return say(d, why, cap);
     sqlite3_bind_int64(stmt, 1, (int64_t)now);

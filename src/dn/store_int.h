@@ -21,7 +21,8 @@ struct store_item {
 };
 
 struct store_db {
-    sqlite3 *db; /* NULL: closed */
+    sqlite3 *db;     /* NULL: closed */
+    bool has_source; /* the file has that column */
     sqlite3_stmt *begin, *commit, *rollback, *remove, *insert;
 };
 

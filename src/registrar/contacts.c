@@ -232,6 +232,7 @@ static void make_change(struct reg *g, const struct contact *c, struct dn_change
                 .cseq = g->req->cseq,
                 .reg_id = c->reg_id,
                 .q = (uint16_t)c->q,
+                .source = g->origin->remote,
                 .expires = g->now + (uint64_t)c->expires * 1000,
                 .updated = g->now,
             },

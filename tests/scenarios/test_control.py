@@ -393,16 +393,27 @@ def control_flows_show_a_phone_with_its_dn(world):
     flow, = eventually(lambda: _rows(world, "flows", "1001")["flow"], 5, "no flow of 1001")
     check(flow["remote"].startswith(f"{phone.address}:"), flow)
     equal((flow["dn"], flow["state"], flow["opened_by"]), ("1001", "up", "peer"), "its flow")
+    way, source = f"{phone.address}:{phone.port}", flow["remote"]
     flow, = _rows(world, "flows", other.address)["flow"]
     equal(flow["dn"], "1002", "flows of the other phone's address")
     equal(len(_rows(world, "flows")["flow"]), 2, "all flows")
     equal(_rows(world, "flows", "10.77.1")["flow"], [], "flows of part of an address")
     dn = _rows(world, "dns", "1001")
     equal([row["state"] for row in dn["dn"]], ["in-service"], "state of the DN")
-    check(len(dn["binding"]) == 1 and dn["binding"][0]["expires_s"] > 0, dn)
+    binding, = dn["binding"]
+    check(binding["expires_s"] > 0, binding)
+    equal((binding["remote"], binding["source"]), (way, source), "way to it, and source")
+    check(way != source, "the phone has registered from the port of its Contact")
+    heads, values = _ask(world, "dns", "1001").splitlines()[-2:]
+    check(" REMOTE " in heads and " SOURCE " in heads and way in values and source in values,
+          f"{heads}\n{values}")
+    narrow = _on_terminal(world, {}, "dns", "1001", columns=80)
+    check(all(re.search(rf"\S:{at.rpartition(':')[2]}\s", narrow) for at in (way, source)),
+          f"a port is cut off: {narrow}")
     found = _rows(world, "search", phone.address)
     equal(([row["name"] for row in found["dn"]], [row["dn"] for row in found["flow"]]),
           (["1001"], ["1001"]), "search")
+    equal([row["name"] for row in _rows(world, "search", source)["dn"]], ["1001"], "search by source")
 
 
 @scenario()

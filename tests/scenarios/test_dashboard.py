@@ -129,6 +129,16 @@ def dashboard_shows_a_recovery_and_outlives_a_restart(world):
 
     _download(world, page)
 
+    # Where the phone is, and from where it has registered: two ports of one address.
+    _view(page, "dns?name=1001")
+    page.wait("document.querySelectorAll('#view table').length === 2", 5, "no table of contacts")
+    heads = "[...document.querySelectorAll('#view table:last-of-type th')].map(h => h.textContent)"
+    check({"Way to it", "Registered from"} <= set(page.run(heads)), page.run(heads))
+    way = f"{rig.phone.address}:{rig.phone.port}"
+    page.wait(page.has(way), 5, "the way to the phone")
+    ports = page.run("document.getElementById('view').innerText")
+    check(len(set(re.findall(re.escape(rig.phone.address) + r":\d+", ports)) - {way}) == 1, ports)
+
     # Gone and back: the same page goes on by itself.
     _view(page, "")
     hang_up(call, incoming)

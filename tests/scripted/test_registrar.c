@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "rig.h"
+#include "rows.h"
 #include "sip/digest.h"
 
 #define PHONE  "10.0.0.7:5060"
@@ -550,6 +551,42 @@ static void test_binding_leads_to_its_source(void **state)
     rig_close(&r);
 }
 
+static void expect_row(const struct rig *r, const char *want)
+{
+    static struct rows rows;
+    const struct row_sink sink = rows_begin(&rows);
+    dn_rows(r->shared.dir, r->wall + net_now(r->loop), &sink);
+    if (!rows_have(&rows, want))
+        fail_msg("no %s in\n%s", want, rows.text);
+}
+
+/* The way to it is one thing, and where the REGISTER came from is another. */
+static void test_rows_tell_way_and_source(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r, OPEN);
+    rig_udp(&r, "10.0.0.7:40001", text_of(&(struct ask){0}));
+    rig_expect_status(&r, PHONE, 200, &got);
+    expect_row(&r, " transport=udp remote=10.0.0.7:5060 source=10.0.0.7:40001 ");
+    (void)register_tcp(&r, &(struct ask){.user = "1002",
+                                         .contact = "<sip:1002@10.0.0.7:5070;transport=tcp>",
+                                         .via = "TCP 10.0.0.7:5070"});
+    expect_row(&r, " transport=tcp remote=10.0.0.7:5070 source=10.0.0.7:40000 connection=");
+    ask(&r,
+        &(struct ask){.user = "1003",
+                      .contact = "<sip:1003@10.9.9.9>",
+                      .via_end = TWO_HOPS,
+                      .more = "Path: <sip:10.0.0.7;lr>\nSupported: path\n"},
+        200);
+    expect_row(&r, " transport=udp remote=\"\" source=10.0.0.7:5060 connection=\"\" ");
+    /* The last one counts. */
+    rig_udp(&r, "10.0.0.8:40009", text_of(&(struct ask){0}));
+    rig_expect_status(&r, "10.0.0.8:5060", 200, &got);
+    expect_row(&r, " source=10.0.0.8:40009 ");
+    rig_close(&r);
+}
+
 /* --- RFC 5626 section 6 --- */
 
 #define FLOW(contact, reg_id) contact INSTANCE ";reg-id=" reg_id
@@ -679,6 +716,7 @@ int main(void)
         cmocka_unit_test(test_path),
         cmocka_unit_test(test_hops_without_path),
         cmocka_unit_test(test_binding_leads_to_its_source),
+        cmocka_unit_test(test_rows_tell_way_and_source),
         cmocka_unit_test(test_outbound),
         cmocka_unit_test(test_outbound_ignored),
         cmocka_unit_test(test_outbound_by_edge),

@@ -85,7 +85,8 @@ function bindingTable() {
         columns: [
             {label: "DN", cell: (b) => b.dn},
             {label: "Contact", wide: true, cell: (b) => ({text: b.contact, sub: b.instance, mono: true})},
-            {label: "Registered from", wide: true, cell: (b) => ({text: b.remote, sub: b.transport, mono: true})},
+            {label: "Way to it", wide: true, cell: (b) => ({text: b.remote || (b.path ? "by its Path" : "by its Contact"), sub: b.transport, mono: true})},
+            {label: "Registered from", wide: true, cell: (b) => ({text: b.source || "not known", mono: true})},
             {label: "Connection", cell: (b) => (b.connection ? {text: b.connection, href: route("connections", {match: b.connection}), mono: true} : "")},
             {label: "Expires in", num: true, cell: (b) => duration(1000 * b.expires_s)},
             {label: "q", num: true, cell: (b) => b.q},

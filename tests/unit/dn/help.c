@@ -19,6 +19,7 @@ struct dn_binding help_binding(const char *contact, uint64_t expires)
         .way.alt_port = 5070,
     };
     if (addr_parse(SLICE("10.1.2.3:5060"), 0, &b.way.remote) < 0 ||
+        addr_parse(SLICE("10.1.2.3:40001"), 0, &b.source) < 0 ||
         addr_parse(SLICE("[2001:db8::5]:5062"), 0, &b.way.local) < 0)
         b.expires = 0;
     return b;

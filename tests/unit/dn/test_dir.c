@@ -401,7 +401,7 @@ static void test_rows(void **state)
     const char *text = help_rows(dir, T0 + 1500);
     assert_non_null(strstr(text, " bindings=1 "));
     assert_non_null(strstr(text, "\nbinding dn=1001 contact=\"sip:a\\r\\nevil\" "));
-    assert_non_null(strstr(text, " remote=10.1.2.3:5060 "));
+    assert_non_null(strstr(text, " remote=10.1.2.3:5060 source=10.1.2.3:40001 "));
     assert_non_null(strstr(text, " expires_s=3598 q=1.000 "));
     assert_true(dn_set_out_of_service(dir, SLICE("1001"), ERR_TIMEOUT, T0 + 2000));
     text = help_rows(dir, T0 + 3000);
@@ -435,7 +435,7 @@ static void test_row_of_a_binding(void **state)
         help_rows(dir, T0),
         "dn name=alice type=\"\" service_type=\"\" state=in-service cause=\"\" since=\"\" "
         "bindings=1 checked=false last_check=\"\" last_answer=\"\" next_try=\"\"\n"
-        "binding dn=alice contact=sip:a@h transport=tls remote=[2001:db8::1]:5061 "
+        "binding dn=alice contact=sip:a@h transport=tls remote=[2001:db8::1]:5061 source=\"\" "
         "connection=00000000000000ab expires_s=60 q=0.050 instance=<urn:uuid:1> reg_id=7 "
         "path=<sip:p;lr> registered=2023-11-14T22:13:19.000Z\n");
     dn_dir_free(&dir);

@@ -105,6 +105,14 @@ static int rows(const char *file, const char *where)
     return n;
 }
 
+static void make_database(const char *file, const char *sql)
+{
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
 static void wait_rows(const char *file, int want)
 {
     uint64_t until = now_ms() + WAIT_MS;
@@ -167,7 +175,9 @@ static void test_round_trip(void **state)
     c[0].binding.reg_id = INT32_MAX;
     c[0].binding.cseq = UINT32_MAX;
     c[0].binding.q = 0;
+    assert_int_equal(addr_parse(SLICE("[fe80::7%1]:40002"), 0, &c[0].binding.source), 0);
     c[1].binding.way = (struct dn_way){0};
+    c[1].binding.source = (struct addr){0};
     c[1].binding.call_id = c[1].binding.params = SLICE_NONE;
     struct slice name = slice_of("n\0\xfe", 3);
     assert_int_equal(dn_register(dir, name, c, 3, false, 9, wall(), help_same), 0);
@@ -198,9 +208,90 @@ static void test_round_trip(void **state)
     assert_int_equal(b->way.transport, 1);
     assert_true(addr_eq(&b->way.remote, &c[0].binding.way.remote));
     assert_true(addr_eq(&b->way.local, &c[0].binding.way.local));
+    assert_true(addr_eq(&b->source, &c[0].binding.source));
     assert_true(slice_eq(l.dn.bindings[0].contact, SLICE("sip:b")));
     assert_int_equal(l.dn.bindings[0].way.remote.family, ADDR_NONE);
+    assert_int_equal(l.dn.bindings[0].source.family, ADDR_NONE);
     help_look_end(&l);
+    dn_dir_free(&dir);
+    dn_store_close(&s);
+}
+
+/* As the program wrote it that did not keep the source of a REGISTER. */
+#define OLD_FILE                                                               \
+    "CREATE TABLE binding (name BLOB NOT NULL, contact BLOB NOT NULL,"         \
+    " params BLOB NOT NULL, path BLOB NOT NULL, call_id BLOB NOT NULL,"        \
+    " instance BLOB NOT NULL, cseq INTEGER NOT NULL, reg_id INTEGER NOT NULL," \
+    " q INTEGER NOT NULL, expires INTEGER NOT NULL, updated INTEGER NOT NULL," \
+    " remote TEXT NOT NULL, local TEXT NOT NULL, alt_port INTEGER NOT NULL,"   \
+    " transport INTEGER NOT NULL);"                                            \
+    "CREATE INDEX binding_name ON binding (name);"                             \
+    "PRAGMA application_id = 1212566596; PRAGMA user_version = 1;"             \
+    "PRAGMA journal_mode = WAL;" OLD_ROW("old")
+#define OLD_ROW(name)                                                                    \
+    "INSERT INTO binding (name, contact, params, path, call_id, instance, cseq, reg_id," \
+    " q, expires, updated, remote, local, alt_port, transport) VALUES"                   \
+    " (CAST('" name "' AS BLOB), CAST('sip:a' AS BLOB), x'', x'', x'', x'', 1, 0, 1000," \
+    " 4000000000000, 0, '10.0.0.1:5060', '10.0.0.9:5060', 0, 1);"
+
+/* Where the REGISTER of a name came from; static buffer. */
+static const char *source_of(struct dn_dir *dir, const char *name)
+{
+    static char text[ADDR_TEXT_MAX];
+    struct look l;
+    help_look(&l, dir, name, wall());
+    assert_int_equal(l.dn.nbindings, 1);
+    addr_write(&l.dn.bindings[0].source, text);
+    help_look_end(&l);
+    return text;
+}
+
+static void test_file_without_sources(void **state)
+{
+    struct place *p = *state;
+    make_database(p->file, OLD_FILE);
+    struct dn_store *s = store_open(p);
+    struct dn_dir *dir = dir_open(s);
+    assert_string_equal(source_of(dir, "old"), "-");
+    assert_non_null(strstr(help_rows(dir, wall()), " remote=10.0.0.1:5060 source=\"\" "));
+    assert_int_equal(add(dir, "new", "sip:b", 1), 0);
+    dn_dir_free(&dir);
+    dn_store_close(&s);
+    assert_int_equal(rows(p->file, "source = '10.1.2.3:40001'"), 1);
+    /* The old program goes on with the file, and so does this one after it. */
+    make_database(p->file, OLD_ROW("older"));
+    s = store_open(p);
+    dir = dir_open(s);
+    assert_int_equal(dn_bindings(dir), 3);
+    assert_string_equal(source_of(dir, "old"), "-");
+    assert_string_equal(source_of(dir, "older"), "-");
+    assert_string_equal(source_of(dir, "new"), "10.1.2.3:40001");
+    dn_dir_free(&dir);
+    dn_store_close(&s);
+}
+
+/* Nothing can be added to the file while it is opened: it is read and written as it is. */
+static void test_sources_cannot_be_added(void **state)
+{
+    struct place *p = *state;
+    sqlite3 *other = NULL;
+    make_database(p->file, OLD_FILE);
+    assert_int_equal(sqlite3_open(p->file, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    struct dn_store *s = store_open(p);
+    assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    struct dn_dir *dir = dir_open(s);
+    assert_string_equal(source_of(dir, "old"), "-");
+    assert_int_equal(add(dir, "new", "sip:b", 1), 0);
+    assert_string_equal(source_of(dir, "new"), "10.1.2.3:40001");
+    dn_dir_free(&dir);
+    dn_store_close(&s);
+    assert_int_equal(rows(p->file, "1"), 2);
+    s = store_open(p);
+    dir = dir_open(s);
+    assert_int_equal(rows(p->file, "source = '-'"), 2);
+    assert_string_equal(source_of(dir, "new"), "-");
     dn_dir_free(&dir);
     dn_store_close(&s);
 }
@@ -437,14 +528,6 @@ static void test_queue_has_a_maximum(void **state)
     dn_store_close(&s);
 }
 
-static void make_database(const char *file, const char *sql)
-{
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
-}
-
 static void test_not_ours(void **state)
 {
     struct place *p = *state;
@@ -478,11 +561,13 @@ static void test_odd_rows(void **state)
     dn_dir_free(&dir);
     dn_store_close(&s);
     make_database(p->file, "UPDATE binding SET q = 2000 WHERE name = CAST('1' AS BLOB);"
-                           "UPDATE binding SET remote = 'nowhere' WHERE name = CAST('2' AS BLOB);");
+                           "UPDATE binding SET remote = 'nowhere' WHERE name = CAST('2' AS BLOB);"
+                           "UPDATE binding SET source = 'nowhere' WHERE name = CAST('3' AS BLOB);");
     s = store_open(p);
     dir = dir_open(s);
     assert_int_equal(dn_bindings(dir), 1);
     assert_string_equal(help_contacts(dir, "3", wall()), "sip:c");
+    assert_string_equal(source_of(dir, "3"), "-");
     dn_dir_free(&dir);
     dn_store_close(&s);
 }
@@ -524,11 +609,18 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_round_trip),         TEST(test_removal),
-        TEST(test_newest_state),       TEST(test_kill),
-        TEST(test_full_disk),          TEST(test_broken_file),
-        TEST(test_close_while_broken), TEST(test_queue_has_a_maximum),
-        TEST(test_not_ours),           TEST(test_odd_rows),
+        TEST(test_round_trip),
+        TEST(test_file_without_sources),
+        TEST(test_sources_cannot_be_added),
+        TEST(test_removal),
+        TEST(test_newest_state),
+        TEST(test_kill),
+        TEST(test_full_disk),
+        TEST(test_broken_file),
+        TEST(test_close_while_broken),
+        TEST(test_queue_has_a_maximum),
+        TEST(test_not_ours),
+        TEST(test_odd_rows),
         TEST(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
