@@ -19,9 +19,9 @@
 #define MAILS_PER_TURN 4096  /* so that sockets have their turn too */
 #define EXPIRE_MS      1000
 #define DRAIN_LOOK_MS  20
-/* Out of the line in one turn: the more, the more leaves as one, and the more has come meanwhile and
- * is taken as one; but it has waited. With half of these the wait is half as long, and over many
- * connections two thirds of the calls are begun. docs/performance.md has the figures. */
+/* Out of the line in one turn: the more, the more leaves as one, and the more has come meanwhile
+ * and is taken as one; but it has waited. With half of these the wait is half as long, and over
+ * many connections two thirds of the calls are begun. docs/performance.md has the figures. */
 #define LINE_MS       4
 #define LINE_PER_TURN 64  /* calls that are begun */
 #define LINE_LOOKS    512 /* and refused */
