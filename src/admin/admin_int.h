@@ -36,6 +36,18 @@ struct admin_row { /* borrows from the text */
     unsigned n;
     struct field fields[ADMIN_FIELDS + 1];
 };
+/* Keeps the rows of what is looked for: a row of the set `head` that has its name, and all that
+ * follow until the next one of that set. Rows that come with a lock held are kept until it is free.
+ */
+struct admin_filter {
+    struct admin_text rows;
+    const char *head;
+    struct slice want; /* empty: all */
+    bool is_in;
+};
+/* The `row` of a row_sink with a struct admin_filter as `user`. */
+void admin_filter_row(void *filter, const char *set, unsigned n, const struct field *fields);
+
 /* The one at *at (0 at first); false: there is no more. */
 bool admin_rows_next(const struct admin_text *t, size_t *at, struct admin_row *out);
 void admin_rows_give(const struct admin_text *t, const struct row_sink *sink); /* all */

@@ -11,28 +11,7 @@
 #define SEARCH_STEP 256
 #define SEARCH_MAX  100 /* of each set */
 
-/* --- the directory --- */
-
-/* Rows come with a lock held: they are kept until it is free. Bindings follow their DN. */
-struct dn_filter {
-    struct admin_text rows;
-    struct slice want;
-    bool is_in; /* the rows from here on are of the DN that is looked for */
-};
-
-static void filter_dn(void *user, const char *set, unsigned n, const struct field *fields)
-{
-    struct dn_filter *f = user;
-    if (f->want.len != 0 && strcmp(set, "dn") == 0) {
-        const struct field *name = admin_field(n, fields, "name");
-        char room[FIELD_ROOM];
-        f->is_in = name != NULL && slice_eq(field_value(name, room), f->want);
-    }
-    if (f->is_in || f->want.len == 0)
-        admin_rows_keep(&f->rows, set, n, fields);
-}
-
-/* --- in the order of the names --- */
+/* --- the directory, in the order of the names --- */
 
 struct place {
     struct slice name;
@@ -86,8 +65,8 @@ static void give_sorted(const struct admin_text *rows, const struct row_sink *si
 
 enum admin_status admin_run_dns(const struct admin_run *run)
 {
-    struct dn_filter f = {.rows = {.max = ADMIN_KEPT_MAX}, .want = run->args[0]};
-    dn_rows(run->admin->deps.dir, admin_wall(run->admin), &(struct row_sink){filter_dn, &f});
+    struct admin_filter f = {.rows = {.max = ADMIN_KEPT_MAX}, .head = "dn", .want = run->args[0]};
+    dn_rows(run->admin->deps.dir, admin_wall(run->admin), &(struct row_sink){admin_filter_row, &f});
     bool is_none = f.rows.len == 0 && f.rows.left_out == 0;
     uint64_t left_out = f.rows.left_out;
     give_sorted(&f.rows, run->sink);

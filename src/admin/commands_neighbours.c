@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands about those around us: applications, DNS, overload. */
-#include <string.h>
-
 #include "admin/admin_int.h"
 
 static uint64_t loop_now(void)
@@ -11,31 +9,11 @@ static uint64_t loop_now(void)
 
 /* --- applications --- */
 
-/* Rows come with a lock held: they are kept until it is free. Members and switchovers follow their
- * application. */
-struct app_filter {
-    struct admin_text rows;
-    struct slice want; /* empty: all */
-    bool is_in;        /* the rows from here on are of the application that is looked for */
-};
-
-static void filter_application(void *user, const char *set, unsigned n, const struct field *fields)
-{
-    struct app_filter *f = user;
-    if (f->want.len != 0 && strcmp(set, "application") == 0) {
-        const struct field *name = admin_field(n, fields, "name");
-        char room[FIELD_ROOM];
-        f->is_in = name != NULL && slice_eq(field_value(name, room), f->want);
-    }
-    if (f->is_in || f->want.len == 0)
-        admin_rows_keep(&f->rows, set, n, fields);
-}
-
 static enum admin_status show(const struct admin_run *run, struct slice want)
 {
-    struct app_filter f = {.rows = {.max = ADMIN_KEPT_MAX}, .want = want};
+    struct admin_filter f = {.rows = {.max = ADMIN_KEPT_MAX}, .head = "application", .want = want};
     groups_rows(run->admin->deps.groups, loop_now(), admin_wall(run->admin),
-                &(struct row_sink){filter_application, &f});
+                &(struct row_sink){admin_filter_row, &f});
     bool is_none = f.rows.len == 0;
     uint64_t left_out = f.rows.left_out;
     admin_rows_give(&f.rows, run->sink);

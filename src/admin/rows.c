@@ -115,3 +115,15 @@ const struct field *admin_field(unsigned n, const struct field *fields, const ch
             return &fields[i];
     return NULL;
 }
+
+void admin_filter_row(void *filter, const char *set, unsigned n, const struct field *fields)
+{
+    struct admin_filter *f = filter;
+    if (f->want.len != 0 && strcmp(set, f->head) == 0) {
+        const struct field *name = admin_field(n, fields, "name");
+        char room[FIELD_ROOM];
+        f->is_in = name != NULL && slice_eq(field_value(name, room), f->want);
+    }
+    if (f->is_in || f->want.len == 0)
+        admin_rows_keep(&f->rows, set, n, fields);
+}

@@ -107,6 +107,41 @@ static void test_filter(void **state)
     assert_false(admin_row_holds(5, fields, "id", SLICE("1001")));
 }
 
+static void keep_all(struct admin_filter *f)
+{
+    const struct row_sink sink = {admin_filter_row, f};
+    ROW(&sink, "part", LF_STR("name", "a")); /* of nothing */
+    ROW(&sink, "whole", LF_STR("name", "a"));
+    ROW(&sink, "part", LF_STR("name", "b"));
+    ROW(&sink, "whole", LF_STR("name", "b"));
+    ROW(&sink, "part", LF_STR("name", "c"));
+    ROW(&sink, "other", LF_STR("name", "a"));
+    ROW(&sink, "whole", LF_STR("title", "b"));
+    ROW(&sink, "part", LF_STR("name", "d"));
+    ROW(&sink, "whole", LF_STR("name", "b"));
+}
+
+/* A row by its name, and what follows it. */
+static void test_filter_by_name(void **state)
+{
+    static const struct {
+        const char *want;
+        unsigned rows;
+    } tried[] = {{"a", 2}, {"b", 4}, {"c", 0}, {"", 9}};
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct admin_filter f = {
+            .rows = {.max = 65536}, .head = "whole", .want = slice_str(tried[i].want)};
+        struct admin_row row;
+        unsigned n = 0;
+        keep_all(&f);
+        for (size_t at = 0; admin_rows_next(&f.rows, &at, &row); n++)
+            assert_true(n != 0 || tried[i].rows == 9 || strcmp(row.set, "whole") == 0);
+        assert_int_equal(n, tried[i].rows);
+        admin_text_fini(&f.rows);
+    }
+}
+
 /* --- the table --- */
 
 static char *read_file(const char *path)
@@ -744,6 +779,7 @@ int main(void)
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_words_refused),
         cmocka_unit_test(test_filter),
+        cmocka_unit_test(test_filter_by_name),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_page),
         TEST(test_usage),
