@@ -36,7 +36,7 @@ struct admin_events;
 /* What only the main thread does. */
 enum admin_order {
     ADMIN_RELOAD,
-    ADMIN_DRAIN,  /* a: how long at most, in s; empty: without a limit */
+    ADMIN_DRAIN,  /* a: how long at most, as base/period.h reads it; empty: without a limit */
     ADMIN_RESUME, /* ends a drain that has not ended yet */
     ADMIN_SET,    /* a: option of [sipproxy]; b: value; SLICE_NONE: that of the file again */
 };

@@ -2,8 +2,10 @@
 /* Commands about options, logging, reload and drain: what main does, or knows. */
 #include "admin/admin_int.h"
 #include "base/log.h"
+#include "base/period.h"
 
-#define DRAIN_MAX_S (7 * 24 * 3600)
+#define DRAIN_MIN_MS 1000
+#define DRAIN_MAX_MS 604800000
 
 struct count {
     const struct row_sink *sink;
@@ -58,12 +60,14 @@ enum admin_status admin_run_reload(const struct admin_run *run)
 
 enum admin_status admin_run_drain(const struct admin_run *run)
 {
-    uint64_t seconds = 0;
-    if (run->args[0].len != 0 && !admin_number(run, 0, DRAIN_MAX_S, &seconds))
-        return ADMIN_REFUSED;
-    if (run->args[0].len != 0 && seconds == 0)
-        return admin_refuse(run->why, "at least 1 second; without a number there is no limit");
-    enum admin_status status = admin_order_main(run, ADMIN_DRAIN, run->args[0], SLICE_NONE);
+    struct slice limit = run->args[0];
+    uint64_t ms = 0;
+    if (limit.len != 0 && (period_parse(limit, &ms) != 0 || ms < DRAIN_MIN_MS || ms > DRAIN_MAX_MS))
+        return admin_refuse(run->why,
+                            "%.*s: not allowed; allowed: 1s to 168h, in seconds or with a unit "
+                            "(3600, 90s, 30m, 1h); without it there is no limit",
+                            SLICE_ARG(limit));
+    enum admin_status status = admin_order_main(run, ADMIN_DRAIN, limit, SLICE_NONE);
     if (status == ADMIN_OK)
         admin_say(run->sink, "draining: new calls get 503; `status` shows what is left");
     return status;

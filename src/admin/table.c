@@ -129,7 +129,8 @@ static const struct admin_command commands[CMD_MAX] = {
                    .more = "OPTIONS and new calls get 503 with Retry-After.",
                    .changes = true,
                    .args = {{"seconds", false,
-                             "end then at the latest, at least 1; without it there is no limit"}},
+                             "end then at the latest: seconds, or with a unit, 90s, 30m, 1h; at "
+                             "least 1s; without it there is no limit"}},
                    .columns = admin_columns_done},
     [CMD_DRAIN_CANCEL] = {.name = "drain cancel",
                           .help = "take new calls again",

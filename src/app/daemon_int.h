@@ -103,8 +103,8 @@ void daemon_http_reload(struct daemon *d, const struct conf *next);
 
 /* Lets transactions end, at most drain-timeout. */
 void daemon_drain(struct daemon *d);
-/* New calls are refused from now on, and calls have `seconds` (0: no limit) to end. */
-void daemon_drain_calls(struct daemon *d, uint64_t seconds);
+/* New calls are refused from now on, and calls have `ms` (0: no limit) to end. */
+void daemon_drain_calls(struct daemon *d, uint64_t ms);
 /* False: there is no such drain. */
 bool daemon_resume(struct daemon *d);
 /* Has a drain of calls come to its end? Looked at each DAEMON_TICK_MS. */

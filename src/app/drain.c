@@ -75,11 +75,11 @@ void daemon_drain(struct daemon *d)
 
 /* --- a drain of calls: everything goes on but new ones --- */
 
-void daemon_drain_calls(struct daemon *d, uint64_t seconds)
+void daemon_drain_calls(struct daemon *d, uint64_t ms)
 {
-    d->drain_until = seconds != 0 ? daemon_now_ms() + seconds * 1000 : UINT64_MAX;
+    d->drain_until = ms != 0 ? daemon_now_ms() + ms : UINT64_MAX;
     atomic_store(&d->is_draining, true);
-    EVENT_LOG(EV_DRAINING, LF_INT("at_most_ms", seconds * 1000));
+    EVENT_LOG(EV_DRAINING, LF_INT("at_most_ms", ms));
     for (unsigned i = 0; i < d->nworkers; i++)
         worker_refuse_calls(d->workers[i], true);
 }

@@ -11,6 +11,7 @@
 #include "app/daemon_int.h"
 #include "base/alloc.h"
 #include "base/list.h"
+#include "base/period.h"
 
 #define ORDERS_MAX 32
 
@@ -156,18 +157,18 @@ bool orders_give(void *user, enum admin_order what, struct slice a, struct slice
 
 static bool carry_out(struct daemon *d, struct order *order)
 {
-    uint64_t seconds = 0;
+    uint64_t ms = 0;
     switch (order->what) {
     case ADMIN_RELOAD: return daemon_reload(d, &order->said, order->why);
     case ADMIN_SET:
         return daemon_set(d, slice_str(order->a), order->has_b ? slice_str(order->b) : SLICE_NONE,
                           &order->said, order->why);
     case ADMIN_DRAIN:
-        if (order->a[0] != '\0' && slice_u64(slice_str(order->a), UINT32_MAX, &seconds) != 0) {
-            snprintf(order->why, ADMIN_WHY_MAX, "no number of seconds: %.100s", order->a);
+        if (order->a[0] != '\0' && period_parse(slice_str(order->a), &ms) != 0) {
+            snprintf(order->why, ADMIN_WHY_MAX, "no time: %.100s", order->a);
             return false;
         }
-        daemon_drain_calls(d, seconds);
+        daemon_drain_calls(d, ms);
         return true;
     case ADMIN_RESUME:
         if (daemon_resume(d))

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/period.h"
 #include "conf/conf_int.h"
 
 char *conf_str(struct reader *r, struct slice s)
@@ -16,30 +17,6 @@ static bool parse_bool(struct slice v, bool *out)
 {
     *out = slice_ieq(v, SLICE("true"));
     return *out || slice_ieq(v, SLICE("false"));
-}
-
-/* A number with a unit, as milliseconds; without one it is seconds. */
-static bool parse_time(struct slice v, uint64_t *ms)
-{
-    size_t digits = 0;
-    uint64_t n, scale;
-    while (digits < v.len && v.ptr[digits] >= '0' && v.ptr[digits] <= '9')
-        digits++;
-    struct slice unit = slice_trim(slice_of(v.ptr + digits, v.len - digits));
-    if (slice_u64(slice_of(v.ptr, digits), 1000000000, &n) < 0)
-        return false;
-    if (unit.len == 0 || slice_ieq(unit, SLICE("s")))
-        scale = 1000;
-    else if (slice_ieq(unit, SLICE("ms")))
-        scale = 1;
-    else if (slice_ieq(unit, SLICE("m")) || slice_ieq(unit, SLICE("min")))
-        scale = 60000;
-    else if (slice_ieq(unit, SLICE("h")))
-        scale = 3600000;
-    else
-        return false;
-    *ms = n * scale;
-    return true;
 }
 
 static bool parse_enum(const struct option *o, struct slice v, unsigned *out)
@@ -181,7 +158,7 @@ static bool set_number(const struct option *o, char *field, struct slice v)
 {
     uint64_t n;
     if (o->kind == OPT_MS || o->kind == OPT_S) {
-        if (!parse_time(v, &n))
+        if (period_parse(v, &n) != 0)
             return false;
         if (o->kind == OPT_S && n % 1000 != 0)
             return false;

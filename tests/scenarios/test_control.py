@@ -621,6 +621,13 @@ def control_sets_options_and_drains(world):
     told = {row["number"]: json.loads(row["fields"]) for row in _rows(world, "events")["event"]}
     check({45001, 45002, 45004, 45007, 45013} <= set(told), f"events: {sorted(told)}")
     equal(told[45004], {"at_most_ms": 60000}, "the drain")
+    _ask(world, "drain", "1h")
+    _ask(world, "drain", "cancel")
+    told = [json.loads(row["fields"]) for row in _rows(world, "events")["event"]
+            if row["number"] == 45004]
+    equal(told[-1], {"at_most_ms": 3600000}, "a drain with a unit")
+    err = _run(world, "drain", "1 day")[2]
+    check(err.startswith("holdfastctl: 1 day: not allowed; allowed: 1s to 168h"), err)
     hang_up(call, incoming)
     hang_up(*complete_call(caller, "1001", phone))
     _ask(world, "drain", "1")

@@ -552,8 +552,19 @@ static void test_orders(void **state)
     assert_memory_equal(a.text, "line text=60\n", 13);
     rig_ask(r, "status", &a);
     assert_non_null(strstr(a.text, " state=draining "));
-    rig_ask(r, "drain soon", &a);
-    assert_int_equal(a.status, ADMIN_REFUSED);
+    static const char *const wrong[] = {"soon", "0", "999ms", "169h", "604801", "1d", "1h30m"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char line[32];
+        snprintf(line, sizeof(line), "drain %s", wrong[i]);
+        r->ordered = ADMIN_RELOAD;
+        rig_ask(r, line, &a);
+        assert_int_equal(a.status, ADMIN_REFUSED);
+        assert_int_equal(r->ordered, ADMIN_RELOAD);
+        assert_non_null(strstr(a.why, "allowed: 1s to 168h, in seconds or with a unit"));
+    }
+    rig_ask(r, "drain 168h", &a);
+    assert_int_equal(r->ordered, ADMIN_DRAIN);
+    assert_memory_equal(a.text, "line text=168h\n", 15);
     rig_ask(r, "drain cancel", &a);
     assert_int_equal(a.status, ADMIN_OK);
     assert_int_equal(r->ordered, ADMIN_RESUME);
