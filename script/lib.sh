@@ -12,7 +12,7 @@ PACKAGES_TEST="libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 python3
     sip-tester tshark baresip-core kamailio dnsmasq-base unbound nftables iproute2 valgrind openssl chromium
     python3-jsonschema"
 # To make and try the Debian package.
-PACKAGES_PACKAGE="dpkg-dev file"
+PACKAGES_PACKAGE="dpkg-dev file systemd"
 # For the demonstration.
 PACKAGES_DEMO="python3 nftables iproute2 procps"
 
