@@ -94,13 +94,13 @@ static int server_start(struct admin_http *http, const char *certificate, const 
     s->is_tls = certificate != NULL;
     s->mhd = MHD_start_daemon(
         flags | (s->is_tls ? MHD_USE_TLS : 0u), 0, NULL, NULL, http_handle, s,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, http_completed, s,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNS,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, HTTP_CONNS_PER_IP, MHD_OPTION_CONNECTION_TIMEOUT,
-        HTTP_IDLE_MS / 1000, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_POOL_BYTES,
-        MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, s->is_tls ? tls : plain,
-        MHD_OPTION_END);
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, http_look_at_url, s,
+        MHD_OPTION_NOTIFY_COMPLETED, http_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+        s, MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        HTTP_CONNS_PER_IP, MHD_OPTION_CONNECTION_TIMEOUT, HTTP_IDLE_MS / 1000,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_POOL_BYTES, MHD_OPTION_THREAD_STACK_SIZE,
+        (size_t)STACK_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_ARRAY, s->is_tls ? tls : plain, MHD_OPTION_END);
     if (s->mhd == NULL) {
         close(fd);
         mem_free(s);

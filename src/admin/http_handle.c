@@ -132,6 +132,53 @@ struct slice http_header(struct http_req *r, const char *name)
     return slice_of(value, len);
 }
 
+/* --- is it one request? --- */
+
+/* Stands in the place of the request from the URL to the first turn of http_handle. */
+static const char has_nul = 0;
+
+void *http_look_at_url(void *server, const char *url, struct MHD_Connection *mhd)
+{
+    (void)server, (void)mhd;
+    /* Decoded, it would end the path. */
+    return strstr(url, "%00") != NULL ? (void *)(uintptr_t)&has_nul : NULL;
+}
+
+struct framing {
+    unsigned lengths, encodings;
+    bool is_chunked;
+};
+
+static enum MHD_Result look_at_header(void *user, enum MHD_ValueKind kind, const char *name,
+                                      size_t name_len, const char *value, size_t len)
+{
+    struct framing *f = user;
+    struct slice header = slice_of(name, name_len);
+    (void)kind;
+    f->lengths += slice_ieq(header, SLICE(MHD_HTTP_HEADER_CONTENT_LENGTH));
+    if (slice_ieq(header, SLICE(MHD_HTTP_HEADER_TRANSFER_ENCODING))) {
+        f->encodings++;
+        f->is_chunked = slice_ieq(slice_trim(slice_of(value, len)), SLICE("chunked"));
+    }
+    return MHD_YES;
+}
+
+/* Where the request ends must be the same for us and for a proxy in front of us (RFC
+ * 9112 6.3, 11.2: smuggling of requests). The library takes the first length, and an encoding
+ * before a length. */
+static const char *framing_fault(struct MHD_Connection *mhd)
+{
+    struct framing f = {0};
+    (void)MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, look_at_header, &f);
+    if (f.lengths > 1)
+        return "more than one Content-Length";
+    if (f.lengths != 0 && f.encodings != 0)
+        return "Content-Length beside Transfer-Encoding";
+    if (f.encodings > 1 || (f.encodings != 0 && !f.is_chunked))
+        return "the Transfer-Encoding that is known is chunked";
+    return NULL;
+}
+
 /* --- may it be asked? --- */
 
 static bool is_taken(struct http_req *r)
@@ -198,6 +245,8 @@ static enum MHD_Result judge(struct http_req *r, bool *answered)
         return http_error(r, MHD_HTTP_TOO_MANY_REQUESTS, "more than %u requests a second",
                           HTTP_RATE);
     }
+    if (r->fault != NULL)
+        return http_error(r, MHD_HTTP_BAD_REQUEST, "%s", r->fault);
     if (length.ptr != NULL && slice_u64(slice_trim(length), HTTP_BODY_MAX, &n) != 0) {
         atomic_fetch_add(&r->http->refused[HTTP_REFUSED_SIZE], 1);
         return http_error(r, MHD_HTTP_CONTENT_TOO_LARGE, "more than %u bytes", HTTP_BODY_MAX);
@@ -292,15 +341,18 @@ static bool has_body(struct http_req *r)
            (length.ptr != NULL && !slice_eq(slice_trim(length), SLICE("0")));
 }
 
+/* One that is judged here is the last of its connection. */
 static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *mhd,
                              const char *url, const char *method, void **req)
 {
+    bool is_cut = *req != NULL;
     struct http_req *r = req_new(server, mhd);
     bool answered;
+    *req = r;
     if (r == NULL)
         return MHD_NO;
-    *req = r;
     r->path = slice_str(url);
+    r->fault = is_cut ? "a NUL in the URL" : framing_fault(mhd);
     r->is_post = strcmp(method, MHD_HTTP_METHOD_POST) == 0;
     r->is_head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
     http_conn_until(&r->http->conns, r->conn, http_now() + HTTP_BODY_MS);
@@ -308,7 +360,7 @@ static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *
         r->is_post = true; /* what is allowed of the rest is GET */
         return http_error(r, MHD_HTTP_METHOD_NOT_ALLOWED, "GET, HEAD or POST");
     }
-    if (!has_body(r))
+    if (r->fault == NULL && !has_body(r))
         return MHD_YES;
     r->is_judged = true;
     return judge(r, &answered);
@@ -320,7 +372,7 @@ enum MHD_Result http_handle(void *server, struct MHD_Connection *mhd, const char
 {
     struct http_req *r = *req;
     (void)version;
-    if (r == NULL)
+    if (r == NULL || *req == &has_nul)
         return begin(server, mhd, url, method, req);
     if (*data_len != 0) {
         bool was_too_large = r->is_too_large;
@@ -343,7 +395,7 @@ void http_completed(void *server, struct MHD_Connection *mhd, void **req,
 {
     struct http_req *r = *req;
     (void)server, (void)mhd, (void)how;
-    if (r == NULL)
+    if (r == NULL || *req == &has_nul)
         return;
     http_conn_wait(&r->http->conns, r->conn, http_now() + HTTP_IDLE_MS);
     admin_text_fini(&r->body);

@@ -150,11 +150,14 @@ struct http_req {
     struct MHD_Connection *mhd;
     struct slice path;
     struct addr peer;
-    unsigned tokens; /* http->tokens when it was judged */
+    unsigned tokens;   /* http->tokens when it was judged */
+    const char *fault; /* what HTTP does not allow of it; NULL: nothing */
     bool is_post, is_head, is_judged, is_too_large;
     struct admin_text body;
 };
 
+/* The URL as it came, before http_handle has its first turn. */
+void *http_look_at_url(void *server, const char *url, struct MHD_Connection *mhd);
 enum MHD_Result http_handle(void *server, struct MHD_Connection *mhd, const char *url,
                             const char *method, const char *version, const char *data,
                             size_t *data_len, void **req);

@@ -395,6 +395,7 @@ static void other(struct json *j, const struct other *o)
     }
     begin(j, "responses", '{');
     text_answer(j, "200", o->ok, o->type);
+    ref(j, "400", "responses", "usage");
     if (!o->is_open) {
         ref(j, "401", "responses", "token");
         ref(j, "403", "responses", "foreign");
@@ -414,7 +415,9 @@ static void other(struct json *j, const struct other *o)
 static void responses(struct json *j)
 {
     static const char *const all[][2] = {
-        {"usage", "not the arguments of this command"},
+        {"usage",
+         "not the arguments of this command; or %00 in the URL, more than one length, or an "
+         "encoding of the body that is not known"},
         {"token", "the token of admin-token is needed: Authorization: Bearer TOKEN"},
         {"foreign", "without a token: Host is no address of this machine; or a page of another "
                     "server asks (Origin)"},

@@ -154,6 +154,63 @@ static void test_post(void **state)
     assert_int_equal(atomic_load(&p->rig.proxy.released), 1);
 }
 
+/* As many bytes as they are; the status, and the connection is closed after it. */
+static int ask_bytes(struct place *p, const char *bytes, size_t len)
+{
+    int fd = connected(p);
+    assert_int_equal(send(fd, bytes, len, MSG_NOSIGNAL), (ssize_t)len);
+    int status = hear(p, fd, NULL);
+    close(fd);
+    return status;
+}
+
+#define RELEASE                                                  \
+    "POST /api/v1/calls/release HTTP/1.1\r\nHost: localhost\r\n" \
+    "Content-Type: application/json\r\n"
+
+/* What could be two requests for a proxy in front of us, or another path, is refused, and nothing
+ * that stands behind it is read. */
+static void test_one_request(void **state)
+{
+    struct place *p = *state;
+    static const struct {
+        const char *text, *why;
+    } wrong[] = {
+        {RELEASE "Content-Length: 5\r\nContent-Length: 5\r\n\r\n", "more than one Content-Length"},
+        {RELEASE "Content-Length: 0\r\ncontent-length: 0\r\n\r\n", "more than one Content-Length"},
+        {RELEASE "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+         "beside Transfer-Encoding"},
+        {RELEASE "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n",
+         "beside Transfer-Encoding"},
+        {RELEASE "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+         "known is chunked"},
+        {RELEASE "Transfer-Encoding: gzip, chunked\r\n\r\n", "known is chunked"},
+        {"GET /healthz%00 HTTP/1.1\r\nHost: localhost\r\n\r\n", "a NUL in the URL"},
+        {"GET /api/v1/dns?name=1001%00x HTTP/1.1\r\nHost: localhost\r\n\r\n", "a NUL in the URL"},
+        {"GET /api/v1/dns?na%00me=1001 HTTP/1.1\r\nHost: localhost\r\n\r\n", "a NUL in the URL"},
+        {"HEADS /%00 HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET, HEAD or POST"},
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char text[1024];
+        int len = snprintf(text, sizeof(text), "%s%s", wrong[i].text,
+                           "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        int status = ask_bytes(p, text, (size_t)len);
+        assert_true(status == 400 || (status == 405 && i == 9));
+        assert_non_null(strstr(p->answer, "{\"error\":\""));
+        assert_non_null(strstr(p->answer, wrong[i].why));
+        assert_null(strstr(p->answer + 1, "HTTP/1.1 "));
+    }
+    /* Cut off between the URL and the end of the headers. */
+    static const char half[] = "GET /%00 HTTP/1.1\r\nHo\0st\r\n\r\n";
+    assert_int_equal(ask_bytes(p, half, sizeof(half) - 1), 400);
+    assert_int_equal(get(p, "/api/v1/dns?name=%2500"), 409);
+    assert_int_equal(atomic_load(&p->rig.proxy.released), 0);
+    static const char chunked[] = RELEASE "Connection: close\r\nTransfer-Encoding: Chunked\r\n\r\n"
+                                          "1\r\n{\r\n0\r\n\r\n";
+    assert_int_equal(ask_bytes(p, chunked, sizeof(chunked) - 1), 400);
+    assert_null(strstr(p->answer, "Transfer-Encoding"));
+}
+
 /* What was found out last is said for half a second. */
 static int health_becomes(struct place *p, int wanted)
 {
@@ -266,8 +323,9 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_commands),    TEST(test_post),    TEST(test_stuck_workers), TEST(test_token),
-        TEST(test_certificate), TEST(test_address), TEST(test_streams),       TEST(test_no_memory),
+        TEST(test_commands),      TEST(test_post),    TEST(test_one_request),
+        TEST(test_stuck_workers), TEST(test_token),   TEST(test_certificate),
+        TEST(test_address),       TEST(test_streams), TEST(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
