@@ -211,6 +211,16 @@ enum flow_send_flags {
 int flows_send(struct flows *flows, struct flow_dest *dest, const void *bytes, size_t len,
                unsigned flags) WARN_UNUSED;
 
+/* Whose request is sent: what is said of a connection that could not carry it. */
+struct flow_whose {
+    struct slice dn;      /* whose device it goes to; empty: none of ours, or not known */
+    struct slice call_id; /* empty: looked for in the bytes, as far as they wait */
+};
+/* flows_send, which also names the connection as flows_set_dn does, unless it was one that the
+ * caller named and it has a DN. `whose` is borrowed until the call returns; NULL: not known. */
+int flows_send_for(struct flows *flows, struct flow_dest *dest, const struct flow_whose *whose,
+                   const void *bytes, size_t len, unsigned flags) WARN_UNUSED;
+
 /* An answer for one that waits on this flow came: suspicion ends, unacknowledged timing is looked
  * at anew, and the peer is not wedged. Cheap; called for each response received. */
 void flows_answered(struct flows *flows, uint64_t flow);
@@ -252,7 +262,9 @@ uint64_t flows_from(struct flows *flows, enum sip_transport t, const struct addr
 /* Is the id a living connection, as far as this worker can know without asking (foreign: assumes
  * so)? */
 bool flows_is_alive(const struct flows *flows, uint64_t flow);
-/* The same, and not just being opened: what was sent on it has gone to a connection that existed
+/* Does it belong to this worker, living or not? 0 does to nobody. */
+bool flows_is_mine(const struct flows *flows, uint64_t flow);
+/* Alive, and not just being opened: what was sent on it has gone to a connection that existed
  * before. */
 bool flows_is_up(const struct flows *flows, uint64_t flow);
 

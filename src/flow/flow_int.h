@@ -136,6 +136,13 @@ struct flow_queued {
     char bytes[];
 };
 
+#define FLOW_CALL_MAX 95 /* bytes of a Call-ID that are kept for a line */
+
+struct flow_call {
+    uint8_t len; /* 0: not known */
+    char text[FLOW_CALL_MAX];
+};
+
 /* A request that was sent again and is not yet known to be acknowledged. */
 struct flow_resent {
     struct list node;
@@ -163,6 +170,7 @@ struct flow_work {
     uint64_t mark_end, mark_at; /* the oldest request that may be unacknowledged: `sent` behind it,
                                    and when; 0: none */
     uint64_t last_end, last_at; /* the newest request */
+    struct flow_call mark_call, last_call; /* theirs */
     uint64_t acked_at;          /* what was given to us before (ms) is acknowledged; 0: not known */
     uint64_t look_end, look_at; /* `sent` at an earlier look, and when; 0: none */
     struct list resent;         /* struct flow_resent, in order */
@@ -347,9 +355,6 @@ void flow_answer_fault(struct flows *fs, const struct sip_msg *m, const struct s
                        const struct flow_origin *origin, struct flow *f);
 
 /* --- send.c --- */
-/* flows_send on this worker for worker `from`. */
-int flow_send_local(struct flows *fs, struct flow_dest *dest, const void *bytes, size_t len,
-                    unsigned flags, unsigned from) WARN_UNUSED;
 /* A message on its way out. */
 struct flow_out {
     const void *bytes;
@@ -357,7 +362,10 @@ struct flow_out {
     uint64_t since; /* flow_dest.since */
     unsigned flags; /* enum flow_send_flags */
     unsigned from;  /* worker */
+    struct flow_whose whose;
 };
+/* flows_send on this worker, for worker m->from. */
+int flow_send_local(struct flows *fs, struct flow_dest *dest, const struct flow_out *m) WARN_UNUSED;
 /* On the stream, now. */
 int flow_write(struct flow *f, const struct flow_out *m) WARN_UNUSED;
 /* Behind what waits in `list` of its work (queue or held). 0, ERR_FULL, ERR_NOMEM. */
@@ -370,8 +378,9 @@ void flow_confirmed(struct flow *f, unsigned worker);
 /* A flow that is being opened to dest->remote. The errors of flows_send. */
 int flow_open(struct flows *fs, const struct flow_dest *dest, struct flow **out) WARN_UNUSED;
 /* Opens f->reopen beneath the flow, at once or when it is its turn: FLOW_GONE becomes FLOW_OPENING;
- * FLOW_UP gets a second connection. 0, ERR_NO_ROUTE, ERR_UNREACHABLE, -errno, ERR_NOMEM. */
-int flow_open_again(struct flow *f, int cause) WARN_UNUSED;
+ * FLOW_UP gets a second connection. `m`: the message for which that is done and that does not wait
+ * yet, or NULL. 0, ERR_NO_ROUTE, ERR_UNREACHABLE, -errno, ERR_NOMEM. */
+int flow_open_again(struct flow *f, int cause, const struct flow_out *m) WARN_UNUSED;
 /* The attempt is up and takes the place of whatever there was. */
 void flow_use_attempt(struct flow *f);
 /* Its turn in the line has come. */
@@ -406,6 +415,10 @@ void flow_resent_drop(struct flow_work *w);
 /* Without memory it stays as it was. */
 void flow_label(struct flow *f, struct slice dn);
 struct slice flow_dn(const struct flow *f);
+/* Found in a message that was kept; `hdrs`: SIP_HDRS_MAX of them. Empty: it has none. */
+struct slice flow_call_of(struct slice bytes, struct sip_hdr *hdrs);
+/* Cut where it is too long. */
+void flow_call_set(struct flow_call *c, struct slice call_id);
 /* A line about the flow, with its DN and addresses; `cause` 0, `ms` below 0: not said. */
 void flow_log(const struct flow *f, enum log_level level, const char *text, int cause, int64_t ms,
               uint32_t left_out);
@@ -416,7 +429,8 @@ void flow_event(const struct flow *f, enum event ev, unsigned n, const struct fi
 /* The connection is dead, or suspect; once for each death. */
 void flow_say_stale(const struct flow *f, int cause);
 void flow_say_healed(const struct flow *f);
-void flow_say_failed(const struct flow *f, bool is_again, int err);
+/* `m`: lost with what waits; NULL: nothing else is. */
+void flow_say_failed(const struct flow *f, bool is_again, int err, const struct flow_out *m);
 /* Another connection has taken its place: said by flow_say_reopened when all that was lost has been
  * given to it. Before flow_work.since is forgotten. */
 void flow_note_reopened(struct flow *f, int cause);
@@ -426,8 +440,8 @@ void flow_say_reopened(const struct flow *f);
 /* --- mail.c --- */
 /* Tells the own worker now, others by mail. */
 void flow_tell(struct flows *fs, uint64_t users, const struct flow_event *ev);
-int flow_mail_send(struct flows *fs, unsigned owner, struct flow_dest *dest, const void *bytes,
-                   size_t len, unsigned flags) WARN_UNUSED;
+int flow_mail_send(struct flows *fs, unsigned owner, struct flow_dest *dest,
+                   const struct flow_out *m) WARN_UNUSED;
 void flow_mail_close(struct flows *fs, unsigned owner, uint64_t flow, int reason);
 void flow_mail_unanswered(struct flows *fs, unsigned owner, uint64_t flow);
 void flow_mail_dn(struct flows *fs, unsigned owner, uint64_t flow, struct slice dn);

@@ -165,6 +165,11 @@ bool flows_is_alive(const struct flows *fs, uint64_t id)
     return f != NULL && f->state != FLOW_GONE && !f->lame;
 }
 
+bool flows_is_mine(const struct flows *fs, uint64_t id)
+{
+    return id != 0 && flow_id_owner(fs, id) == fs->worker;
+}
+
 bool flows_is_up(const struct flows *fs, uint64_t id)
 {
     if (id == 0)

@@ -15,6 +15,7 @@ struct flow_mail {
     struct flow_dest dest; /* SEND */
     struct flow_event ev;  /* EVENT */
     size_t len;            /* SEND, DN: bytes behind this */
+    uint8_t dn, call_id;   /* SEND: so many bytes of each in front of them */
 };
 
 /* An event or confirmation that found its mailbox full. Order is kept: while one waits, all wait.
@@ -50,17 +51,32 @@ static uint64_t provisional_id(struct flows *fs, unsigned owner)
     return (uint64_t)(PROVISIONAL | owner) << 56 | (uint64_t)fs->worker << 48 | n;
 }
 
-int flow_mail_send(struct flows *fs, unsigned owner, struct flow_dest *dest, const void *bytes,
-                   size_t len, unsigned flags)
+static uint8_t at_most(size_t len, uint8_t max)
 {
-    struct mail *mail = mail_new(MAIL_FLOW, fs->worker, sizeof(struct flow_mail) + len);
+    return len < max ? (uint8_t)len : max;
+}
+
+int flow_mail_send(struct flows *fs, unsigned owner, struct flow_dest *dest,
+                   const struct flow_out *out)
+{
+    struct flow_mail m = {.op = OP_SEND,
+                          .flags = out->flags,
+                          .dest = *dest,
+                          .len = out->len,
+                          .dn = at_most(out->whose.dn.len, FLOW_DN_MAX),
+                          .call_id = at_most(out->whose.call_id.len, FLOW_CALL_MAX)};
+    size_t size = sizeof(m) + m.dn + m.call_id + m.len;
+    struct mail *mail = mail_new(MAIL_FLOW, fs->worker, size);
+    struct buf b;
     if (mail == NULL)
         return ERR_NOMEM;
     uint64_t asked = dest->flow != 0 ? dest->flow : provisional_id(fs, owner);
-    struct flow_mail m = {.op = OP_SEND, .flags = flags, .dest = *dest, .len = len};
     m.dest.flow = asked;
-    memcpy(mail->payload, &m, sizeof(m));
-    memcpy(mail->payload + sizeof(m), bytes, len);
+    buf_init(&b, (char *)mail->payload, size);
+    buf_add(&b, &m, sizeof(m));
+    buf_add(&b, out->whose.dn.ptr, m.dn);
+    buf_add(&b, out->whose.call_id.ptr, m.call_id);
+    buf_add(&b, out->bytes, m.len);
     if (mailbox_post(fs->mailboxes[owner], mail) != 0) {
         mail_free(&mail);
         counter_inc(fs->counters, CTR_MAILBOX_FULL);
@@ -174,13 +190,21 @@ void flow_tell(struct flows *fs, uint64_t users, const struct flow_event *ev)
         fs->ev.on_event(fs->ev.user, ev);
 }
 
-static void on_send(struct flows *fs, unsigned from, const struct flow_mail *m, const void *bytes)
+static void on_send(struct flows *fs, unsigned from, const struct flow_mail *m, const char *behind)
 {
     struct flow_dest dest = m->dest;
+    struct flow_out out = {
+        .bytes = behind + m->dn + m->call_id,
+        .len = m->len,
+        .since = dest.since,
+        .flags = m->flags,
+        .from = from,
+        .whose = {slice_of(behind, m->dn), slice_of(behind + m->dn, m->call_id)},
+    };
     struct flow_event ev = {.flow = m->dest.flow, .remote = m->dest.remote};
     if (flow_id_is_provisional(dest.flow))
         dest.flow = 0;
-    int rc = flow_send_local(fs, &dest, bytes, m->len, m->flags, from);
+    int rc = flow_send_local(fs, &dest, &out);
     if (rc != 0) {
         ev.kind = FLOW_FAILED;
         ev.err = rc;
@@ -208,7 +232,7 @@ void flows_on_mail(struct flows *fs, struct mail *mail)
     memcpy(&m, mail->payload, sizeof(m));
     struct flow *f;
     switch ((enum op)m.op) {
-    case OP_SEND: on_send(fs, mail->from, &m, mail->payload + sizeof(m)); break;
+    case OP_SEND: on_send(fs, mail->from, &m, (const char *)mail->payload + sizeof(m)); break;
     case OP_CLOSE: flows_close(fs, m.flow, m.err); break;
     case OP_EVENT: on_event(fs, mail->from, &m.ev); break;
     case OP_CONFIRM:

@@ -217,7 +217,7 @@ int flow_open(struct flows *fs, const struct flow_dest *dest, struct flow **out)
     f->tls_peer = tls_peer;
     f->reopen = dest->remote;
     f->alt_port = dest->alt_port;
-    rc = flow_open_again(f, 0);
+    rc = flow_open_again(f, 0, NULL);
     if (rc != 0) {
         flow_free(f, true);
         return rc;
@@ -255,7 +255,7 @@ static int open_again(struct flow *f, int cause)
     return 0;
 }
 
-int flow_open_again(struct flow *f, int cause)
+int flow_open_again(struct flow *f, int cause, const struct flow_out *m)
 {
     if (cause != 0)
         flow_say_stale(f, cause);
@@ -263,7 +263,7 @@ int flow_open_again(struct flow *f, int cause)
     /* Beside a suspect one it may still heal; who asks for a dead one is refused at once. */
     if (rc != 0 && cause != 0 && f->state == FLOW_GONE &&
         (f->work == NULL || f->work->said != FLOW_SAID_FAILED))
-        flow_say_failed(f, true, rc);
+        flow_say_failed(f, true, rc, m);
     return rc;
 }
 

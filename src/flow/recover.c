@@ -41,6 +41,9 @@ void flow_sent(struct flow *f, const struct flow_out *m)
             w->mark_end = w->sent;
             w->mark_at = now;
             w->marked = w->later = 0;
+            flow_call_set(&w->mark_call, m->whose.call_id);
+        } else {
+            flow_call_set(&w->last_call, m->whose.call_id);
         }
         if (w->mark_end == w->sent)
             w->marked++;
@@ -90,6 +93,7 @@ static void advance_mark(struct flow *f, uint64_t acked)
     if (w->last_end > acked) {
         w->mark_end = w->last_end;
         w->mark_at = w->last_at;
+        w->mark_call = w->last_call;
         w->marked = w->later;
         w->later = 0;
     }
@@ -110,7 +114,7 @@ static void suspect(struct flow *f)
 {
     struct flow_work *w = f->work;
     w->since = w->mark_at;
-    int rc = flow_open_again(f, ERR_STALE_SUSPECT);
+    int rc = flow_open_again(f, ERR_STALE_SUSPECT, NULL);
     if (rc != 0)
         flow_second_failed(f, rc);
 }
@@ -299,7 +303,7 @@ void flow_fail(struct flow *f, int err)
     bool again = is_again(f);
     if (again)
         counter_inc(f->owner->counters, CTR_REOPEN_FAILED);
-    flow_say_failed(f, again, err);
+    flow_say_failed(f, again, err, NULL);
     /* ERR_TIMEOUT is a transaction's; users must not take an opening for it. */
     end_and_tell(f, FLOW_FAILED, err == ERR_TIMEOUT ? ERR_UNREACHABLE : err, true);
 }

@@ -87,34 +87,59 @@ void flow_say_healed(const struct flow *f)
     w->said = FLOW_SAID_NOTHING;
 }
 
-static unsigned requests_of(const struct list *all)
+/* Requests that are lost with a connection, and the Call-ID of the first. */
+struct lost {
+    unsigned n;
+    struct slice call_id;
+    struct sip_hdr hdrs[SIP_HDRS_MAX];
+};
+
+static void lose(struct lost *l, unsigned flags, const void *bytes, size_t len)
 {
-    unsigned n = 0;
+    if ((flags & FLOW_SEND_REQUEST) != 0 && l->n++ == 0)
+        l->call_id = flow_call_of(slice_of(bytes, len), l->hdrs);
+}
+
+static void lose_all(struct lost *l, const struct list *all)
+{
     LIST_EACH(it, all)
     {
-        if ((container_of(it, const struct flow_queued, node)->flags & FLOW_SEND_REQUEST) != 0)
-            n++;
+        const struct flow_queued *q = container_of(it, const struct flow_queued, node);
+        lose(l, q->flags, q->bytes, q->len);
     }
-    return n;
 }
 
-static unsigned lost_with(const struct flow_work *w)
+static void lose_work(struct lost *l, const struct flow_work *w)
 {
-    unsigned unacked = w->mark_end != 0 ? w->marked + w->later : 0;
-    return requests_of(&w->queue) + requests_of(&w->held) + unacked;
+    if (w->mark_end != 0) {
+        l->n = w->marked + w->later;
+        l->call_id = slice_of(w->mark_call.text, w->mark_call.len);
+    }
+    lose_all(l, &w->queue);
+    lose_all(l, &w->held);
 }
 
-void flow_say_failed(const struct flow *f, bool is_again, int err)
+void flow_say_failed(const struct flow *f, bool is_again, int err, const struct flow_out *m)
 {
     struct flow_work *w = f->work;
+    struct field extra[5];
+    struct lost lost;
+    unsigned n = 0;
     say_reopened(f);
-    struct field ms = LF_INT("ms", w != NULL ? since_ms(f, w->since) : 0);
-    struct field lost = LF_INT("lost", w != NULL ? lost_with(w) : 0);
-    if (!is_again)
-        FLOW_EVENT(f, EV_CONNECTION_NOT_OPENED, LF_ERR("cause", err), ms, lost);
-    else
-        FLOW_EVENT(f, EV_CONNECTION_GIVEN_UP, LF_ADDR("tried", &f->reopen), LF_ERR("cause", err),
-                   ms, lost);
+    lost.n = 0;
+    lost.call_id = SLICE_NONE;
+    if (w != NULL)
+        lose_work(&lost, w);
+    if (m != NULL)
+        lose(&lost, m->flags, m->bytes, m->len);
+    if (is_again)
+        extra[n++] = LF_ADDR("tried", &f->reopen);
+    extra[n++] = LF_ERR("cause", err);
+    extra[n++] = LF_INT("ms", w != NULL ? since_ms(f, w->since) : 0);
+    extra[n++] = LF_INT("lost", lost.n);
+    if (lost.call_id.len != 0)
+        extra[n++] = LF_SLICE("call_id", lost.call_id);
+    flow_event(f, is_again ? EV_CONNECTION_GIVEN_UP : EV_CONNECTION_NOT_OPENED, n, extra);
     if (w != NULL)
         w->said = FLOW_SAID_FAILED;
 }

@@ -8,8 +8,8 @@ static uint32_t tls_peer_of(const struct flow_dest *dest)
     return dest->transport == SIP_TLS ? dest->tls_peer : 0;
 }
 
-int flows_send(struct flows *fs, struct flow_dest *dest, const void *bytes, size_t len,
-               unsigned flags)
+int flows_send_for(struct flows *fs, struct flow_dest *dest, const struct flow_whose *whose,
+                   const void *bytes, size_t len, unsigned flags)
 {
     if (dest->transport == SIP_UDP)
         return flow_udp_send(fs, dest, bytes, len, flags);
@@ -21,9 +21,18 @@ int flows_send(struct flows *fs, struct flow_dest *dest, const void *bytes, size
     }
     unsigned owner = dest->flow != 0 ? flow_id_owner(fs, dest->flow)
                                      : flow_addr_owner(fs, dest->transport, &dest->remote);
+    struct flow_out m = {bytes, len, dest->since, flags, fs->worker, {SLICE_NONE, SLICE_NONE}};
+    if (whose != NULL)
+        m.whose = *whose;
     if (owner != fs->worker)
-        return flow_mail_send(fs, owner, dest, bytes, len, flags);
-    return flow_send_local(fs, dest, bytes, len, flags, fs->worker);
+        return flow_mail_send(fs, owner, dest, &m);
+    return flow_send_local(fs, dest, &m);
+}
+
+int flows_send(struct flows *fs, struct flow_dest *dest, const void *bytes, size_t len,
+               unsigned flags)
+{
+    return flows_send_for(fs, dest, NULL, bytes, len, flags);
 }
 
 int flow_enqueue(struct flow *f, struct list *list, const struct flow_out *m)
@@ -75,9 +84,13 @@ static struct flow_queued *queue_pop(struct flow_work *w, struct list *list)
 
 void flow_flush_queue(struct flow *f)
 {
+    struct sip_hdr hdrs[SIP_HDRS_MAX];
     struct flow_queued *q;
     while (f->doom == 0 && f->work != NULL && (q = queue_pop(f->work, &f->work->queue)) != NULL) {
-        struct flow_out m = {q->bytes, q->len, q->since, q->flags, q->from};
+        struct flow_out m = {q->bytes, q->len,  q->since,
+                             q->flags, q->from, {SLICE_NONE, SLICE_NONE}};
+        if ((m.flags & FLOW_SEND_REQUEST) != 0)
+            m.whose.call_id = flow_call_of(slice_of(q->bytes, q->len), hdrs);
         int rc = flow_write(f, &m);
         mem_free(q);
         if (rc == ERR_NOMEM)
@@ -101,6 +114,16 @@ static void held_failed(struct flow *f, unsigned worker, int err)
     flow_tell(f->owner, flow_bit(worker), &ev);
 }
 
+static bool has_held(const struct flow_work *w, unsigned worker)
+{
+    LIST_EACH(it, &w->held)
+    {
+        if (container_of(it, const struct flow_queued, node)->from == worker)
+            return true;
+    }
+    return false;
+}
+
 void flow_confirmed(struct flow *f, unsigned worker)
 {
     struct flow_work *w = f->work;
@@ -108,6 +131,11 @@ void flow_confirmed(struct flow *f, unsigned worker)
     if (w == NULL || (w->hold & flow_bit(worker)) == 0)
         return;
     w->hold &= ~flow_bit(worker);
+    if (f->state == FLOW_GONE && has_held(w, worker)) {
+        int rc = flow_open_again(f, w->cause, NULL);
+        if (rc != 0)
+            held_failed(f, worker, rc);
+    }
     list_init(&mine);
     LIST_EACH_SAFE(it, tmp, &w->held)
     {
@@ -115,13 +143,6 @@ void flow_confirmed(struct flow *f, unsigned worker)
             continue;
         list_remove(it);
         list_push(&mine, it);
-    }
-    if (!list_is_empty(&mine) && f->state == FLOW_GONE) {
-        int rc = flow_open_again(f, w->cause);
-        if (rc != 0) {
-            list_splice(&w->held, &mine);
-            held_failed(f, worker, rc);
-        }
     }
     list_splice(&w->queue, &mine);
     if (f->state == FLOW_UP) {
@@ -196,7 +217,7 @@ static int send_on(struct flow *f, const struct flow_out *m)
     if (f->state == FLOW_GONE && f->no_reopen && (m->flags & FLOW_SEND_RESEND) != 0)
         return ERR_STALE;
     if (f->state == FLOW_GONE) {
-        int rc = flow_open_again(f, w->cause);
+        int rc = flow_open_again(f, w->cause, m);
         if (rc != 0)
             return rc;
     }
@@ -216,12 +237,20 @@ static bool may_use(const struct flow *f, const struct flow_dest *dest, unsigned
     return !is_ours || (flags & FLOW_SEND_REQUEST) == 0 || f->tls_peer == tls_peer_of(dest);
 }
 
-int flow_send_local(struct flows *fs, struct flow_dest *dest, const void *bytes, size_t len,
-                    unsigned flags, unsigned from)
+/* A connection that was found or opened for a device is its own from now on; one that the sender
+ * has named is whose it was. */
+static void name_flow(struct flow *f, uint64_t asked, const struct flow_out *m)
 {
-    struct flow *f = flow_find(fs, dest->flow);
-    bool no_open = (flags & FLOW_SEND_NO_OPEN) != 0;
-    if (f != NULL && !may_use(f, dest, flags))
+    if (m->whose.dn.len != 0 && (f->id != asked || f->dn == NULL))
+        flow_label(f, m->whose.dn);
+}
+
+int flow_send_local(struct flows *fs, struct flow_dest *dest, const struct flow_out *m)
+{
+    uint64_t asked = dest->flow;
+    struct flow *f = flow_find(fs, asked);
+    bool no_open = (m->flags & FLOW_SEND_NO_OPEN) != 0;
+    if (f != NULL && !may_use(f, dest, m->flags))
         f = NULL;
     if (no_open && (f == NULL || f->state == FLOW_GONE))
         return ERR_STALE;
@@ -233,7 +262,7 @@ int flow_send_local(struct flows *fs, struct flow_dest *dest, const void *bytes,
             return rc;
     }
     dest->flow = f->id;
-    learn_reopen(f, dest, flags);
-    struct flow_out m = {bytes, len, dest->since, flags, from};
-    return send_on(f, &m);
+    name_flow(f, asked, m);
+    learn_reopen(f, dest, m->flags);
+    return send_on(f, m);
 }

@@ -95,6 +95,8 @@ static void ask_send(struct ask *a)
     counter_inc(a->h->deps.counters, CTR_CHECKS);
     if (a->is_urgent)
         flows_try_anew(a->h->deps.flows, &dest);
+    struct flow_whose whose = {.dn = a->dn};
+    txn_client_for(txns, a->client, &whose);
     txn_client_send(txns, a->client, SIP_OPTIONS, &dest, 0, bytes);
 }
 

@@ -30,6 +30,7 @@ struct ask {
     void *ctx; /* the user's */
     struct slice uri, path;
     struct slice profile; /* of its TLS rules, empty: the daemon's */
+    struct slice dn;      /* whose device it is; empty: nobody's */
     uint64_t client;
     struct flow_dest *dests; /* NULL: to be found out */
     unsigned ndests, dest;

@@ -6,6 +6,7 @@
 struct check {
     struct item *item; /* NULL: it is over */
     struct txn_scope *scope;
+    struct slice dn; /* in the arena of the scope: the item may go before the last way has ended */
     uint64_t begun;
     bool is_starting, is_late;
     bool has_own_fault; /* a way could not be asked, for reasons of ours */
@@ -129,6 +130,7 @@ static struct ask *add_way(struct check *c, const struct item *it, const struct 
 {
     struct ask *a = &c->ways[c->n++];
     *a = (struct ask){.h = it->h, .scope = c->scope, .user = &way_user, .ctx = c, .uri = uri};
+    a->dn = c->dn;
     a->no_reopen = dn->type == DN_VOIP_SERVICE;
     return a;
 }
@@ -213,6 +215,7 @@ void check_begin(struct item *it)
     struct check *c = ctx;
     c->scope = scope;
     c->begun = health_now(h);
+    c->dn = arena_dup(txn_scope_arena(scope), it->name);
     int err = dn_find(h->deps.dir, it->name, wall, txn_scope_arena(scope), &dn);
     if (err == ERR_NOT_FOUND) /* its section is just going */
         return;

@@ -13,6 +13,7 @@ struct ack {
     uint32_t member;     /* of a pair: it may have to go to the other one; 0: none */
     uint64_t call;       /* its record, 0: none */
     enum call_side side; /* who sent it */
+    struct slice dn;     /* of the device that it goes to, as far as its connection may need it */
 };
 
 /* Only when everything ends is a look-up still under way. */
@@ -69,7 +70,8 @@ static void ack_send(struct ack *a, const struct route_target *target, struct fl
         held_add(p, a->member, bytes);
         lost = NULL;
     }
-    int err = txn_send_stateless(p->deps.txns, dest, bytes, lost, p, a->call);
+    struct flow_whose whose = {a->dn, sip_get(a->msg, a->msg->call_id)};
+    int err = txn_send_stateless_for(p->deps.txns, dest, &whose, bytes, lost, p, a->call);
     if (err == 0)
         counter_inc(p->deps.counters, CTR_REQ_FORWARDED);
     else if (a->member == 0 && err != ERR_NOMEM && dest->transport != SIP_UDP && !dest->no_reopen)
@@ -95,6 +97,7 @@ static void ack_to(struct ack *a, const struct route_set *set)
     struct route_target *t = &set->targets[0];
     if (t->member != 0 && group_has_deputy(a->proxy->deps.groups, t->member, true))
         a->member = t->member;
+    a->dn = t->is_device ? t->dn : SLICE_NONE;
     if (t->has_dest) {
         ack_send(a, t, &t->dest);
         return;
@@ -145,6 +148,7 @@ static void ack_route(struct ack *a)
     } else if (a->way.has_token ||
                (!ask.may_relay && proxy_find_registered(p, arena, a->msg, &a->way))) {
         proxy_refresh_token(p, arena, a->msg, &a->way);
+        a->dn = proxy_dn_in_dialog(p, arena, a->msg, &a->way, a->call, a->side);
         ack_send(a, NULL, &a->way.token);
     } else if (route_lookup(p->deps.route, &ask, arena, &set) == 0) {
         ack_to(a, &set);

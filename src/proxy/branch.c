@@ -160,13 +160,15 @@ static int branch_write(struct branch *b, struct flow_dest *dest, struct slice *
     return proxy_write_request(c->proxy, c->arena, &o, bytes);
 }
 
-/* A connection that we open, or have opened, belongs to that DN from now on. */
-static void name_flow(const struct branch *b, uint64_t before)
+/* Whose device the request goes to, as far as it may be news to its connection. */
+static struct slice dn_of(const struct branch *b, const struct flow_dest *dest)
 {
-    struct proxy *p = b->ctx->proxy;
-    const struct flow_dest *dest = txn_client_dest(p->deps.txns, b->client);
-    if (b->target->is_device && dest != NULL && dest->flow != 0 && dest->flow != before)
-        flows_set_dn(p->deps.flows, dest->flow, b->target->dn);
+    struct pctx *c = b->ctx;
+    if (dest->transport == SIP_UDP || b->target->member != 0)
+        return SLICE_NONE;
+    if (b->target->is_device || !sip_in_dialog(c->req) || !c->way.has_token)
+        return b->target->is_device ? b->target->dn : SLICE_NONE;
+    return proxy_dn_in_dialog(c->proxy, c->arena, c->req, &c->way, c->call, c->side);
 }
 
 /* What is begun anew has no more time than its sender. */
@@ -206,11 +208,11 @@ void branch_send(struct branch *b)
         record_begin(c);
     if (b->target->member != 0)
         replay_watch(b);
-    uint64_t flow = dest.flow;
+    struct flow_whose whose = {dn_of(b, &dest), sip_get(c->req, c->req->call_id)};
     counter_inc(c->proxy->deps.counters, CTR_REQ_FORWARDED);
+    txn_client_for(txns, b->client, &whose);
     txn_client_send(txns, b->client, (enum sip_method)c->req->method, &dest, c->loop, bytes);
     limit_time(b);
-    name_flow(b, flow);
 }
 
 static void on_resolved(void *user, int err, const struct flow_dest *dests, unsigned n)

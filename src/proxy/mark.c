@@ -143,6 +143,22 @@ bool proxy_find_registered(struct proxy *p, struct arena *arena, const struct si
     return true;
 }
 
+/* That of a living connection is known. */
+struct slice proxy_dn_in_dialog(struct proxy *p, struct arena *arena, const struct sip_msg *req,
+                                const struct proxy_way *way, uint64_t call, enum call_side from)
+{
+    uint64_t flow = way->token.flow;
+    struct call_dialog d;
+    struct slice name;
+    struct dn_info dn;
+    if (way->token.transport == SIP_UDP ||
+        (flows_is_mine(p->deps.flows, flow) && flows_is_alive(p->deps.flows, flow)))
+        return SLICE_NONE;
+    if (from == CALL_CALLER && record_dialog(p, call, req, &d) && d.dn.len != 0)
+        return arena_dup(arena, d.dn);
+    return device_of(p, arena, req, way, &name, &dn) != NULL ? name : SLICE_NONE;
+}
+
 void proxy_find_only_device(struct pctx *c, struct route_target *t)
 {
     struct slice name;

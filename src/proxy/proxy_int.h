@@ -231,6 +231,11 @@ bool proxy_find_registered(struct proxy *p, struct arena *arena, const struct si
                            struct proxy_way *way);
 /* The target learns whose device a token leads to, when that is the only one of its DN. */
 void proxy_find_only_device(struct pctx *c, struct route_target *t);
+/* The DN of the side that a request inside a dialog goes to by its token, where its connection may
+ * have to be opened; else empty. `call`, `from`: its record, or 0, and who sent it. In the arena.
+ */
+struct slice proxy_dn_in_dialog(struct proxy *p, struct arena *arena, const struct sip_msg *req,
+                                const struct proxy_way *way, uint64_t call, enum call_side from);
 
 /* --- overload.c --- */
 enum load_kind overload_kind(struct proxy *p, const struct sip_msg *req, const struct addr *from,

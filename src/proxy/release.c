@@ -145,11 +145,13 @@ static struct slice send_bye(struct proxy *p, struct txn_scope *scope, struct by
     }
     if (txn_client_new(txns, scope, ctx, &l.id) != 0)
         return SLICE_NONE;
+    struct flow_whose whose = {arena_dup(arena, to == CALL_CALLEE ? d->dn : SLICE_NONE),
+                               arena_dup(arena, d->call_id)};
     if (to == CALL_CALLEE && !d->acked) {
         struct letter ack = {SIP_ACK, to, l.dest, l.id, 1};
         struct slice bytes = letter_bytes(p, arena, call, d, &ack, SLICE_NONE);
         if (bytes.len != 0)
-            (void)!txn_send_stateless(txns, &ack.dest, bytes, NULL, NULL, 0);
+            (void)!txn_send_stateless_for(txns, &ack.dest, &whose, bytes, NULL, NULL, 0);
         l.dest = ack.dest;
     }
     struct slice bytes = letter_bytes(p, arena, call, d, &l, why->reason);
@@ -157,6 +159,7 @@ static struct slice send_bye(struct proxy *p, struct txn_scope *scope, struct by
         txn_client_drop(txns, l.id);
         return bytes;
     }
+    txn_client_for(txns, l.id, &whose);
     txn_client_send(txns, l.id, SIP_BYE, &l.dest, l.loop, bytes);
     uint32_t member = proxy_member_of(p->deps.groups, &d->ways[to]);
     if (member != 0 && group_has_deputy(p->deps.groups, member, true))

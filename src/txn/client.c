@@ -19,7 +19,8 @@ static int send_request(struct txn *t, unsigned flags)
 {
     struct txns *x = txns_of(t);
     struct slice bytes = t->sent.bytes;
-    int err = flows_send(x->flows, &t->sent.dest, bytes.ptr, bytes.len, FLOW_SEND_REQUEST | flags);
+    int err = flows_send_for(x->flows, &t->sent.dest, &t->u.client.whose, bytes.ptr, bytes.len,
+                             FLOW_SEND_REQUEST | flags);
 
     if (err == 0 && txn_is_stream(t)) {
         t->is_fresh = !flows_is_up(x->flows, t->sent.dest.flow);
@@ -69,7 +70,7 @@ static void send_ack(struct txn *t, const struct sip_msg *res)
     ack = arena_dup(&t->scope->arena, buf_get(&out));
     t->sent.bytes = ack;
     /* Without memory to keep it, it is sent this once; no answer is expected. */
-    (void)!flows_send(x->flows, &t->sent.dest, out.ptr, out.len, 0);
+    (void)!flows_send_for(x->flows, &t->sent.dest, &t->u.client.whose, out.ptr, out.len, 0);
 }
 
 static void resend_ack(struct txn *t)
@@ -77,7 +78,8 @@ static void resend_ack(struct txn *t)
     struct slice ack = t->sent.bytes;
 
     if (ack.len != 0)
-        (void)!flows_send(txns_of(t)->flows, &t->sent.dest, ack.ptr, ack.len, FLOW_SEND_RESEND);
+        (void)!flows_send_for(txns_of(t)->flows, &t->sent.dest, &t->u.client.whose, ack.ptr,
+                              ack.len, FLOW_SEND_RESEND);
 }
 
 /* The CANCEL is a transaction of its own with the branch of the INVITE, found through it. */
@@ -106,6 +108,7 @@ static void send_cancel(struct txn *t)
     c->is_cancel = true;
     c->method = SIP_CANCEL;
     c->sent.dest = t->sent.dest;
+    c->u.client.whose = t->u.client.whose;
     c->u.client.peer = t->id;
     t->u.client.peer = c->id;
     client_run(c, FSM_START, NULL, NULL, 0);
@@ -336,6 +339,14 @@ void txn_client_drop(struct txns *txns, uint64_t client)
 
     if (t != NULL && t->state == FSM_INIT)
         txn_end(t);
+}
+
+void txn_client_for(struct txns *txns, uint64_t client, const struct flow_whose *whose)
+{
+    struct txn *t = txn_find_client(txns, client);
+
+    if (t != NULL)
+        t->u.client.whose = *whose;
 }
 
 void txn_client_send(struct txns *txns, uint64_t client, enum sip_method method,

@@ -85,7 +85,7 @@ static struct txn_kept *kept_of(struct txn_sent *s)
 
 void kept_free(struct txns *txns, struct txn_kept *k)
 {
-    size_t size = sizeof(*k) + k->sent.bytes.len;
+    size_t size = sizeof(*k) + k->sent.bytes.len + k->dn.len;
 
     sent_unlink(&k->sent);
     list_remove(&k->fifo);
@@ -125,22 +125,28 @@ static void kept_renew(struct txns *x, struct txn_kept *k)
 }
 
 /* Without memory it is not kept: it was sent. */
-static struct txn_kept *keep(struct txns *x, const struct flow_dest *dest, struct slice bytes)
+static struct txn_kept *keep(struct txns *x, const struct flow_dest *dest, struct slice bytes,
+                             struct slice dn)
 {
-    size_t size = sizeof(struct txn_kept) + bytes.len;
+    size_t size = sizeof(struct txn_kept) + bytes.len + dn.len;
     struct txn_kept *k;
+    char *behind;
 
     make_room(x, size);
     k = cell_new(&x->cells, size);
     if (k == NULL)
         return NULL;
     x->kept_bytes += size;
-    memcpy(k + 1, bytes.ptr, bytes.len);
+    behind = (char *)(k + 1);
+    memcpy(behind, bytes.ptr, bytes.len);
+    if (dn.len != 0)
+        memcpy(behind + bytes.len, dn.ptr, dn.len);
     k->sent = (struct txn_sent){
         .dest = *dest,
-        .bytes = slice_of((const char *)(k + 1), bytes.len),
+        .bytes = slice_of(behind, bytes.len),
         .is_stateless = true,
     };
+    k->dn = slice_of(behind + bytes.len, dn.len);
     k->lost = NULL;
     list_init(&k->sent.by_flow);
     list_init(&k->fifo);
@@ -151,24 +157,41 @@ static struct txn_kept *keep(struct txns *x, const struct flow_dest *dest, struc
 int txn_send_stateless(struct txns *txns, const struct flow_dest *dest, struct slice bytes,
                        txn_lost_fn *lost, void *user, uint64_t id)
 {
+    return txn_send_stateless_for(txns, dest, NULL, bytes, lost, user, id);
+}
+
+int txn_send_stateless_for(struct txns *txns, const struct flow_dest *dest,
+                           const struct flow_whose *whose, struct slice bytes, txn_lost_fn *lost,
+                           void *user, uint64_t id)
+{
     struct flow_dest to = *dest;
     struct txn_kept *k = NULL;
     int err;
 
     if (to.since == 0)
         to.since = txns_now(txns);
-    err = flows_send(txns->flows, &to, bytes.ptr, bytes.len, FLOW_SEND_REQUEST);
+    err = flows_send_for(txns->flows, &to, whose, bytes.ptr, bytes.len, FLOW_SEND_REQUEST);
     if (err != 0 || !sip_transport_is_reliable((enum sip_transport)to.transport))
         return err;
     /* Without recovery only the end of an opening is waited for. */
     if (txns->conf.recover || (lost != NULL && !flows_is_up(txns->flows, to.flow)))
-        k = keep(txns, &to, bytes);
+        k = keep(txns, &to, bytes, whose != NULL ? whose->dn : SLICE_NONE);
     if (k != NULL) {
         k->lost = lost;
         k->user = user;
         k->id = id;
     }
     return 0;
+}
+
+static int send_kept_again(struct txns *x, struct txn_kept *k)
+{
+    struct sip_hdr hdrs[SIP_HDRS_MAX];
+    struct txn_sent *s = &k->sent;
+    struct flow_whose whose = {.dn = k->dn, .call_id = call_of(s->bytes, hdrs)};
+
+    return flows_send_for(x->flows, &s->dest, &whose, s->bytes.ptr, s->bytes.len,
+                          FLOW_SEND_REQUEST | FLOW_SEND_RESEND);
 }
 
 static void kept_lost(struct txns *x, struct txn_kept *k, int err)
@@ -182,8 +205,7 @@ static void kept_lost(struct txns *x, struct txn_kept *k, int err)
         dest.transport == s->dest.transport) {
         dest.since = s->dest.since;
         s->dest = dest;
-        if (flows_send(x->flows, &s->dest, s->bytes.ptr, s->bytes.len,
-                       FLOW_SEND_REQUEST | FLOW_SEND_RESEND) == 0) {
+        if (send_kept_again(x, k) == 0) {
             counter_inc(x->counters, CTR_REQUEST_RESENT);
             sent_log(x, s, "request sent again", err);
             kept_renew(x, k);
@@ -195,8 +217,8 @@ static void kept_lost(struct txns *x, struct txn_kept *k, int err)
 
 static void resend_kept(struct txns *x, struct txn_kept *k, int cause)
 {
-    int err = flows_send(x->flows, &k->sent.dest, k->sent.bytes.ptr, k->sent.bytes.len,
-                         FLOW_SEND_REQUEST | FLOW_SEND_RESEND);
+    int err = send_kept_again(x, k);
+
     if (err < 0) {
         kept_lost(x, k, err);
         return;

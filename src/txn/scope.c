@@ -181,6 +181,7 @@ static void forget_arena(struct txn_scope *scope)
         if (txn_is_client(t)) {
             t->u.client.ctx = scope->ctx;
             t->u.client.extra = SLICE_NONE;
+            t->u.client.whose = (struct flow_whose){.dn = SLICE_NONE};
         } else {
             t->u.server.req = NULL;
             t->u.server.origin = NULL;

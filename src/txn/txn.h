@@ -189,6 +189,8 @@ void txn_reply_stateless(struct txns *txns, const struct sip_msg *req,
 int txn_client_new(struct txns *txns, struct txn_scope *scope, void *ctx,
                    uint64_t *client) WARN_UNUSED;
 void txn_client_drop(struct txns *txns, uint64_t client);
+/* Whose its request is (flows_send_for); before txn_client_send. Both slices are in the arena. */
+void txn_client_for(struct txns *txns, uint64_t client, const struct flow_whose *whose);
 /* Starts it: `bytes` is the whole request, in the scope's arena, whose topmost Via carries the
  * branch of `client` and `loop`. Errors of sending come by on_failed from the loop, never from
  * inside this call. */
@@ -224,6 +226,10 @@ void txn_client_forget(struct txns *txns, uint64_t client);
 typedef bool txn_lost_fn(void *user, uint64_t id, int err, struct flow_dest *dest);
 int txn_send_stateless(struct txns *txns, const struct flow_dest *dest, struct slice bytes,
                        txn_lost_fn *lost, void *user, uint64_t id) WARN_UNUSED;
+/* The same, and whose it is (flows_send_for); `whose` is borrowed until the call returns. */
+int txn_send_stateless_for(struct txns *txns, const struct flow_dest *dest,
+                           const struct flow_whose *whose, struct slice bytes, txn_lost_fn *lost,
+                           void *user, uint64_t id) WARN_UNUSED;
 
 /* A part of the transactions as rows: the next `n` places from *at on (0 at first). False when
  * these were the last. The set is "transaction": id, kind ("client", "server"), method, state (RFC

@@ -34,11 +34,12 @@ struct txn_sent {
     bool is_stateless;  /* struct txn_kept; else struct txn */
 };
 
-/* A stateless message; the bytes lie behind it in the same cell. */
+/* A stateless message; the bytes, and those of the DN, lie behind it in the same cell. */
 struct txn_kept {
     struct txn_sent sent;
     struct list fifo; /* txns.kept, by `due` */
     uint64_t due;
+    struct slice dn; /* of the device that it goes to, or empty */
     txn_lost_fn *lost;
     void *user;
     uint64_t id;
@@ -69,7 +70,8 @@ struct txn {
             void *ctx;
             uint64_t peer;      /* of an INVITE: its CANCEL; of a CANCEL: its INVITE; 0: none */
             struct slice extra; /* header lines of the CANCEL */
-            uint32_t loop;      /* second half of the branch */
+            struct flow_whose whose;
+            uint32_t loop; /* second half of the branch */
         } client;
         struct {
             struct table_node node;

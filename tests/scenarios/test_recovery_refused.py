@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices that cannot be reached again (cases 8, 9 and 10 of the recovery design)."""
 
+import re
 import time
 
 from lib import netns
@@ -102,6 +103,9 @@ def _refused(rig, prepare, limit=LIMIT):
     equal(final.status, 480, "final response")
     check("SIP" in final.get("reason"), f"Reason of the 480: {final.get('reason')!r}")
     equal(len(rig.new_calls()), 0, "INVITEs at the phone")
+    # The call that is named may be an earlier one, whose ACK was under way too.
+    check(rig.proxy.log_matches(r" event=41003 .* dn=1001 .* lost=\d+ call_id=\S+", 3.0),
+          "no line says whose connection was given up, with which call")
 
 
 def _out_of_service_then_back(world, rig):
@@ -236,3 +240,20 @@ def unacked_timeout_is_that_of_the_request_only(world, transport):
     check(lost.wait_established(5), f"not established: {lost.transaction.statuses()}")
     equal(len(second.accepted()), 0, "connections opened to the other phone")
     equal(len(first.accepted()), 1, "connections opened to the phone")
+
+
+@scenario()
+def who_cannot_be_called_is_named(world):
+    """Contacts at which nobody listens, of connections that several workers open."""
+    users = [str(1001 + i) for i in range(6)]
+    proxy = world.proxy(BRISK, {user: {"type": "extension"} for user in users + ["2001"]})
+    caller = world.caller(transport="tcp")
+    phone = world.phone(transport="udp")
+    for i, user in enumerate(users):
+        contact = f"<sip:{user}@{phone.address}:{6001 + i};transport=tcp>"
+        equal(phone.register(user=user, contacts=[contact]).status, 200, "REGISTER")
+        call = caller.invite(user)
+        final = call.transaction.wait_final(5)
+        equal(final and final.status, 480, "final response")
+        line = rf" event=41005 .* dn={user} peer=\S+:{6001 + i} .* lost=1 call_id={re.escape(call.call_id)}"
+        check(proxy.log_matches(line, 3.0), f"no line names {user} and its call")
