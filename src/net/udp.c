@@ -87,6 +87,9 @@ static void note_full(struct net_udp *udp)
 static int receive_batch(struct net_udp *udp, struct net_rx *rx, bool is_first)
 {
     int n = recvmmsg(udp->fd, rx->msgs, NET_BATCH, MSG_DONTWAIT, NULL);
+    if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+        /* What ICMP said of some datagram that was sent (net_udp_take_errors), and no more. */
+        n = recvmmsg(udp->fd, rx->msgs, NET_BATCH, MSG_DONTWAIT, NULL);
     if (n <= 0)
         return 0;
     if (is_first)
@@ -105,13 +108,16 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct net_udp *udp = poll->data;
     if (status < 0) {
-        /* libuv stops polling after an error event; the error itself concerns one datagram. */
+        /* libuv stops polling after an error event, and does not say what else there is: errors
+         * that keep coming must not stop datagrams. */
+        net_udp_take_errors(udp);
+        if (udp->closed)
+            return;
         int err = 0;
         socklen_t len = sizeof(err);
         (void)getsockopt(udp->fd, SOL_SOCKET, SO_ERROR, &err, &len);
-        counter_inc(udp->counters, CTR_UDP_SEND_ERROR);
         uv_poll_start(&udp->poll, udp->mask, on_poll);
-        return;
+        events = udp->mask;
     }
     if ((events & UV_WRITABLE) != 0) {
         net_udp_watch(udp, false);
@@ -168,6 +174,7 @@ static int open_socket(struct net_udp *udp, const struct addr *local, const stru
     udp->fd = fd;
     udp->poll.data = udp;
     net_udp_look(udp);
+    net_udp_want_errors(udp);
     return 0;
 }
 
@@ -217,6 +224,11 @@ void net_udp_close(struct net_udp **udp_ptr)
     udp->closed = true;
     uv_close((uv_handle_t *)&udp->poll, on_closed);
     close(udp->fd);
+}
+
+void net_udp_set_unreached(struct net_udp *udp, net_unreached_fn *fn)
+{
+    udp->on_unreached = fn;
 }
 
 void net_udp_local(const struct net_udp *udp, struct addr *out)

@@ -29,6 +29,14 @@ int net_udp_open(struct net_loop *loop, const struct addr *local, const struct n
                  void *user, struct net_udp **out) WARN_UNUSED;
 void net_udp_close(struct net_udp **udp); /* what is batched is sent first */
 
+/* ICMP says that a datagram sent to `remote` did not arrive: -ECONNREFUSED where nobody listens,
+ * another -errno where no way leads there. `quote` is what it quotes of the datagram's bytes: the
+ * begin of them, or nothing; lives until the callback returns. Anybody can send such a thing:
+ * whoever believes it looks first whether the quote shows that the datagram was seen. The user is
+ * that of on_datagram; the socket may be closed inside. RFC 3261 18.4. */
+typedef void net_unreached_fn(void *user, const struct addr *remote, int err, struct slice quote);
+void net_udp_set_unreached(struct net_udp *udp, net_unreached_fn *fn);
+
 /* The bound address (port chosen by the kernel when 0 was asked). */
 void net_udp_local(const struct net_udp *udp, struct addr *out);
 

@@ -24,6 +24,11 @@
 /* So many refusals by the kernel in a row, and it is not tried again. */
 #define UDP_RUN_FAULTS 8
 
+/* A datagram is sent so often before the error is taken for its own; ECONNREFUSED never is, but
+ * somebody might send ICMP without end. */
+#define UDP_TRIES         3
+#define UDP_TRIES_REFUSED 64
+
 /* The address to leave from, and the size of the segments. */
 #define UDP_CONTROL (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t)))
 
@@ -52,6 +57,7 @@ struct net_udp {
     struct net_loop *loop;
     struct counters *counters;
     net_datagram_fn *on_datagram;
+    net_unreached_fn *on_unreached; /* NULL: nobody is told */
     void *user;
     struct addr local;
     int fd;
@@ -76,6 +82,10 @@ void net_udp_look(struct net_udp *udp);
 void net_udp_watch(struct net_udp *udp, bool writable);
 /* What may wait waits no longer. */
 void net_udp_end_wait(struct net_udp *udp);
+/* Asks the kernel for what ICMP says / takes it. An error that has come is also told, once, by
+ * whichever call comes next on the socket and has nothing to do with it. */
+void net_udp_want_errors(const struct net_udp *udp);
+void net_udp_take_errors(struct net_udp *udp);
 /* Frees what is queued; counted as dropped. */
 void net_udp_drop_all(struct net_udp *udp);
 

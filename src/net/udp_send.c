@@ -312,9 +312,30 @@ static unsigned sent_one(struct net_udp *udp, struct udp_chunk *c)
     return (unsigned)msg->msg_iovlen;
 }
 
+/* What ICMP has said of another datagram ends the call that comes next (IP_RECVERR), which has sent
+ * nothing then. That nobody listens is never the kernel's own answer to a send; the others may be
+ * either, and are believed when they come again. */
+static bool may_be_of_another(int err, unsigned tries)
+{
+    switch (err) {
+    case ECONNREFUSED: return tries < UDP_TRIES_REFUSED;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case EHOSTDOWN:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case EMSGSIZE:
+    case EPROTO:
+    case EACCES: return tries < UDP_TRIES;
+    default: return false;
+    }
+}
+
 /* False when the socket takes no more for now. */
 static bool flush_chunk(struct net_udp *udp, struct udp_chunk *c)
 {
+    unsigned tries = 0;
     if (c->nruns == 0)
         arrange(udp, c);
     while (c->sent < c->nruns) {
@@ -322,7 +343,10 @@ static bool flush_chunk(struct net_udp *udp, struct udp_chunk *c)
             sendmmsg(udp->fd, c->msgs + c->sent, c->nruns - c->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return false;
-        if (n < 0 && (errno == EINTR || is_refused_run(udp, c)))
+        if (n < 0 && (errno == EINTR || may_be_of_another(errno, ++tries)))
+            continue;
+        tries = 0;
+        if (n < 0 && is_refused_run(udp, c))
             continue;
         if (n <= 0) {
             /* The error belongs to the first destination (no route, refused by a firewall…); the

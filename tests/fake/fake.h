@@ -52,6 +52,10 @@ struct fake_datagram {
 bool fake_datagram(struct net_loop *loop, const char *from, const char *to, struct slice bytes);
 /* The oldest one sent to `to` (NULL: to anyone) that was not taken yet. */
 bool fake_take_datagram(struct net_loop *loop, const char *to, struct fake_datagram *out);
+/* ICMP says that a datagram from `from` (ours) to `to` did not arrive, and quotes that of it.
+ * False: no socket of ours is bound there. */
+bool fake_icmp(struct net_loop *loop, const char *from, const char *to, int err,
+               struct slice quote);
 /* The next `n` datagrams we send are lost: nobody can take them. */
 void fake_lose(struct net_loop *loop, unsigned n);
 

@@ -96,6 +96,7 @@ struct net_udp {
     struct net_loop *loop;
     struct addr local;
     net_datagram_fn *fn;
+    net_unreached_fn *unreached;
     void *user;
     struct list batch; /* fake_packet */
     void *token;

@@ -61,6 +61,11 @@ void net_udp_close(struct net_udp **ptr)
     *ptr = NULL;
 }
 
+void net_udp_set_unreached(struct net_udp *udp, net_unreached_fn *fn)
+{
+    udp->unreached = fn;
+}
+
 void net_udp_local(const struct net_udp *udp, struct addr *out)
 {
     *out = udp->local;
@@ -161,6 +166,39 @@ bool fake_datagram(struct net_loop *loop, const char *from, const char *to, stru
     bytes_add(&data, &a, sizeof(a));
     bytes_add(&data, bytes.ptr, bytes.len);
     fake_queue(loop, loop->now, arrive, udp, data.ptr, data.len);
+    bytes_free(&data);
+    fake_run(loop);
+    return true;
+}
+
+struct refusal {
+    struct addr remote;
+    int err;
+};
+
+static void refuse(void *object, struct bytes *data)
+{
+    struct net_udp *udp = object;
+    struct refusal r;
+
+    memcpy(&r, data->ptr, sizeof(r));
+    bytes_drop(data, sizeof(r));
+    if (udp->unreached != NULL)
+        udp->unreached(udp->user, &r.remote, r.err, slice_of(data->ptr, data->len));
+}
+
+bool fake_icmp(struct net_loop *loop, const char *from, const char *to, int err, struct slice quote)
+{
+    struct addr at = fake_addr(from);
+    struct refusal r = {fake_addr(to), err};
+    struct net_udp *udp = socket_for(loop, &at);
+    struct bytes data = {0};
+
+    if (udp == NULL)
+        return false;
+    bytes_add(&data, &r, sizeof(r));
+    bytes_add(&data, quote.ptr, quote.len);
+    fake_queue(loop, loop->now, refuse, udp, data.ptr, data.len);
     bytes_free(&data);
     fake_run(loop);
     return true;
