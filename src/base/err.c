@@ -45,6 +45,8 @@ static const char *own_text(enum err err)
     case ERR_DNS_SILENT: return "no DNS server answers";
     case ERR_DNS_BAD: return "malformed DNS answer";
     case ERR_DNS_REFUSED: return "the DNS servers fail";
+    case ERR_ICMP_PORT: return "ICMP: port unreachable";
+    case ERR_ICMP_HOST: return "ICMP: host or network unreachable";
     case ERR_OVERLOAD: return "the next hop has asked for less";
     case ERR_SWITCHED: return "the other member has taken over";
     case ERR_ADMIN: return "set by the administrator";

@@ -49,6 +49,8 @@ enum err {
     ERR_DNS_SILENT = -1041,         /* no DNS server has answered */
     ERR_DNS_BAD = -1042,            /* a DNS answer that is malformed, or a chain without end */
     ERR_DNS_REFUSED = -1043,        /* the DNS servers refuse, or fail themselves */
+    ERR_ICMP_PORT = -1046,          /* a datagram did not arrive: nobody listens there (ICMP) */
+    ERR_ICMP_HOST = -1047,          /* the same: no way leads there, or none is allowed (ICMP) */
     ERR_OVERLOAD = -1045,           /* the next hop has asked for less (RFC 7339) */
     ERR_SWITCHED = -1044,           /* the application's other member is the active one now */
     ERR_ADMIN = -1040,              /* no failure: the administrator wants it so */

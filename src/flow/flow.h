@@ -172,6 +172,9 @@ struct flow_events {
     void (*on_wire)(void *user, const struct flow_wire *wire);
     /* An ACK, before it is parsed: true where it needs nothing more. May be NULL. */
     bool (*is_idle_ack)(void *user, struct slice bytes);
+    /* ICMP says that a datagram of this worker or another one did not arrive: as net_unreached_fn
+     * (net/udp.h). May be NULL. */
+    void (*on_unreached)(void *user, const struct addr *remote, int err, struct slice quote);
 };
 
 /* `mailboxes`: one for each worker, `nworkers` of them. Opens the listeners: 0, -errno with the

@@ -348,6 +348,7 @@ void flow_on_accept_tls(void *user, struct net_stream *s, const struct addr *rem
 void flow_on_refused(void *user, const struct addr *remote, const struct addr *local, int err);
 void flow_on_datagram(void *user, char *data, size_t len, const struct addr *remote,
                       const struct addr *local);
+void flow_on_unreached(void *user, const struct addr *remote, int err, struct slice quote);
 int flow_udp_send(struct flows *fs, const struct flow_dest *dest, const void *bytes, size_t len,
                   unsigned flags) WARN_UNUSED;
 /* Counts the fault, and answers it where it can be answered. */

@@ -63,6 +63,7 @@ static int listen_plain(struct flows *fs, struct flow_listener *l, const struct 
                           l, &l->udp);
     if (rc != 0)
         return rc;
+    net_udp_set_unreached(l->udp, flow_on_unreached);
     net_udp_local(l->udp, &l->addr);
     rc = net_listener_open(fs->loop, &l->addr, &fs->sockopt, exclusive, fs->counters,
                            flow_on_accept, l, &l->tcp);

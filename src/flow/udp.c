@@ -62,6 +62,16 @@ void flow_on_datagram(void *user, char *data, size_t len, const struct addr *rem
         flow_count_taken(fs, &m);
 }
 
+void flow_on_unreached(void *user, const struct addr *remote, int err, struct slice quote)
+{
+    const struct flow_listener *l = user;
+    struct flows *fs = l->owner;
+    if (fs->ev.on_unreached != NULL)
+        fs->ev.on_unreached(fs->ev.user, remote, err, quote);
+    else
+        counter_inc(fs->counters, CTR_ICMP_IGNORED);
+}
+
 /* From which address is the kernel's choice where the listener has all of them. */
 static void tell_sent(const struct flow_listener *l, const struct flow_dest *dest,
                       struct slice bytes)

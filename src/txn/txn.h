@@ -23,6 +23,7 @@
 #include "base/wheel.h"
 #include "flow/flow.h"
 #include "sip/msg.h"
+#include "sip/quote.h"
 
 struct txns;
 struct txn_scope;
@@ -52,6 +53,10 @@ struct txn_tu {
      * transport failed and nothing could be resent (-errno, ERR_STALE_*, ERR_UNREACHABLE,
      * ERR_NO_ROUTE, ERR_CLOSED). */
     void (*on_failed)(void *ctx, uint64_t client, int err);
+    /* ICMP says that the request did not arrive (ERR_ICMP_PORT, ERR_ICMP_HOST). True: on_failed
+     * follows; false: it goes on being sent by its timers, since what is not there may come back.
+     * May be NULL: true. */
+    bool (*on_unreached)(void *ctx, uint64_t client, int err);
     /* Its connection died or was replaced and the request goes out again on another one: the peer
      * is suspect until it answers. `err` says how it was noticed. May be NULL. */
     void (*on_resent)(void *ctx, uint64_t client, int err);
@@ -128,6 +133,11 @@ enum txn_verdict txn_on_request(struct txns *txns, const struct sip_msg *req,
 bool txn_on_response(struct txns *txns, const struct sip_msg *res,
                      const struct flow_origin *origin);
 void txn_on_flow_event(struct txns *txns, const struct flow_event *ev);
+/* ICMP says (err: -errno) that what `quote` is of did not arrive at `remote`. Believed only of a
+ * request under way that was sent there, has our whole branch, and has not been answered: nobody
+ * else knows that one. RFC 3261 17.1.4, 18.4. */
+void txn_on_unreached(struct txns *txns, const struct sip_quote *quote, const struct addr *remote,
+                      int err);
 
 /* --- server transactions --- */
 

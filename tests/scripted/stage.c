@@ -119,6 +119,14 @@ static void on_event(void *user, const struct flow_event *ev)
     txn_on_flow_event(((struct stage *)user)->txns, ev);
 }
 
+static void on_unreached(void *user, const struct addr *remote, int err, struct slice bytes)
+{
+    struct stage *s = user;
+    struct sip_quote quote;
+    if (sip_quote_read(bytes, &quote) == 0)
+        txn_on_unreached(s->txns, &quote, remote, err);
+}
+
 static void on_alarm(void *user)
 {
     struct stage *s = user;
@@ -175,7 +183,7 @@ int stage_open(struct stage *s)
 {
     const struct net_loop_events events = {on_alarm, NULL, on_turn_end, s};
     const struct flow_events flow_events = {
-        .on_message = on_message, .on_event = on_event, .user = s};
+        .on_message = on_message, .on_event = on_event, .user = s, .on_unreached = on_unreached};
     struct addr failed;
     int err = net_loop_new(&s->loop, &events);
 
