@@ -65,8 +65,9 @@ static int connected(const struct place *p)
     size_t len = addr_to_sockaddr(admin_http_address(p->http), (struct sockaddr *)&sa);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&sa, (socklen_t)len), 0);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, (socklen_t)len), 0);
     return fd;
 }
 
@@ -215,7 +216,9 @@ static void test_one_request(void **state)
 static int health_becomes(struct place *p, int wanted)
 {
     int status = 0;
-    for (int ms = 0; ms < PATIENCE_MS && (status = get(p, "/healthz")) != wanted; ms += 50)
+    uint64_t until_us = admin_now_us() +
+                        PATIENCE_MS * 1000; /* a look at stuck workers takes long */
+    while ((status = get(p, "/healthz")) != wanted && admin_now_us() < until_us)
         poll(NULL, 0, 50);
     return status;
 }

@@ -523,7 +523,8 @@ static void test_reset_in_the_middle_of_a_message(void **state)
     size_t most = sizeof(big);
     conf(true);
     r.conf.max_queue = 64 << 20;
-    r.conf.reopen_delay_ms = 60000; /* so much takes its time, which is no reason for suspicion */
+    /* So much takes its time, which is no reason for suspicion, nor to give up an opening. */
+    r.conf.reopen_delay_ms = r.conf.connect_timeout_ms = 60000;
     r.react = resend_big;
     r.user = &most;
     device();
