@@ -69,6 +69,13 @@ struct sip_mail {
     bool is_stream;
 };
 
+/* What ICMP says of a request, on its way to the worker that has sent it. */
+struct icmp_mail {
+    struct sip_quote quote;
+    struct addr remote;
+    int err;
+};
+
 /* --- whose message is it --- */
 
 unsigned worker_home(const struct shared *shared, struct slice call_id)
@@ -175,6 +182,41 @@ static void on_flow_event(void *user, const struct flow_event *ev)
     txn_on_flow_event(w->txns, ev);
     if (w->health != NULL)
         health_on_flow_event(w->health, ev);
+}
+
+/* Without room at the worker whose request it is, its timers go on as if nothing had been said. */
+static void send_icmp(struct worker *w, unsigned owner, const struct icmp_mail *m)
+{
+    struct mail *mail = mail_new(MAIL_ICMP, w->index, sizeof(*m));
+    if (mail != NULL)
+        memcpy(mail->payload, m, sizeof(*m));
+    if (mail != NULL && mailbox_post(w->shared->mailboxes[owner], mail) == 0)
+        return;
+    counter_inc(&w->counters, CTR_ICMP_IGNORED);
+    mail_free(&mail);
+}
+
+/* The kernel gives it to any socket of that port. */
+static void on_unreached(void *user, const struct addr *remote, int err, struct slice quote)
+{
+    struct worker *w = user;
+    struct icmp_mail m = {.remote = *remote, .err = err};
+    if (sip_quote_read(quote, &m.quote) != 0) {
+        counter_inc(&w->counters, CTR_ICMP_IGNORED);
+        return;
+    }
+    unsigned owner = m.quote.is_request ? pool_id_worker(m.quote.id) : w->index;
+    if (owner == w->index || owner >= w->shared->nworkers)
+        txn_on_unreached(w->txns, &m.quote, remote, err);
+    else
+        send_icmp(w, owner, &m);
+}
+
+static void on_icmp_mail(struct worker *w, const struct mail *mail)
+{
+    struct icmp_mail m;
+    memcpy(&m, mail->payload, sizeof(m));
+    txn_on_unreached(w->txns, &m.quote, &m.remote, m.err);
 }
 
 static void on_wire(void *user, const struct flow_wire *wire)
@@ -364,7 +406,10 @@ static void on_wake(void *user)
             on_admin_mail(w, mail);
             continue;
         }
-        on_sip_mail(w, mail);
+        if (mail->kind == MAIL_ICMP)
+            on_icmp_mail(w, mail);
+        else
+            on_sip_mail(w, mail);
         mail_free(&mail);
     }
     if (n > MAILS_PER_TURN)
@@ -564,7 +609,8 @@ int worker_listen(struct worker *w, struct addr *failed)
                                  .user = w,
                                  .on_accepted = on_accepted,
                                  .on_wire = on_wire,
-                                 .is_idle_ack = is_idle_ack};
+                                 .is_idle_ack = is_idle_ack,
+                                 .on_unreached = on_unreached};
     *failed = (struct addr){0};
     flow.counts = w->shared->flow_counts;
     flow.aliases = w->shared->flow_aliases;

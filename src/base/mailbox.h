@@ -31,6 +31,7 @@ enum mail_kind {
     MAIL_FLOW = 2,  /* flow: send, close, events */
     MAIL_APP = 3,   /* app: reload, drain */
     MAIL_ADMIN = 4, /* admin: a command's part at this worker */
+    MAIL_ICMP = 5,  /* app: what ICMP says of a request of this worker */
 };
 
 /* What senders write and what the reader writes lie on cache lines of their own. By padding:

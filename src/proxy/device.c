@@ -276,6 +276,11 @@ void branch_note_unreachable(struct branch *b, int err)
     }
     if (has_new_way(b))
         return;
+    if (err == ERR_ICMP_PORT || err == ERR_ICMP_HOST) {
+        /* One datagram has not arrived; the next one is tried as well. */
+        branch_note_suspect(b, err);
+        return;
+    }
     const struct flow_dest *dest = txn_client_dest(c->proxy->deps.txns, b->client);
     struct outage o = {
         .err = err,

@@ -147,6 +147,29 @@ void branch_note_useless(struct branch *b, int err)
     group_note_trouble(p->deps.groups, b->target->member, err);
 }
 
+/* Where branch_try_other would go inside a dialog. */
+static bool has_other_way(const struct branch *b)
+{
+    struct groups *groups = b->ctx->proxy->deps.groups;
+    return b->dest + 1 < b->ndests ||
+           (groups != NULL && group_has_deputy(groups, b->target->member, true));
+}
+
+/* Which begins gets its answer at once, and the caller may try elsewhere. A call that stands has
+ * one peer, and that may be back before the timers end (a restart, a route): only where there is
+ * another way is that taken. A member is asked at once in any case. */
+bool proxy_on_unreached(void *ctx, uint64_t client, int err)
+{
+    struct branch *b = ctx;
+    (void)client;
+    if (b->kind != CTX_BRANCH || b->state != BRANCH_TRYING || !sip_in_dialog(b->ctx->req))
+        return true;
+    if (has_other_way(b))
+        return true;
+    branch_note_useless(b, err);
+    return false;
+}
+
 /* --- beside each other --- */
 
 static bool has_further(const struct branch *b)

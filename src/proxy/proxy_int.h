@@ -395,6 +395,7 @@ static inline bool proxy_is_one_call(const struct pctx *c)
 void proxy_on_response(void *ctx, uint64_t client, const struct sip_msg *res,
                        const struct flow_origin *origin);
 void proxy_on_failed(void *ctx, uint64_t client, int err);
+bool proxy_on_unreached(void *ctx, uint64_t client, int err); /* failover.c */
 void proxy_on_linger(void *ctx, void *small);
 void branch_failed(struct branch *b, int err);
 /* What has been cancelled, and has said nothing to that: by Timer C it is as if 408 had come (RFC

@@ -9,6 +9,7 @@ static void on_end(void *ctx);
 const struct txn_tu proxy_tu = {
     .on_response = proxy_on_response,
     .on_failed = proxy_on_failed,
+    .on_unreached = proxy_on_unreached,
     .on_resent = proxy_on_resent,
     .on_stranded = proxy_on_stranded,
     .on_lost = proxy_on_lost,

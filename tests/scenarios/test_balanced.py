@@ -168,6 +168,24 @@ def balanced_member_dies_under_load(world, transport):
 
 
 @scenario()
+def balanced_dead_udp_member_says_so(world):
+    """kill -9 by UDP: its host says that the port is closed. No check is due, and silence would take
+    longer than a call waits here."""
+    group = Group(world, policy="round-robin", oos_check="60", oos_force="1")
+    caller, callee = group.devices()
+    victim = group.servers[0]
+    victim.kill()
+    for _ in range(2 * len(group.servers) * world.workers):
+        check(_who(group, caller, callee) != victim.address, "a call by the dead one")
+        if group.proxy.counters()["icmp_requests"] != 0:
+            break
+    _wait_member(group, victim, "down")
+    found = group.proxy.counters()
+    check(found["icmp_requests"] >= 2, f"the call and the check were not refused: {found}")
+    check(found["failovers"] >= 1, f"no call went to another one: {found}")
+
+
+@scenario()
 def balanced_group_of_none(world):
     """All dead: 503 with Retry-After at once; one is back: calls."""
     group = Group(world)

@@ -183,6 +183,35 @@ def pair_dead_connection_is_noticed_without_options(world):
 
 
 @scenario()
+def pair_dead_udp_server_is_noticed_without_options(world):
+    """Its host says that the port is closed: asked at once, although the check is far and nobody goes
+    elsewhere for silence. A request inside a dialog meets it, and a call."""
+    them, caller, callee = _rig(world, "udp", {**NO_CHECKS, "failover-time": "0"})
+    settle(them)
+    call = _expect_server(caller, callee, them.a)
+    mark = time.monotonic()
+    them.break_active("kill")
+    final = call[0].request("INFO").wait_final(NOTICED)
+    equal(final and final.status, 200, "response to INFO")
+    them.wait_event(40003, NOTICED, mark)
+    hang_up(*call)
+    hang_up(*_expect_server(caller, callee, them.b))
+    check(them.proxy.counters()["icmp_requests"] >= 2, "it was not ICMP")
+
+
+@scenario()
+def pair_dead_udp_server_costs_a_new_call_nothing(world):
+    """The same, and the first that meets it is a new call."""
+    them, caller, callee = _rig(world, "udp", {**NO_CHECKS, "failover-time": "0"})
+    settle(them)
+    hang_up(*_expect_server(caller, callee, them.a))
+    mark = time.monotonic()
+    them.break_active("kill")
+    hang_up(*_expect_server(caller, callee, them.b))
+    them.wait_event(40003, NOTICED, mark)
+
+
+@scenario()
 def pair_silent_connection_is_noticed_without_options(world):
     """Nothing is said: keep-alive finds it."""
     them, caller, callee = _rig(world, "tcp", NO_CHECKS)

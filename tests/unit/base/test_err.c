@@ -22,7 +22,8 @@ static const int codes[] = {
     ERR_TLS_HANDSHAKE, ERR_TLS_VERSION,   ERR_TLS_EXPIRED,
     ERR_TLS_NAME,      ERR_TLS_UNTRUSTED, ERR_TLS_NO_CERTIFICATE,
     ERR_TLS_REFUSED,   ERR_TLS_PLAIN,     ERR_TLS_ON_PLAIN,
-    ERR_TLS_BUSY,      ERR_BAD_STATUS,
+    ERR_TLS_BUSY,      ERR_BAD_STATUS,    ERR_ICMP_PORT,
+    ERR_ICMP_HOST,
 };
 #define CODES (sizeof(codes) / sizeof(codes[0]))
 
