@@ -44,7 +44,10 @@ function show() {
     document.querySelectorAll("#tabs a").forEach((a) => {
         if (a.getAttribute("href") === `#/${path}`) {
             a.setAttribute("aria-current", "page");
-            a.scrollIntoView({block: "nearest", inline: "nearest"});
+            // Not on a page that is new: in some browsers the first Tab would go on from here and
+            // miss the link to the content.
+            if (!isFirst)
+                a.scrollIntoView({block: "nearest", inline: "nearest"});
         } else {
             a.removeAttribute("aria-current");
         }
