@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -125,9 +126,11 @@ def control_socket_is_for_its_group(world):
     os.chmod(world.path(""), 0o755)
     os.chown(os.path.dirname(path), 0, 0)
     os.chmod(os.path.dirname(path), 0o755)
+    # The tree may lie where nobody else may look, as in the home of root.
+    tool = shutil.copy(_tool(world), world.path("holdfastctl"))
 
     def as_user(groups):
-        done = subprocess.run([_tool(world), "-s", path, "status"], capture_output=True, text=True,
+        done = subprocess.run([tool, "-s", path, "status"], capture_output=True, text=True,
                               timeout=30, user=65534, group=65534, extra_groups=groups)
         return done.returncode, done.stderr
 
@@ -632,7 +635,7 @@ def control_sets_options_and_drains(world):
     hang_up(*complete_call(caller, "1001", phone))
     _ask(world, "drain", "1")
     equal(proxy.process.wait(20), 0, "exit status when it has drained")
-    check(proxy.logged(r'command by the control socket command=reload what="" from="uid 0 pid \d+"'),
+    check(proxy.logged(r'command by the control socket command=reload from="uid 0 pid \d+"'),
           "who has asked for a reload")
     proxy.end()
 
