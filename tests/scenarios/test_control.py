@@ -635,7 +635,7 @@ def control_sets_options_and_drains(world):
     hang_up(*complete_call(caller, "1001", phone))
     _ask(world, "drain", "1")
     equal(proxy.process.wait(20), 0, "exit status when it has drained")
-    check(proxy.logged(r'command by the control socket command=reload from="uid 0 pid \d+"'),
+    check(proxy.logged(r'command by the control socket command=reload what="" from="uid 0 pid \d+"'),
           "who has asked for a reload")
     proxy.end()
 
