@@ -212,10 +212,11 @@ static void say_set(struct slice name, struct slice value)
 {
     char text[64];
     bool is_secret = !slice_cstr(name, text, sizeof(text)) || conf_is_secret(text);
-    if (is_secret && value.ptr != NULL)
-        value = SLICE("***");
-    EVENT_LOG(EV_OPTION_SET, LF_SLICE("option", name), LF_SLICE("value", value),
-              LF_BOOL("taken_back", value.ptr == NULL));
+    if (value.ptr == NULL)
+        EVENT_LOG(EV_OPTION_TAKEN_BACK, LF_SLICE("option", name));
+    else
+        EVENT_LOG(EV_OPTION_SET, LF_SLICE("option", name),
+                  LF_SLICE("value", is_secret ? SLICE("***") : value));
 }
 
 /* Only then a certificate that is half written just now stands in the way. */

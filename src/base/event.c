@@ -6,7 +6,8 @@
 #include <string.h>
 #include <time.h>
 
-#define FIELDS_MAX 24
+#define FIELDS_MAX  24
+#define FIELDS_SAID (FIELDS_MAX - 2) /* beside the number and left_out */
 
 static const struct event_text texts[] = {
 #define EVENT(id, number, level, module, name, limit, text, fields, means, to_do) \
@@ -133,9 +134,6 @@ static void write_line(enum event ev, uint32_t left_out, unsigned n, const struc
 {
     const struct event_text *t = &texts[ev];
     struct field all[FIELDS_MAX] = {LF_INT("event", t->number)};
-    unsigned room = FIELDS_MAX - 2;
-    if (n > room)
-        n = room;
     if (n != 0)
         memcpy(all + 1, fields, n * sizeof(*fields));
     if (left_out != 0)
@@ -143,14 +141,33 @@ static void write_line(enum event ev, uint32_t left_out, unsigned n, const struc
     log_fields(t->level, t->module, t->text, n + 1, all);
 }
 
+static bool is_empty(const struct field *f)
+{
+    switch (f->kind) {
+    case FIELD_STR: return slice_str(f->v.str).len == 0;
+    case FIELD_SLICE: return f->v.slice.len == 0;
+    case FIELD_ADDR: return f->v.addr == NULL || f->v.addr->family == ADDR_NONE;
+    case FIELD_INT:
+    case FIELD_BOOL:
+    case FIELD_ERR: break;
+    }
+    return false;
+}
+
 void event_log(enum event ev, unsigned n, const struct field *fields)
 {
     const struct event_text *t = &texts[ev];
+    struct field said[FIELDS_SAID];
     uint32_t left_out;
+    unsigned k = 0;
     check_fields(t, n, fields);
-    tell(ev, n, fields);
+    for (unsigned i = 0; i < n && k < FIELDS_SAID; i++) {
+        if (!is_empty(&fields[i]))
+            said[k++] = fields[i];
+    }
+    tell(ev, k, said);
     if (log_is_on_for(t->level, t->module) && is_allowed(ev, &left_out))
-        write_line(ev, left_out, n, fields);
+        write_line(ev, left_out, k, said);
 }
 
 void event_message_id(unsigned number, char id[EVENT_MESSAGE_ID_LEN + 1])

@@ -29,7 +29,7 @@ struct event_text {
 const struct event_text *event_text(enum event ev);
 
 /* EVENT_LOG(EV_DN_OUT, LF_SLICE("dn", name), LF_ERR("cause", err)); the names are those of the
- * table */
+ * table. A text or address that is empty is left out, wherever the event is told. */
 void event_log(enum event ev, unsigned n, const struct field *fields);
 #define EVENT_LOG(ev, ...)                                                 \
     do {                                                                   \

@@ -85,6 +85,8 @@ def each_option_changes_during_a_call(world):
         equal((row["value"], row["source"]), (shown, "set"), name)
         proxy.control("set", name)
         check(_option(proxy, name)["source"] != "set", f"{name} is not as in the file again")
+    told = [row["number"] for row in proxy.control("events")["event"]]
+    check(45013 in told and 45014 in told, f"events: {set(told)}")
     equal({row["id"] for row in proxy.control("flows")["flow"]}, before, "connections")
     equal(sorted(row["bindings"] for row in proxy.control("dns")["dn"]), [1, 1], "bindings")
     final = ringing.transaction.wait_final(15)

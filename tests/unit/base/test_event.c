@@ -155,6 +155,31 @@ static void test_line(void **state)
         strstr(said(state), " info  app drain cancelled: new calls are taken again event=45007\n"));
 }
 
+/* What says nothing is left out, of the line and of what others are told; a number or a "false"
+ * says something. */
+static void note(void *user, enum event ev, unsigned n, const struct field *fields)
+{
+    char *room = user;
+    (void)row_line(event_text(ev)->name, n, fields, room, 200);
+}
+
+static void test_empty(void **state)
+{
+    static const struct addr nowhere;
+    char told[200];
+    event_set_tap(note, told);
+    EVENT_LOG(EV_OPTION_SET, LF_STR("option", "log-level"), LF_STR("value", ""));
+    assert_string_equal(told, "option_set option=log-level");
+    assert_non_null(strstr(said(state), " event=45013 option=log-level\n"));
+    EVENT_LOG(EV_DN_OUT, LF_STR("dn", NULL), LF_SLICE("contact", SLICE_NONE),
+              LF_ADDR("peer", &nowhere), LF_INT("ms", 0), LF_BOOL("by", false));
+    assert_string_equal(told, "dn_out_of_service ms=0 by=false");
+    assert_non_null(strstr(said(state), " event=42001 ms=0 by=false\n"));
+    log_set_format(LOG_JSON);
+    EVENT_LOG(EV_OPTION_TAKEN_BACK, LF_STR("option", "log-level"));
+    assert_non_null(strstr(said(state), "\"event\":45014,\"option\":\"log-level\"}"));
+}
+
 static void one(void)
 {
     EVENT_LOG(EV_TRANSACTIONS_FULL, LF_INT("max", 1));
@@ -259,10 +284,9 @@ static void test_message_id(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_table),      TEST(test_page),  TEST(test_numbers_in_pages),
-        TEST(test_line),       TEST(test_limit), TEST(test_nothing_follows),
-        TEST(test_end),        TEST(test_level), TEST(test_storm),
-        TEST(test_message_id),
+        TEST(test_table), TEST(test_page),  TEST(test_numbers_in_pages), TEST(test_line),
+        TEST(test_empty), TEST(test_limit), TEST(test_nothing_follows),  TEST(test_end),
+        TEST(test_level), TEST(test_storm), TEST(test_message_id),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
