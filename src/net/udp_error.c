@@ -8,8 +8,8 @@
 #include <linux/icmp.h>
 #include <linux/icmpv6.h>
 
-/* Taken in one turn. What is left keeps the socket ready; it has its room in the socket's receive
- * buffer, and the oldest datagram of that costs no less. */
+/* Taken in one turn. What is left keeps the socket ready; until it is taken it uses up room of the
+ * receive buffer. */
 #define ERRORS_PER_TURN 256
 /* Of the datagram: what the kernel's own ICMP quotes is less (576 bytes with all headers, IPv6
  * 1,280). */
