@@ -76,6 +76,15 @@ struct net_udp {
     size_t queued_bytes;
 };
 
+/* Two destinations that share a slot cost a comparison, so that nothing better is needed. */
+static inline uint16_t udp_slot_of(const struct addr *remote)
+{
+    uint32_t ip[4];
+    memcpy(ip, remote->ip, sizeof(ip));
+    uint32_t x = (ip[0] ^ ip[1] ^ ip[2] ^ ip[3] ^ (uint32_t)remote->port << 16) * 2654435769u;
+    return (uint16_t)((x >> 16) % UDP_RUN_SLOTS);
+}
+
 /* Does the kernel know segmentation? An old one would send a run as one large datagram. */
 void net_udp_look(struct net_udp *udp);
 /* Asks for readability, and writability too. */

@@ -89,15 +89,6 @@ static bool is_full(struct net_udp *udp, size_t len)
     return true;
 }
 
-/* Two destinations that share a slot cost a comparison, so that nothing better is needed. */
-static uint16_t slot_of(const struct addr *remote)
-{
-    uint32_t ip[4];
-    memcpy(ip, remote->ip, sizeof(ip));
-    uint32_t x = (ip[0] ^ ip[1] ^ ip[2] ^ ip[3] ^ (uint32_t)remote->port << 16) * 2654435769u;
-    return (uint16_t)((x >> 16) % UDP_RUN_SLOTS);
-}
-
 static void chunk_add(struct net_udp *udp, struct udp_chunk *c, const struct addr *remote,
                       const struct addr *local, const void *bytes, size_t len)
 {
@@ -106,7 +97,7 @@ static void chunk_add(struct net_udp *udp, struct udp_chunk *c, const struct add
     d->bytes = (struct iovec){c->bytes + c->len, len};
     c->len += len;
     d->to_len = (uint8_t)addr_to_sockaddr(remote, &d->to.sa);
-    d->slot = slot_of(remote);
+    d->slot = udp_slot_of(remote);
     d->control_len = 0;
     if (udp->wildcard && local->family != ADDR_NONE && !addr_is_any(local))
         set_source(d, local);

@@ -54,6 +54,15 @@ static bool is_taken(unsigned dest)
     return addr_eq(&mine_at, &at[dest]);
 }
 
+/* Two that share a slot break each other's runs. */
+static bool shares_slot(unsigned dest)
+{
+    for (unsigned i = 0; i < dest; i++)
+        if (udp_slot_of(&at[i]) == udp_slot_of(&at[dest]))
+            return true;
+    return false;
+}
+
 /* The kernel may give two sockets that share their port (SO_REUSEPORT) the same free one. */
 static void open_dest(unsigned i, const struct addr *any)
 {
@@ -64,7 +73,7 @@ static void open_dest(unsigned i, const struct addr *any)
             net_udp_open(t.loop, any, &plain_opt, false, &t.counters, on_datagram, &to[i], &to[i]),
             0);
         net_udp_local(to[i], &at[i]);
-    } while (is_taken(i));
+    } while (is_taken(i) || shares_slot(i));
 }
 
 static void begin(const char *ip, const char *own)
