@@ -144,6 +144,8 @@ void branch_note_useless(struct branch *b, int err)
     if (b->target->member == 0 || p->deps.groups == NULL || replay_is_raised(b))
         return;
     b->ctx->member_err = err;
+    b->ctx->failed = b->target->member;
+    b->ctx->was_sought = false;
     group_note_trouble(p->deps.groups, b->target->member, err);
 }
 

@@ -155,6 +155,8 @@ struct pctx {
     uint16_t races;           /* numbers of branch.race given */
     uint8_t replays, retries; /* to members of applications, after a failure or switchover */
     int member_err;           /* a member could not be reached, or was silent */
+    uint32_t failed;          /* that member; 0: none, or its successor was told */
+    bool was_sought;          /* who is active was not known since */
     uint32_t doubted;         /* the active member, while it is waited whether it still is */
     uint32_t loop;            /* loop hash for our branch (RFC 5393) */
     uint32_t breadth;         /* Max-Breadth we may use */

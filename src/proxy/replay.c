@@ -305,6 +305,26 @@ static void end_cancelled(struct branch *b, uint32_t to)
     proxy_advance(c);
 }
 
+/* Has it come here because the active member has failed it? That this one is asked now is no reason
+ * to go back; that it was looked for and found again is. */
+static bool has_come_from(const struct branch *b, uint32_t to)
+{
+    const struct pctx *c = b->ctx;
+    return to != 0 && to == c->failed && !c->was_sought && b->state == BRANCH_TRYING;
+}
+
+/* Has it waited here, at the one in reserve, which is the active one now? Said once. */
+static bool has_taken_over(const struct branch *b, uint32_t to)
+{
+    struct pctx *c = b->ctx;
+    uint32_t member = b->target->member;
+    if (to != 0 || c->failed == 0 || c->failed == member || b->state != BRANCH_PARKED ||
+        group_state_of(c->proxy->deps.groups, group_of(member)) != GROUP_UP)
+        return false;
+    c->failed = 0;
+    return true;
+}
+
 static void look_at(struct branch *b, bool is_due)
 {
     struct pctx *c = b->ctx;
@@ -315,6 +335,10 @@ static void look_at(struct branch *b, bool is_due)
         end_cancelled(b, to);
         return;
     }
+    if (group_state_of(groups, group_of(member)) != GROUP_UP)
+        c->was_sought = true;
+    if (has_come_from(b, to))
+        return;
     if (is_still_active(b)) {
         if (is_due)
             branch_failed(b, b->parked_err);
@@ -322,7 +346,7 @@ static void look_at(struct branch *b, bool is_due)
     }
     if (may && to != 0 && is_served_by(b, to))
         send_to(b, to, true);
-    else if (b->state == BRANCH_PARKED && (is_due || c->doubted != 0))
+    else if (b->state == BRANCH_PARKED && (is_due || c->doubted != 0 || has_taken_over(b, to)))
         look_again(b);
     else if (may && b->state == BRANCH_TRYING && !b->was_heard && is_out(groups, member))
         proxy_on_quiet(&b->quiet, 0);

@@ -243,6 +243,35 @@ static void pair_active_is_gone(void **state)
     close_checked(&r);
 }
 
+/* One that takes calls in reserve too keeps the one that came to it: that the active member is
+ * asked is no reason to go back there. */
+static void pair_reserve_takes_it(void **state)
+{
+    struct fake_datagram d;
+    struct got other;
+    (void)state;
+    open_pair();
+    say_udp(&r, CALLER, &(struct say){0});
+    rig_expect_method(&r, APP_A, "INVITE", &inv);
+    closed(APP_A, -ECONNREFUSED, &inv);
+    rig_expect_method(&r, APP_B, "INVITE", &inv);
+    worker_wake(r.worker);
+    fake_run(r.loop);
+    while (fake_take_datagram(r.loop, APP_A, &d)) {
+        parse(&d, &other);
+        assert_int_equal(other.msg.method, SIP_OPTIONS);
+    }
+    while (fake_take_datagram(r.loop, APP_B, &d)) {
+        parse(&d, &other);
+        assert_int_equal(other.msg.method, SIP_OPTIONS);
+    }
+    answer_udp(&r, APP_B, &inv, 486, "");
+    rig_expect_status(&r, CALLER, 486, &got);
+    ack_udp(&r, CALLER, &(struct say){0});
+    (void)drop_all(&r);
+    close_checked(&r);
+}
+
 /* It is there after all: no switchover, and the call that its reserve has refused goes to it. */
 static void pair_active_is_there(void **state)
 {
@@ -305,10 +334,15 @@ static void forged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(phone_is_gone),       cmocka_unit_test(next_address),
-        cmocka_unit_test(call_goes_on),        cmocka_unit_test(balanced_member),
-        cmocka_unit_test(pair_active_is_gone), cmocka_unit_test(pair_active_is_there),
-        cmocka_unit_test(pair_in_dialog),      cmocka_unit_test(forged),
+        cmocka_unit_test(phone_is_gone),
+        cmocka_unit_test(next_address),
+        cmocka_unit_test(call_goes_on),
+        cmocka_unit_test(balanced_member),
+        cmocka_unit_test(pair_active_is_gone),
+        cmocka_unit_test(pair_reserve_takes_it),
+        cmocka_unit_test(pair_active_is_there),
+        cmocka_unit_test(pair_in_dialog),
+        cmocka_unit_test(forged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
