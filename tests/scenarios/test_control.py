@@ -211,7 +211,8 @@ class _Daemon:
         self.listener.bind(path)
         self.listener.listen(8)
         self.clients = []
-        threading.Thread(target=self._serve, daemon=True).start()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
 
     def _serve(self):
         with contextlib.suppress(OSError):
@@ -224,6 +225,12 @@ class _Daemon:
                     client.close()
 
     def close(self):
+        # Else the thread may take a connection of the next one, whose descriptor has the same number.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        for client in self.clients:
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+        self.thread.join(10)
         self.listener.close()
         os.unlink(self.path)
 

@@ -3,6 +3,7 @@
 have what relayed, trunks, and overload."""
 
 import os
+import pathlib
 import signal
 import time
 from collections import Counter
@@ -365,6 +366,11 @@ def overload_rate_of_new_calls(world, transport):
     check(proxy.counters()["overload_refused_rate"] >= 25, "counter")
 
 
+def _has_stopped(pid):
+    return all((task / "stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+               for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
+
+
 @scenario(timeout=90)
 def overload_a_crowd_of_new_calls_waits_behind_a_dialog(world):
     """300 INVITEs come at once, and a BYE behind them: at most 64 calls are begun before it, though
@@ -377,6 +383,7 @@ def overload_a_crowd_of_new_calls_waits_behind_a_dialog(world):
     since = time.monotonic()
     os.kill(proxy.process.pid, signal.SIGSTOP)
     try:
+        eventually(lambda: _has_stopped(proxy.process.pid), 5, "the proxy goes on")
         crowd = [caller.invite("1001").transaction for _ in range(300)]
         bye = held[0].request("BYE")
     finally:
