@@ -159,7 +159,8 @@ def _download(world, page):
     page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=folder)
     page.run("[...document.querySelectorAll('button')].find(b => b.textContent.includes('pcapng')).click()")
     path = os.path.join(folder, "holdfast.pcapng")
-    eventually(lambda: os.path.exists(path), 10, "nothing was downloaded")
+    # The browser makes the name before it has written what belongs to it.
+    eventually(lambda: os.path.exists(path) and os.path.getsize(path), 20, "nothing was downloaded")
     with open(path, "rb") as f:
         data = f.read()
     check(data[:4] == b"\x0a\x0d\x0d\x0a", f"no pcapng: {data[:20]!r}")

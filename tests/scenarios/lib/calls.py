@@ -5,7 +5,7 @@ and what became of it.
 Callers and callees in one thread: an open-loop plan, so that calls are in setup, ringing and
 established at every moment. A callee that gets the same INVITE by a second way (same Call-ID and
 From tag, another branch) rings for both and answers the later one: the earlier one is what a server
-that died had under way."""
+that died had under way. Where the later one is taken back, the earlier one rings on."""
 
 import contextlib
 import heapq
@@ -473,6 +473,14 @@ class Calls:
         self.uas.sendto(response_to(msg, 200 if leg else 481, to_tag="c").bytes(), peer)
         if leg and not leg.final:
             self._reply(leg, 487)
+            self._rings_on(leg.call)
+
+    def _rings_on(self, call):
+        """What came last is gone; whatever rang before it still rings, and is answered."""
+        left = next((leg for leg in reversed(call.legs) if not leg.final), None)
+        if left and left.superseded and not call.cancelled:
+            left.superseded = False
+            self._at(time.monotonic() + self.plan.ring, self._answer, left)
 
     def _callee_hangs_up(self, call):
         """BYE by the leg that was confirmed, and its own route set."""
@@ -523,4 +531,5 @@ class Calls:
                 call.got_bye += 1
                 if call.got_bye > 1:
                     self.notes["second BYE"] += 1
+                self._rings_on(call)
         self.uas.sendto(known, peer)

@@ -105,6 +105,7 @@ class Holdfast:
         self.process = None
         self.notify = None
         self.may_end = False    # the scenario has ended it, or waits for its end
+        self.hangs = False      # it was asked to end, and did not
 
     def write(self, text=None):
         """Write the configuration file from the current options."""
@@ -152,6 +153,7 @@ class Holdfast:
             self.process.signal(signal.SIGTERM)
             self.process.wait(0.05)
         status = self.process.wait(0)
+        self.hangs = status is None
         self.kill()
         return status
 
@@ -209,6 +211,15 @@ class Holdfast:
         if done.returncode == 0:
             raise AssertionError(f"holdfastctl {' '.join(words)} succeeds: {done.stdout}")
         return done.stdout + done.stderr
+
+    def broke(self):
+        """It ended by itself, does not end when asked, or a sanitizer has found something."""
+        if not self.process:
+            return False
+        status = self.process.child.poll()
+        return (self.hangs or (status is not None and not self.may_end)
+                or (status or 0) < 0 and status != -signal.SIGKILL
+                or self.logged(r"sanitizer|runtime error:") is not None)
 
     def check_alive(self):
         if not self.process.running():

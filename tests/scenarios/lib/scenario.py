@@ -197,6 +197,10 @@ class World:
                 proxy.check_alive()
                 equal(proxy.end(), 0, "exit status of the proxy")
 
+    def broken(self):
+        """A proxy ended that nobody has asked to, or does not end, or a sanitizer spoke."""
+        return any(proxy.broke() for proxy in self.proxies)
+
     def report(self):
         """The record of all devices, in order of time."""
         lines = []
