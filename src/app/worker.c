@@ -56,7 +56,7 @@ struct worker {
     uint64_t wire_us;      /* since 1970: when messages were last told to the trace */
     unsigned wire_left;    /* so many more are given that time */
     struct load_line line; /* new calls, while the worker is late */
-    unsigned begun;        /* INVITEs that did not stand there, in this turn */
+    unsigned begun;        /* calls let in, since the line was last looked at */
     uint64_t groups_epoch; /* the last one that was looked at */
     struct timer expire, drain;
     struct proxy_conf draining; /* the proxy's settings while it takes no new calls */
@@ -128,6 +128,7 @@ static void dispatch_request(struct worker *w, const struct sip_msg *m,
     case TXN_NEW:
         if (!proxy_admit(w->proxy, m, origin, waited_ms))
             break;
+        w->begun += m->method == SIP_INVITE && !sip_in_dialog(m);
         if (proxy_is_for_registrar(w->proxy, m))
             registrar_on_request(w->registrar, m, origin, m->ruri.host);
         else
@@ -144,7 +145,7 @@ static bool stands_in_line(struct worker *w, const struct sip_msg *m,
     uint64_t now = net_now(w->loop);
     bool is_first = load_line_is_empty(&w->line);
     if (is_first &&
-        (m->method != SIP_INVITE || (!load_is_lining(w->load, now) && w->begun++ < LINE_PER_TURN)))
+        (m->method != SIP_INVITE || (!load_is_lining(w->load, now) && w->begun < LINE_PER_TURN)))
         return false;
     if (!proxy_may_wait(w->proxy, m, origin))
         return false;
@@ -278,22 +279,19 @@ static void look_at_line(struct worker *w)
     struct sip_mail head;
     struct sip_hdr hdrs[SIP_HDRS_MAX];
     struct sip_msg m;
-    unsigned begun = 0;
+    w->begun = 0;
     if (load_line_is_empty(&w->line))
         return;
     uint64_t now = net_clock(w->loop);
     flows_flush(w->flows); /* what goes before them does not wait for them */
-    for (unsigned i = 0; i < LINE_LOOKS && begun < LINE_PER_TURN; i++) {
+    for (unsigned i = 0; i < LINE_LOOKS && w->begun < LINE_PER_TURN; i++) {
         if (!load_line_first(&w->line, &first))
             return;
         uint64_t waited = now > first.since ? now - first.since : 0;
         if (i == 0)
             load_on_line(w->load, waited);
-        uint64_t before = counter_get(&w->counters, CTR_SHED_LAG);
         if (parse_mail(w, first.bytes, &head, &m, hdrs))
             dispatch_request(w, &m, &head.origin, (int64_t)waited);
-        if (counter_get(&w->counters, CTR_SHED_LAG) == before)
-            begun++;
         load_line_drop(&w->line);
         if (net_clock(w->loop) - now >= LINE_MS)
             break;
@@ -435,13 +433,13 @@ static void look_at_load(struct worker *w)
 static void on_turn_end(void *user)
 {
     struct worker *w = user;
-    w->wire_left = w->begun = 0;
+    w->wire_left = 0;
     wheel_advance(&w->wheel, net_now(w->loop));
     look_at_line(w);
     flows_flush(w->flows);
     trace_flush(w->trace);
     look_at_load(w);
-    w->wire_left = 0;
+    w->wire_left = w->begun = 0;
     net_alarm(w->loop, wheel_next(&w->wheel));
 }
 

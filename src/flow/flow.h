@@ -217,7 +217,7 @@ int flows_send(struct flows *flows, struct flow_dest *dest, const void *bytes, s
 /* Whose request is sent: what is said of a connection that could not carry it. */
 struct flow_whose {
     struct slice dn;      /* whose device it goes to; empty: none of ours, or not known */
-    struct slice call_id; /* empty: looked for in the bytes, as far as they wait */
+    struct slice call_id; /* empty: looked for in the bytes where they are lost */
 };
 /* flows_send, which also names the connection as flows_set_dn does, unless it was one that the
  * caller named and it has a DN. `whose` is borrowed until the call returns; NULL: not known. */

@@ -133,7 +133,8 @@ struct flow_queued {
     uint32_t flags; /* enum flow_send_flags */
     uint64_t since; /* flow_dest.since */
     size_t len;
-    char bytes[];
+    size_t call_len;
+    char bytes[]; /* the message; behind it its Call-ID, as its sender gave it */
 };
 
 #define FLOW_CALL_MAX 95 /* bytes of a Call-ID that are kept for a line */
@@ -371,6 +372,8 @@ int flow_send_local(struct flows *fs, struct flow_dest *dest, const struct flow_
 int flow_write(struct flow *f, const struct flow_out *m) WARN_UNUSED;
 /* Behind what waits in `list` of its work (queue or held). 0, ERR_FULL, ERR_NOMEM. */
 int flow_enqueue(struct flow *f, struct list *list, const struct flow_out *m) WARN_UNUSED;
+/* Empty: its sender gave none. */
+struct slice flow_queued_call(const struct flow_queued *q);
 void flow_flush_queue(struct flow *f);
 /* `worker` has reacted to the event: what was held of it goes on. */
 void flow_confirmed(struct flow *f, unsigned worker);

@@ -94,10 +94,10 @@ struct lost {
     struct sip_hdr hdrs[SIP_HDRS_MAX];
 };
 
-static void lose(struct lost *l, unsigned flags, const void *bytes, size_t len)
+static void lose(struct lost *l, unsigned flags, struct slice bytes, struct slice call_id)
 {
     if ((flags & FLOW_SEND_REQUEST) != 0 && l->n++ == 0)
-        l->call_id = flow_call_of(slice_of(bytes, len), l->hdrs);
+        l->call_id = call_id.len != 0 ? call_id : flow_call_of(bytes, l->hdrs);
 }
 
 static void lose_all(struct lost *l, const struct list *all)
@@ -105,7 +105,7 @@ static void lose_all(struct lost *l, const struct list *all)
     LIST_EACH(it, all)
     {
         const struct flow_queued *q = container_of(it, const struct flow_queued, node);
-        lose(l, q->flags, q->bytes, q->len);
+        lose(l, q->flags, slice_of(q->bytes, q->len), flow_queued_call(q));
     }
 }
 
@@ -131,7 +131,7 @@ void flow_say_failed(const struct flow *f, bool is_again, int err, const struct 
     if (w != NULL)
         lose_work(&lost, w);
     if (m != NULL)
-        lose(&lost, m->flags, m->bytes, m->len);
+        lose(&lost, m->flags, slice_of(m->bytes, m->len), m->whose.call_id);
     if (is_again)
         extra[n++] = LF_ADDR("tried", &f->reopen);
     extra[n++] = LF_ERR("cause", err);

@@ -41,7 +41,8 @@ int flow_enqueue(struct flow *f, struct list *list, const struct flow_out *m)
     size_t max = f->owner->conf.max_queue;
     if (m->len > max - w->queued || w->queued > max)
         return ERR_FULL;
-    struct flow_queued *q = mem_alloc(sizeof(*q) + m->len);
+    struct slice call_id = m->whose.call_id;
+    struct flow_queued *q = mem_alloc(sizeof(*q) + m->len + call_id.len);
     if (q == NULL)
         return ERR_NOMEM;
     list_init(&q->node);
@@ -49,7 +50,10 @@ int flow_enqueue(struct flow *f, struct list *list, const struct flow_out *m)
     q->flags = m->flags | (w->cause != 0 ? FLOW_WAITED : 0);
     q->since = m->since;
     q->len = m->len;
+    q->call_len = call_id.len;
     memcpy(q->bytes, m->bytes, m->len);
+    if (call_id.len != 0)
+        memcpy(q->bytes + m->len, call_id.ptr, call_id.len);
     list_push(list, &q->node);
     w->queued += m->len;
     return 0;
@@ -82,15 +86,17 @@ static struct flow_queued *queue_pop(struct flow_work *w, struct list *list)
     return q;
 }
 
+struct slice flow_queued_call(const struct flow_queued *q)
+{
+    return slice_of(q->bytes + q->len, q->call_len);
+}
+
 void flow_flush_queue(struct flow *f)
 {
-    struct sip_hdr hdrs[SIP_HDRS_MAX];
     struct flow_queued *q;
     while (f->doom == 0 && f->work != NULL && (q = queue_pop(f->work, &f->work->queue)) != NULL) {
         struct flow_out m = {q->bytes, q->len,  q->since,
-                             q->flags, q->from, {SLICE_NONE, SLICE_NONE}};
-        if ((m.flags & FLOW_SEND_REQUEST) != 0)
-            m.whose.call_id = flow_call_of(slice_of(q->bytes, q->len), hdrs);
+                             q->flags, q->from, {SLICE_NONE, flow_queued_call(q)}};
         int rc = flow_write(f, &m);
         mem_free(q);
         if (rc == ERR_NOMEM)

@@ -77,7 +77,8 @@ struct slice txn_tag_stateless(const struct txns *txns, uint64_t check,
     return buf_get(&b);
 }
 
-/* Nobody else writes the mark: it may stand anywhere. */
+/* Only whom we refused can know the mark; who puts it elsewhere loses his own ACKs and nobody
+ * else's. So it may stand anywhere. */
 bool txn_is_idle_ack(const struct txns *txns, struct slice bytes)
 {
     const char *p = bytes.ptr, *end = bytes.ptr + bytes.len;
