@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One worker: where the rooms are put together, and the one dispatch.
+/* One worker: where the rooms are put together.
  *
  * owns: its loop, wheel, flows, txns, route, proxy, registrar, mailbox, counters. borrows: what all
  * workers share (struct shared) and the configuration. thread: made and ended by main, run by its

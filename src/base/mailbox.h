@@ -25,13 +25,12 @@ struct mail {
     _Alignas(16) unsigned char payload[];
 };
 
-/* First digit of the kind is the room that reads it. */
+/* Each with the room that reads it. */
 enum mail_kind {
-    MAIL_SIP = 1,   /* app: a SIP message for its home */
-    MAIL_FLOW = 2,  /* flow: send, close, events */
-    MAIL_APP = 3,   /* app: reload, drain */
-    MAIL_ADMIN = 4, /* admin: a command's part at this worker */
-    MAIL_ICMP = 5,  /* app: what ICMP says of a request of this worker */
+    MAIL_SIP = 1, /* app: a SIP message for its home */
+    MAIL_FLOW,    /* flow: send, close, events */
+    MAIL_ADMIN,   /* admin: a command's part at this worker */
+    MAIL_ICMP,    /* app: what ICMP says of a request of this worker */
 };
 
 /* What senders write and what the reader writes lie on cache lines of their own. By padding:
