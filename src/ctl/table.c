@@ -4,7 +4,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "admin/holdfastctl_int.h"
+#include "ctl/ctl_int.h"
 
 #define COLUMNS_MAX 48
 #define COLUMN_MIN  12 /* a column is not cut to less */

@@ -4,8 +4,8 @@
 #include <time.h>
 #include <wchar.h>
 
-#include "admin/holdfastctl_int.h"
 #include "base/buf.h"
+#include "ctl/ctl_int.h"
 
 /* The character at `p`, which is valid UTF-8 as jansson has checked it; *n: its bytes. */
 static wchar_t char_at(const char *p, unsigned *n)

@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "admin/holdfastctl_int.h"
+#include "ctl/ctl_int.h"
 
 #define HOME      "\033[H"
 #define END_LINE  "\033[K"

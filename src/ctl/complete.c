@@ -3,7 +3,7 @@
  * tables, arguments from the daemon, where it answers soon. */
 #include <string.h>
 
-#include "admin/holdfastctl_int.h"
+#include "ctl/ctl_int.h"
 
 #define PROPOSALS_MAX 500
 #define PATIENCE_MS   1000

@@ -11,7 +11,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "admin/holdfastctl_int.h"
+#include "ctl/ctl_int.h"
 #include "holdfast_version.h"
 
 #define PATH_BYTES  256
@@ -19,51 +19,6 @@
 #define ANSWER_MS   20000 /* a daemon that is silent for so long is stuck */
 #define WATCH_MS    2000
 #define WATCH_MAX_S 86400.0
-
-void ctl_no_memory(void)
-{
-    fputs("holdfastctl: no memory\n", stderr);
-    exit(CTL_REFUSED);
-}
-
-static void *must(void *ptr)
-{
-    if (ptr == NULL)
-        ctl_no_memory();
-    return ptr;
-}
-
-void *ctl_alloc(size_t size)
-{
-    return must(mem_zalloc(size));
-}
-
-void *ctl_grow(void *ptr, size_t size)
-{
-    return must(mem_realloc(ptr, size));
-}
-
-char *ctl_copy(const char *text, size_t len)
-{
-    char *copy = ctl_alloc(len + 1);
-    if (len != 0)
-        memcpy(copy, text, len);
-    return copy;
-}
-
-const struct admin_command *ctl_command(unsigned n, const char *const *words, unsigned *used)
-{
-    char name[64];
-    for (*used = n < 2 ? n : 2; *used != 0; --*used) {
-        int len = snprintf(name, sizeof(name), *used == 2 ? "%s %s" : "%s", words[0],
-                           *used == 2 ? words[1] : "");
-        enum admin_command_id id =
-            len > 0 && (size_t)len < sizeof(name) ? admin_command_find(slice_str(name)) : CMD_MAX;
-        if (id != CMD_MAX)
-            return admin_command_at(id);
-    }
-    return NULL;
-}
 
 /* --- options --- */
 

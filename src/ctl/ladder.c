@@ -5,7 +5,7 @@
  *   22:30:51.130    +7ms   |                  |------INVITE------>| */
 #include <string.h>
 
-#include "admin/holdfastctl_int.h"
+#include "ctl/ctl_int.h"
 
 #define LEFT      21 /* columns: time and what has passed since the message before */
 #define MARGIN    9  /* before the first line, and behind the last one */

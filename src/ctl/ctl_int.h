@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of holdfastctl share: how it shows things, answers of the daemon, tables.
  *
- * Memory that cannot be had ends the program. owns: see the single structs. thread: one. */
-#ifndef ADMIN_HOLDFASTCTL_INT_H
-#define ADMIN_HOLDFASTCTL_INT_H
+ * owns: see the single structs. thread: one. */
+#ifndef CTL_CTL_INT_H
+#define CTL_CTL_INT_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -33,12 +33,14 @@ struct ctl {
     int stop;           /* signalfd; readable: the user has had enough; -1: none */
 };
 
+/* --- memory.c: where there is none, the program ends --- */
+
 void *ctl_alloc(size_t size); /* zeroed */
 void *ctl_grow(void *ptr, size_t size);
 __attribute__((noreturn)) void ctl_no_memory(void);
 char *ctl_copy(const char *text, size_t len); /* with NUL */
 
-/* --- holdfastctl_ask.c: the daemon --- */
+/* --- ask.c: the daemon --- */
 
 /* A row as it comes. */
 typedef void ctl_row_fn(void *user, const char *set, json_t *row);
@@ -52,7 +54,7 @@ bool ctl_sleep(const struct ctl *ctl, uint64_t ms);
 /* The user's own daemon where its socket is there, else the system's. */
 const char *ctl_default_path(char *path, size_t cap);
 
-/* --- holdfastctl_text.c: values for people --- */
+/* --- text.c: values for people --- */
 
 /* Columns that UTF-8 text takes on a terminal. */
 unsigned ctl_width(const char *text);
@@ -81,7 +83,7 @@ bool ctl_is_number(const json_t *value);
 const char *ctl_string(const json_t *row, const char *name); /* "": there is none */
 int64_t ctl_integer(const json_t *row, const char *name);
 
-/* --- holdfastctl_table.c: rows as tables --- */
+/* --- table.c: rows as tables --- */
 
 struct ctl_answer; /* rows of a command, by their sets */
 
@@ -91,7 +93,7 @@ void ctl_answer_row(void *answer, const char *set, json_t *row); /* a ctl_row_fn
 /* Everything, for people or as JSON; `error`: NULL, or why it is not all. */
 void ctl_answer_print(const struct ctl_answer *answer, const char *error, FILE *out);
 
-/* --- holdfastctl_watch.c: again and again --- */
+/* --- watch.c: again and again --- */
 
 /* The words, shown once, or as long as the user wants it. An exit status. */
 int ctl_run(const struct ctl *ctl, const struct admin_command *command, unsigned n,
@@ -99,7 +101,7 @@ int ctl_run(const struct ctl *ctl, const struct admin_command *command, unsigned
 /* Says what is wrong. */
 int ctl_fail(int status, const char *why);
 
-/* --- holdfastctl_trace.c, holdfastctl_ladder.c: messages --- */
+/* --- trace.c, ladder.c: messages --- */
 
 int ctl_trace(const struct ctl *ctl, unsigned n, const char *const *words);
 
@@ -111,7 +113,7 @@ void ctl_ladder_free(struct ctl_ladder *ladder);
 void ctl_ladder_note(struct ctl_ladder *ladder, const json_t *message);
 void ctl_ladder_put(struct ctl_ladder *ladder, const json_t *message, FILE *out);
 
-/* --- holdfastctl_print.c: what is made from the table --- */
+/* --- print.c: what is made from the table --- */
 
 void ctl_print_help(FILE *out);
 void ctl_print_command(const struct admin_command *command, FILE *out);

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "admin/holdfastctl_int.h"
 #include "admin/pcapng.h"
+#include "ctl/ctl_int.h"
 
 #define FOLLOW_MS 500
 

@@ -11,9 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "admin/holdfastctl_int.h"
 #include "admin/wire.h"
 #include "base/buf.h"
+#include "ctl/ctl_int.h"
 
 #define COMMAND_MAX 1024
 #define READ_BYTES  65536

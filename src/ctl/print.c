@@ -2,9 +2,9 @@
 /* What is made from the table of commands: help, manual page, docs/commands.md, completion. */
 #include <string.h>
 
-#include "admin/holdfastctl_int.h"
 #include "admin/wire.h"
 #include "base/buf.h"
+#include "ctl/ctl_int.h"
 
 const struct ctl_option ctl_options[] = {
     {"socket", "PATH", "control socket of the daemon: its option control-socket", 's'},
@@ -313,4 +313,18 @@ void ctl_print_markdown(FILE *out)
         out);
     for (unsigned i = 0; i < CMD_MAX; i++)
         md_command(admin_command_at((enum admin_command_id)i), out);
+}
+
+const struct admin_command *ctl_command(unsigned n, const char *const *words, unsigned *used)
+{
+    char name[64];
+    for (*used = n < 2 ? n : 2; *used != 0; --*used) {
+        int len = snprintf(name, sizeof(name), *used == 2 ? "%s %s" : "%s", words[0],
+                           *used == 2 ? words[1] : "");
+        enum admin_command_id id =
+            len > 0 && (size_t)len < sizeof(name) ? admin_command_find(slice_str(name)) : CMD_MAX;
+        if (id != CMD_MAX)
+            return admin_command_at(id);
+    }
+    return NULL;
 }
