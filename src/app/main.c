@@ -26,7 +26,7 @@ static void print_help(void)
          "\n"
          "It runs in the foreground and logs to stderr, under systemd to the journal. SIGHUP\n"
          "reads the configuration anew, SIGUSR1 logs counters, DNs and applications, SIGTERM\n"
-         "lets transactions end and stops.\n"
+         "lets transactions end and stops. holdfast(8) and holdfast.conf(5) tell the rest.\n"
          "Exit status: 0 ended as asked, 1 could not start, 2 wrong usage or configuration.");
 }
 
