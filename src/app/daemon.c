@@ -323,24 +323,6 @@ static void close_all(struct daemon *d)
     admin_events_free(&d->events);
 }
 
-static void say_keepalive(const struct conf *conf)
-{
-    struct net_keepalive k;
-    if (!conf->flow.sockopt.keep_alive) {
-        LOG0(LOG_INFO, "app",
-             "sip-enable-tcp-keep-alive is false: dead connections are not looked for");
-        return;
-    }
-    if (net_keepalive_read(&conf->flow.sockopt, &k) != 0)
-        return;
-    enum log_level level = k.detect_ms > 60000 ? LOG_WARN : LOG_INFO;
-    LOG(level, "app",
-        level == LOG_WARN ? "idle dead connections are noticed late: lower the keep-alive timing"
-                          : "idle dead connections are noticed in time",
-        LF_INT("after_s", k.detect_ms / 1000), LF_INT("idle_s", k.idle),
-        LF_INT("interval_s", k.interval), LF_INT("probes", k.probes));
-}
-
 int daemon_run(struct conf *conf, struct net_tls_keys *keys)
 {
     struct daemon *d = mem_zalloc(sizeof(*d));
@@ -365,7 +347,7 @@ int daemon_run(struct conf *conf, struct net_tls_keys *keys)
             open_directory(d) == 0 && open_workers(d) == 0 && start_threads(d) == 0;
     if (is_up) {
         atomic_store(&d->turned, daemon_now_ms());
-        say_keepalive(conf);
+        log_keepalive(conf);
         open_admin(d);
         daemon_http_open(d, url);
         log_listeners(conf);

@@ -16,10 +16,11 @@
  * line was logged). */
 int daemon_run(struct conf *conf, struct net_tls_keys *keys);
 
-/* Logs what is listened to, in front of which applications we stand, and what certificates are
- * shown: an event for those that have expired, will soon, or cannot be read; `only_bad`: nothing
- * else. */
+/* Logs what is listened to, how soon a dead connection is noticed, in front of which applications
+ * we stand, and what certificates are shown: an event for those that have expired, will soon, or
+ * cannot be read; `only_bad`: nothing else. */
 void log_listeners(const struct conf *conf);
+void log_keepalive(const struct conf *conf);
 void log_applications(const struct conf *conf);
 /* When the first of them ends, s of Unix time; 0: there is none. */
 int64_t log_certificates(const struct conf *conf, uint64_t wall_ms, bool only_bad);

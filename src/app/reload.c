@@ -165,6 +165,7 @@ bool daemon_reload(struct daemon *d, struct said *said, char *why)
         notify_send("READY=1");
         return false;
     }
+    log_keepalive(next);
     log_applications(next);
     atomic_store(&d->certificate_ends, log_certificates(next, daemon_wall_ms(NULL), false));
     use(d, next);

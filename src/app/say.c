@@ -30,6 +30,24 @@ void log_listeners(const struct conf *conf)
     }
 }
 
+void log_keepalive(const struct conf *conf)
+{
+    struct net_keepalive k;
+    if (!conf->flow.sockopt.keep_alive) {
+        LOG0(LOG_INFO, "app",
+             "sip-enable-tcp-keep-alive is false: dead connections are not looked for");
+        return;
+    }
+    if (net_keepalive_read(&conf->flow.sockopt, &k) != 0)
+        return;
+    enum log_level level = k.detect_ms > 60000 ? LOG_WARN : LOG_INFO;
+    LOG(level, "app",
+        level == LOG_WARN ? "idle dead connections are noticed late: lower the keep-alive timing"
+                          : "idle dead connections are noticed in time",
+        LF_INT("after_s", k.detect_ms / 1000), LF_INT("idle_s", k.idle),
+        LF_INT("interval_s", k.interval), LF_INT("probes", k.probes));
+}
+
 static const char *role_text(const struct group_conf *g)
 {
     if (g->role == GROUP_BALANCED)

@@ -98,7 +98,8 @@ def every_packet_carries_the_tos_byte(world):
 
 @scenario()
 def keep_alive_timing_follows_a_reload(world):
-    """Accepted and opened connections have it; those that stood before are left alone."""
+    """Accepted and opened connections have it; those that stood before are left alone. Each time the
+    log says how soon a dead connection is noticed."""
     proxy = world.proxy({"tcp-keep-alive-idle": "33", "tcp-keep-alive-interval": "7",
                          "tcp-keep-alive-probes": "3"})
 
@@ -113,7 +114,9 @@ def keep_alive_timing_follows_a_reload(world):
         return "".join(line for line in lines if line.split()[3].endswith(f":{port}"))
 
     before = connection()
+    mark = time.monotonic()
     _reload(proxy, sip_enable_tcp_keep_alive="true")
+    check(proxy.logged("noticed in time after_s=54 ", mark), "54 s are not said")
     after = connection()
     phone = world.registered_phone(transport="tcp")
     world.caller("x", port=5090, transport="tcp")
@@ -123,11 +126,15 @@ def keep_alive_timing_follows_a_reload(world):
         eventually(lambda: re.search(r"keepalive,(3[0-3]|2\d)", timer(port)), 5,
                    f"no keep-alive timer of 33 s at port {port}")
     check("keepalive" not in timer(before.getsockname()[1]), "an old connection was changed")
+    mark = time.monotonic()
     _reload(proxy, tcp_keep_alive_idle="77")
+    check(proxy.logged("noticed late: .* after_s=98 ", mark), "98 s are not said")
     later = connection()
     eventually(lambda: re.search(r"keepalive,1min1\d", timer(later.getsockname()[1])), 5,
                "no keep-alive timer of 77 s")
+    mark = time.monotonic()
     _reload(proxy, sip_enable_tcp_keep_alive="false")
+    check(proxy.logged("dead connections are not looked for", mark), "it is not said")
     check("keepalive" not in timer(connection().getsockname()[1]), "still on")
 
 
