@@ -111,12 +111,12 @@ static void recount_one(void *object, uint64_t id, void *user)
     struct flow *f = object;
     (void)id;
     (void)user;
-    if (!f->is_opened)
+    if (f->state == FLOW_UP && !f->is_ours)
         (void)flow_count_in(f);
 }
 
 /* Counts are of those accepted while the limit was set; here all are counted anew, and none that is
- * above it is cut. */
+ * above it is cut. What we have opened, or are opening, in the place of one is none of them. */
 void flow_recount(struct flows *fs)
 {
     pool_each(&fs->pool, uncount_one, NULL);

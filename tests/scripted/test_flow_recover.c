@@ -520,6 +520,40 @@ static void who_connects_is_tried_again(void **state)
     begin(1);
 }
 
+/* A reload while the connection of a device is being opened again, and another one behind it: what
+ * we open is nobody's connection to us. */
+static void a_reload_counts_who_has_connected(void **state)
+{
+    (void)state;
+    wire_init(&w);
+    w.conf.max_per_address = 1;
+    assert_int_equal(flow_counts_new(&w.conf.counts), 0);
+    wire_open(&w);
+    device();
+    w.react = resend;
+    struct addr from = dest.remote, other = dest.remote;
+    other.ip[3] = 4;
+    dest.remote = other; /* its Contact: behind a NAT that is another address */
+    fake_set_connect_ms(w.loop, 100);
+    assert_int_equal(wire_send(&w, 0, &dest, "x", REQUEST), 0);
+    assert_false(flow_counts_take(w.conf.counts, &from, 1));
+    flows_set_conf(w.flows, &w.conf);
+    assert_false(flow_counts_take(w.conf.counts, &from, 1));
+    fake_reset(conn);
+    wire_turn(&w);
+    assert_false(flows_is_up(w.flows, dest.flow));
+    flows_set_conf(w.flows, &w.conf);
+    fake_advance(w.loop, 100);
+    wire_expect(fake_opened(w.loop, "10.0.0.4:5060", 0), "again");
+    flows_set_conf(w.flows, &w.conf);
+    assert_true(flow_counts_take(w.conf.counts, &from, 1));
+    assert_true(flow_counts_take(w.conf.counts, &other, 1));
+    struct flow_counts *counts = w.conf.counts;
+    wire_close(&w);
+    flow_counts_free(&counts);
+    begin(1);
+}
+
 #define T(f) cmocka_unit_test_teardown(f, teardown)
 
 int main(void)
@@ -546,6 +580,7 @@ int main(void)
         T(openings_are_limited_in_all),
         T(openings_to_one_address_are_spread),
         T(who_connects_is_tried_again),
+        T(a_reload_counts_who_has_connected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
