@@ -80,18 +80,6 @@ static void ignore_row(void *user, const char *set, unsigned n, const struct fie
 
 /* --- the table --- */
 
-static char *read_file(const char *path)
-{
-    static const size_t max = 65536;
-    char *text = mem_zalloc(max);
-    FILE *f = fopen(path, "r");
-    assert_non_null(text);
-    assert_non_null(f);
-    (void)fread(text, 1, max - 1, f);
-    fclose(f);
-    return text;
-}
-
 static void check_columns(const struct admin_command *c)
 {
     unsigned sets = 0;
@@ -125,42 +113,6 @@ static void test_table(void **state)
         check_columns(c);
     }
     assert_int_equal(admin_command_find(SLICE("dns out-of-servic")), CMD_MAX);
-}
-
-/* The page on recovery names counters and commands that there are. */
-static void test_page(void **state)
-{
-    char *page = read_file(HOLDFAST_SOURCE_DIR "/docs/recovery.md");
-    struct slice rest = slice_str(strstr(page, "### Counters"));
-    unsigned counters = 0, commands = 0;
-    (void)state;
-    assert_true(rest.len != 0);
-    while (rest.len != 0) {
-        ptrdiff_t end = slice_chr(rest, '\n');
-        struct slice line = slice_of(rest.ptr, end >= 0 ? (size_t)end : rest.len);
-        rest = end >= 0 ? slice_of(rest.ptr + end + 1, rest.len - line.len - 1) : SLICE_NONE;
-        if (slice_starts(line, SLICE("| `"))) {
-            ptrdiff_t close = slice_chr(slice_of(line.ptr + 3, line.len - 3), '`');
-            bool is_there = false;
-            for (unsigned id = 0; id < COUNTER_MAX && close > 0; id++)
-                is_there = is_there || slice_eq(slice_of(line.ptr + 3, (size_t)close),
-                                                slice_str(counter_name((enum counter)id)));
-            if (!is_there)
-                fail_msg("there is no such counter: %.*s", SLICE_ARG(line));
-            counters++;
-        } else if (slice_starts(line, SLICE("holdfastctl "))) {
-            struct slice name = slice_of(line.ptr + 12, line.len - 12);
-            bool is_there = false;
-            for (unsigned i = 0; i < CMD_MAX && !is_there; i++)
-                is_there =
-                    slice_starts(name, slice_str(admin_command_at((enum admin_command_id)i)->name));
-            if (!is_there)
-                fail_msg("there is no such command: %.*s", SLICE_ARG(line));
-            commands++;
-        }
-    }
-    assert_true(counters >= 10 && commands >= 8);
-    mem_free(page);
 }
 
 static void test_usage(void **state)
@@ -726,7 +678,6 @@ int main(void)
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_words_refused),
         cmocka_unit_test(test_table),
-        cmocka_unit_test(test_page),
         TEST(test_usage),
         TEST(test_help),
         TEST(test_call),
