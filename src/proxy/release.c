@@ -373,8 +373,25 @@ void release_dialog_lost(struct pctx *c, int err)
     (void)release_dialogs(p, c->call, c->req, &why);
 }
 
-/* Has the device of that side registered by another way than `dest`? The dialog is the one that
- * went there. */
+/* The dialog of which an ACK went to that side by `dest`. The side may have spoken from elsewhere
+ * since: then it is the only one there is. */
+static bool dialog_of_ack(struct proxy *p, uint64_t call, enum call_side side,
+                          const struct flow_dest *dest, struct call_dialog *out)
+{
+    struct call_dialog d;
+    unsigned n = 0, it = 0;
+    while (call_next_dialog(p->deps.calls, call, &it, &d)) {
+        if (!d.confirmed)
+            continue;
+        *out = d;
+        if (d.ways[side].flow == dest->flow)
+            return true;
+        n++;
+    }
+    return n == 1;
+}
+
+/* Has the device of that side spoken, or registered, by another way than `dest`? */
 static bool has_come_back(struct proxy *p, uint64_t call, enum call_side side,
                           struct flow_dest *dest)
 {
@@ -383,14 +400,17 @@ static bool has_come_back(struct proxy *p, uint64_t call, enum call_side side,
     struct call_dialog d;
     struct buf b;
     void *ctx;
-    unsigned it = 0;
     struct letter l = {.method = SIP_BYE, .to = side, .dest = *dest};
-    while (call_next_dialog(p->deps.calls, call, &it, &d))
-        if (d.confirmed && d.ways[side].flow == dest->flow)
-            break;
+    if (dest->flow == 0 || !dialog_of_ack(p, call, side, dest, &d))
+        return false;
+    const struct flow_dest *way = &d.ways[side];
+    if (way->flow != dest->flow && way->transport == dest->transport &&
+        flows_is_alive(p->deps.flows, way->flow)) {
+        *dest = *way;
+        return true;
+    }
     buf_init(&b, text, sizeof(text));
-    if (dest->flow == 0 || d.ways[side].flow != dest->flow ||
-        write_letter(p, call, &d, &l, SLICE_NONE, &b) != 0 ||
+    if (write_letter(p, call, &d, &l, SLICE_NONE, &b) != 0 ||
         txn_scope_new(p->deps.txns, &byes_tu, sizeof(struct byes), &ctx, &scope) != 0)
         return false;
     uint64_t before = dest->flow;
