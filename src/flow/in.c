@@ -140,16 +140,15 @@ static struct slice without_brackets(struct slice host)
 /* RFC 5923: with TLS whoever asks for an alias must have shown a certificate that proves the host
  * of its sent-by (9.2); it is found by that name at the address that its connection really comes
  * from. Without TLS that is safe for one case: sent-by is the address that the connection comes
- * from. Never by an address that is only claimed. */
+ * from. Never by an address that is only claimed, nor where the connection is one of ours. */
 static void look_at_alias(struct flow *f, const struct sip_msg *m, uint32_t tls_peer)
 {
     struct flows *fs = f->owner;
     struct addr a;
-    if (f->alias_seen || f->is_opened || !m->is_request)
+    if (f->alias_seen || f->is_ours || !m->is_request)
         return;
     f->alias_seen = true;
-    bool proves = f->was_verified && !f->is_ours &&
-                  net_stream_peer_is(f->stream, without_brackets(m->via.host));
+    bool proves = f->was_verified && net_stream_peer_is(f->stream, without_brackets(m->via.host));
     if (proves && tls_peer != 0 && !f->has_proved) {
         f->has_proved = true;
         f->proved = tls_peer;

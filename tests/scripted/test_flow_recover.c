@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "flow/aliases.h"
 #include "flow/counts.h"
 #include "scripted/wire.h"
 
@@ -554,6 +555,39 @@ static void a_reload_counts_who_has_connected(void **state)
     begin(1);
 }
 
+/* RFC 5923: who connects may offer its connection for its sent-by address. One that we have opened
+ * in the place of an accepted one, which had said nothing, is not the peer's to offer. */
+static void what_we_opened_is_no_alias(void **state)
+{
+    (void)state;
+    struct flow_alias alias = {.transport = SIP_TCP};
+    wire_init(&w);
+    assert_int_equal(flow_aliases_new(&w.conf.aliases), 0);
+    wire_open(&w);
+    w.react = resend;
+    conn = fake_connect(w.loop, "10.0.0.3", OURS);
+    dest = wire_dest(&w, PHONE, SIP_TCP, NULL);
+    dest.flow = flows_from(w.flows, SIP_TCP, &w.accepted);
+    assert_true(dest.flow != 0);
+    assert_int_equal(wire_send(&w, 0, &dest, "x", REQUEST), 0);
+    fake_reset(conn);
+    wire_turn(&w);
+    struct fake_conn *second = fake_opened(w.loop, PHONE, 0);
+    wire_request(second, "TCP", "10.0.0.3:5072;alias");
+    alias.addr = dest.remote;
+    alias.addr.port = 5072;
+    assert_true(flow_aliases_find(w.conf.aliases, &alias) == 0);
+    fake_fin(second);
+    wire_turn(&w);
+    /* The one that is offered rightly is found. */
+    wire_request(fake_connect(w.loop, "10.0.0.3", OURS), "TCP", "10.0.0.3:5072;alias");
+    assert_true(flow_aliases_find(w.conf.aliases, &alias) == w.msgs[1].origin.flow);
+    struct flow_aliases *aliases = w.conf.aliases;
+    wire_close(&w);
+    flow_aliases_free(&aliases);
+    begin(1);
+}
+
 #define T(f) cmocka_unit_test_teardown(f, teardown)
 
 int main(void)
@@ -581,6 +615,7 @@ int main(void)
         T(openings_to_one_address_are_spread),
         T(who_connects_is_tried_again),
         T(a_reload_counts_who_has_connected),
+        T(what_we_opened_is_no_alias),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
