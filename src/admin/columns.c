@@ -199,7 +199,7 @@ const struct admin_column admin_columns_trace[] = {
 const struct admin_column admin_columns_events[] = {
     {"event", "seq", ADMIN_INT, "running number"},
     {"event", "time", ADMIN_TIME, "when"},
-    {"event", "number", ADMIN_INT, "which event; docs/events.md explains it"},
+    {"event", "number", ADMIN_INT, "which event; events.md explains it"},
     {"event", "level", ADMIN_TEXT, "error, warn, info"},
     {"event", "module", ADMIN_TEXT, "part of the daemon that it comes from"},
     {"event", "name", ADMIN_TEXT, "name of the event"},

@@ -88,7 +88,7 @@ static const struct admin_command commands[CMD_MAX] = {
                    .columns = admin_columns_trace},
     [CMD_EVENTS] = {.name = "events",
                     .help = "the last standard events of the log",
-                    .more = "The last 1000; docs/events.md explains each.",
+                    .more = "The last 1000; events.md explains each.",
                     .args = {{"since", false, "only those after the one with this seq"}},
                     .columns = admin_columns_events},
     [CMD_SEARCH] = {.name = "search",

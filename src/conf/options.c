@@ -477,7 +477,7 @@ const struct option conf_options[] = {
     /* operation */
     {"sipproxy", "log-level", OPT_OWN, 0, 0, 0, "info", NULL, log_levels_valid, EFFECT_AT_ONCE,
      "What is logged, to the journal under systemd and else to stderr: a level for all modules, and others for some: `info, "
-     "flow:debug, txn:warn`. `sip:debug` shows each message, masked. The events are explained in docs/events.md.",
+     "flow:debug, txn:warn`. `sip:debug` shows each message, masked. The events are explained in events.md.",
      parse_log_levels},
     {"sipproxy", "log-format", OPT_ENUM, AT(log_format), 0, 0, "text", NULL, "text, json",
      EFFECT_AT_ONCE, "A line for people, or one JSON object a line.", NULL},

@@ -171,8 +171,9 @@ static void say_no_relay(const struct pctx *c)
 {
     counter_inc(c->proxy->deps.counters, CTR_RELAY_REFUSED);
     EVENT_LOG(EV_RELAY_REFUSED, LF_ADDR("source", &c->origin->remote),
-              LF_SLICE("host", c->req->ruri.host),
+              LF_SLICE("user", c->req->ruri.user), LF_SLICE("host", c->req->ruri.host),
               LF_SLICE("method", sip_get(c->req, c->req->method_text)),
+              LF_STR("reason", c->set.reason),
               LF_SLICE("call_id", sip_get(c->req, c->req->call_id)));
 }
 

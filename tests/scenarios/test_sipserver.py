@@ -323,13 +323,15 @@ def trunk_that_is_busy_is_not_failed_over(world):
 
 @scenario()
 def trunk_is_not_for_strangers(world):
-    """Toll fraud: who is no device of ours has no trunk."""
-    world.proxy({"relay-from": "127.0.0.0/8"}, _trunks())
+    """Toll fraud: who is no device of ours has no trunk, and the log says which number was wanted."""
+    proxy = world.proxy({"relay-from": "127.0.0.0/8"}, _trunks())
     near = _gateways(world, "udp")[0]
     stranger = world.caller("2666", transport="udp", port=5070)
     final = stranger.invite("00331234").transaction.wait_final(5)
     check(final and final.status in (403, 404), f"{final and final.status} to a stranger")
     equal(_invites(near), [], "INVITEs at the trunk")
+    check(proxy.log_matches('event=49002 .*user=00331234 .*reason="Trunks Not Allowed"'),
+          "no line with the number and the reason")
 
 
 # --- overload -------------------------------------------------------------------------------------
