@@ -43,6 +43,7 @@ static bool try_next_address(struct branch *b)
     if (b->dest + 1 >= b->ndests)
         return false;
     count(b);
+    replay_end_legs(b);
     b->dest++;
     b->is_upgraded = b->is_fallback = false;
     branch_send(b);
@@ -61,6 +62,7 @@ static bool go_to(struct branch *b, struct route_target *t)
     if (next == NULL)
         return false;
     count(b);
+    replay_end_legs(b);
     branch_end(b);
     t->is_tried = true;
     next->breadth = breadth;
@@ -124,6 +126,7 @@ bool branch_leave_for_other(struct branch *b)
     if (next == NULL)
         return false;
     count(b);
+    replay_end_legs(b);
     t->is_tried = true;
     next->breadth = b->breadth + b->reserve;
     branch_leave(b);

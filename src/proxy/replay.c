@@ -131,6 +131,16 @@ static void cancel_legs(const struct pctx *c, uint32_t member)
     }
 }
 
+void replay_end_legs(const struct branch *b)
+{
+    struct pctx *c = b->ctx;
+    if (!c->is_invite || b->target->member == 0)
+        return;
+    txn_scope_hold(c->scope);
+    cancel_legs(c, b->target->member);
+    txn_scope_unhold(c->scope);
+}
+
 static void on_again(struct timer *t, uint64_t now);
 
 /* In a branch of its own; without memory for it a while later. */

@@ -41,10 +41,10 @@ def pair_server_that_goes_on_makes_no_second_call(world):
     equal((outcome.lost, outcome.doubled["answers"]), ({}, 0), str(outcome))
 
 
-@scenario(timeout=120, workers=1)
-def pair_callee_that_refuses_what_it_rings_for(world):
+@scenario(timeout=120, workers=1, transport=("udp", "tcp"))
+def pair_callee_that_refuses_what_it_rings_for(world, transport):
     """RFC 3261 8.2.2.2: the same INVITE by the other server is 482 while the first one goes on."""
-    them = Pair(world, takeover=0.2)
+    them = Pair(world, transport, takeover=0.2)
     settle(them)
     outcome = run_fault(them, "kill", at=1.0, rate=25, seconds=2.0, ring=4.0, hold=0.5,
                         reinvite_every=0, merged="refuse")

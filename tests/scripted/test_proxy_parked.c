@@ -184,6 +184,40 @@ static void ringing_call_is_replayed(void **state)
     assert_int_equal(rig_calls(&r), 1);
 }
 
+/* B is there at once: what A has sent on through us ends, or the phone refuses what B sends as the
+ * same request (RFC 3261 8.2.2.2). */
+static void leg_of_the_dead_member_is_cancelled(void **state)
+{
+    struct got leg;
+    (void)state;
+    rig_abandon(&r);
+    open_with("sip-enable-tcp-keep-alive = true\n" PAIR
+              "[dn 1001]\ncontact = sip:10.0.0.4\noos-check = 0\n");
+    say_udp(&r, CALLER, &(struct say){0});
+    pass(100);
+    struct fake_conn *conn = fake_connect(r.loop, "10.0.1.1:40000", PROXY);
+    say_tcp(conn, &(struct say){.sent_by = APP_A, .branch = "leg"});
+    rig_expect_method(&r, OTHER, "INVITE", &leg);
+    answer_udp(&r, OTHER, &leg, 180, "");
+    answers(&a, 180);
+    assert_int_equal(caller_gets(), 180);
+    pass(TXN_KEEP_MS + 200); /* the 180 has long arrived */
+    takes_over(&b);
+    fake_reset(conn);
+    dies(&a);
+    pass(100);
+    assert_int_equal(b.n, 1);
+    assert_int_equal(b.got.msg.method, SIP_INVITE);
+    assert_int_equal(rig_counter(&r, CTR_FAILOVER), 1);
+    rig_expect_method(&r, OTHER, "CANCEL", &got);
+    answer_udp(&r, OTHER, &got, 200, "");
+    answer_udp(&r, OTHER, &leg, 487, "");
+    rig_expect_method(&r, OTHER, "ACK", &got);
+    answers(&b, 200);
+    assert_int_equal(caller_gets(), 200);
+    assert_int_equal(rig_calls(&r), 1);
+}
+
 static void caller_cancels_what_waits(void **state)
 {
     (void)state;
@@ -445,6 +479,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(invite_waits_for_who_takes_over),
         T(ringing_call_is_replayed),
+        T(leg_of_the_dead_member_is_cancelled),
         T(caller_cancels_what_waits),
         T(both_are_dead),
         T(role_changes),
