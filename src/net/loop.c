@@ -77,9 +77,14 @@ static void on_check(uv_check_t *check)
 void net_take_late(struct net_loop *loop, struct net_late *out)
 {
     uint64_t now = net_clock(loop);
+    if (loop->turn_began == 0) {
+        *out = loop->taken;
+        out->now = now;
+        return;
+    }
     *out = loop->late;
     out->now = now;
-    if (loop->turn_began != 0 && now > loop->turn_began && now - loop->turn_began > out->ms)
+    if (now > loop->turn_began && now - loop->turn_began > out->ms)
         out->ms = now - loop->turn_began < UINT32_MAX ? (uint32_t)(now - loop->turn_began) : 0;
     if (!loop->is_behind)
         loop->behind_since = 0;
@@ -89,6 +94,8 @@ void net_take_late(struct net_loop *loop, struct net_late *out)
         out->ms = (uint32_t)(now - loop->behind_since);
     loop->is_behind = false;
     loop->late = (struct net_late){0};
+    loop->taken = *out;
+    loop->taken.dropped = 0;
     loop->turn_began = 0;
 }
 

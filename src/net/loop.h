@@ -41,7 +41,9 @@ uint64_t net_clock(const struct net_loop *loop);
  * the last call. For datagrams the kernel says when they came; whatever else waits does so for the
  * length of the turn, which is counted up to this call; and where a stream had more than 64 KiB in
  * each of some turns in a row, since the first of them: nobody knows how long what comes next waits
- * at its sender. To be asked at the end of a turn, when what it sends has been sent. */
+ * at its sender. To be asked at the end of a turn, when what it sends has been sent; where a turn
+ * ends more than once (a stream has ended while it was flushed), it is the same each time, and only
+ * `dropped` is not told again. */
 struct net_late {
     uint32_t ms;
     uint32_t full; /* percent of a receive buffer of datagrams still in use after a full batch was

@@ -54,8 +54,9 @@ struct net_loop {
     struct net_loop_events ev;
     atomic_bool stopping;
     uint64_t alarm_due;
-    uint64_t turn_began; /* ms; 0: not yet */
-    struct net_late late;
+    uint64_t turn_began;    /* ms; 0: not yet, or it was told how late it is */
+    struct net_late late;   /* of this turn, */
+    struct net_late taken;  /* of the last one that was told */
     bool is_behind;         /* a stream had more than one buffer full in this turn */
     uint64_t behind_since;  /* ms: in each turn since then; 0: not in the last one */
     struct list dirty;      /* net_stream.node: written to since the last flush */

