@@ -73,6 +73,7 @@ static void test_configurations(void **state)
     assert_true(load_blocks("docs/migration-genesys.md") >= 1);
     assert_true(load_blocks("docs/kamailio.md") >= 1);
     assert_true(load_blocks("docs/recovery.md") >= 1);
+    assert_true(load_blocks("docs/operations.md") >= 1);
 }
 
 /* --- options --- */
