@@ -94,6 +94,10 @@ void call_on_response(struct calls *calls, uint64_t call, const struct sip_msg *
  * record goes, unless the INVITE is still pending. */
 void call_end_dialog(struct calls *calls, const struct sip_msg *in_dialog);
 
+/* Has the dialog of this 2xx ended, so that the 2xx is one that comes again, its ACK having been
+ * lost? Of a call whose INVITE has its final response; the last two that ended are known. */
+bool call_has_ended(const struct calls *calls, uint64_t call, const struct sip_msg *res);
+
 /* --- release ---------------------------------------------------------------------------------- */
 
 struct call_dialog {

@@ -61,7 +61,10 @@ struct call {
     struct timer timer;     /* not later than the next deadline */
     struct calls *owner;
     uint64_t id;
-    uint64_t server; /* of the pending INVITE */
+    union {
+        uint64_t server;  /* of the pending INVITE */
+        uint32_t over[2]; /* is_final: numbers of the tags of dialogs that have ended last */
+    };
     uint64_t since;
     uint64_t late_until; /* a 2xx of another fork may come; 0: no 2xx has passed */
     struct caller *caller;

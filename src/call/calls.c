@@ -211,7 +211,7 @@ static bool is_rival(const struct call *c, const struct flow_dest *caller)
 {
     struct flow_dest way;
     call_unpack_way(texts_get(&c->caller->texts, PART_WAY), &way);
-    return c->server != 0 && !addr_eq_ip(&way.remote, &caller->remote);
+    return !c->is_final && c->server != 0 && !addr_eq_ip(&way.remote, &caller->remote);
 }
 
 /* An INVITE whose call is there already. The same one again: its next branch. With a higher CSeq
@@ -309,7 +309,7 @@ void call_set_invite(struct calls *calls, uint64_t call, uint64_t server)
 uint64_t call_invite(struct calls *calls, uint64_t call)
 {
     const struct call *c = calls_get(calls, call);
-    return c != NULL ? c->server : 0;
+    return c != NULL && !c->is_final ? c->server : 0;
 }
 
 static void tell_gone(const struct call *c)

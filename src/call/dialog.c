@@ -2,9 +2,29 @@
 /* What passes changes a dialog: answers to the INVITE, requests inside it and their responses. */
 #include "call/call_int.h"
 
+/* A number for a tag, never 0. */
+static uint32_t number_of(const struct call *c, struct slice tag)
+{
+    return (uint32_t)hash_slice(&c->owner->key, tag) | 1;
+}
+
+bool call_has_ended(const struct calls *calls, uint64_t call, const struct sip_msg *res)
+{
+    const struct call *c = calls_get(calls, call);
+    struct slice tag = sip_get(res, res->to_tag);
+    if (c == NULL || !c->is_final || dialog_of_tag(c, tag) != NULL)
+        return false;
+    uint32_t number = number_of(c, tag);
+    return c->over[0] == number || c->over[1] == number;
+}
+
 /* With no dialog left the record goes, but while the INVITE is pending: another fork may answer. */
 static void drop_dialog(struct call *c, struct dialog *d)
 {
+    if (c->is_final) {
+        c->over[1] = c->over[0];
+        c->over[0] = number_of(c, texts_get(&d->texts, PART_TAG));
+    }
     dialog_remove(c, d);
     if (c->dialogs == NULL && c->is_final)
         call_free(c);
@@ -12,10 +32,11 @@ static void drop_dialog(struct call *c, struct dialog *d)
 
 static void on_first_2xx(struct call *c, uint64_t now)
 {
-    if (!c->is_final)
-        c->late_until = now + CALL_LATE_MS;
+    if (c->is_final)
+        return;
+    c->late_until = now + CALL_LATE_MS;
     c->is_final = true;
-    c->server = 0;
+    c->server = 0; /* no dialog has ended yet */
 }
 
 /* Session-Expires of a 2xx (RFC 4028 7.2): without one there is no session timer, nor with one that
@@ -142,8 +163,9 @@ void call_on_final(struct calls *calls, uint64_t call, unsigned status, uint64_t
         call_arm(c);
         return;
     }
+    if (!c->is_final)
+        c->server = 0;
     c->is_final = true;
-    c->server = 0;
     dialogs_remove_early(c);
     if (c->dialogs == NULL)
         call_free(c);

@@ -414,7 +414,8 @@ static void on_late(const struct linger *l, uint64_t client, const struct sip_ms
         return;
     bool is_second = l->winner != 0 && client != l->winner &&
                      !is_established(l->proxy, l->call, res);
-    record_late(l, client, res);
+    if (is_second || !record_has_ended(l->proxy, l->call, res))
+        record_late(l, client, res);
     if (is_second && release_second(l->proxy, l->call, res))
         return;
     counter_inc(l->proxy->deps.counters, CTR_RES_FORWARDED);
@@ -432,7 +433,8 @@ static void on_success_again(struct branch *b, const struct sip_msg *res)
     }
     if (end_second(b, res))
         return;
-    record_answer(b, res);
+    if (!record_has_ended(b->ctx->proxy, b->ctx->call, res))
+        record_answer(b, res);
     forward_response(b->ctx, res);
 }
 

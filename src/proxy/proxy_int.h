@@ -447,6 +447,8 @@ void proxy_note_lost(struct proxy *p, struct arena *arena, const struct call_dia
 void record_begin(struct pctx *c);
 void record_answer(struct branch *b, const struct sip_msg *res);
 void record_late(const struct linger *l, uint64_t client, const struct sip_msg *res);
+/* A 2xx of a dialog that has ended comes again: nobody would end it a second time. */
+bool record_has_ended(const struct proxy *p, uint64_t call, const struct sip_msg *res);
 /* The final response of the INVITE, sent upstream. */
 void record_final(struct pctx *c, unsigned status);
 /* A request inside a dialog, and its final response. */

@@ -59,6 +59,11 @@ void record_answer(struct branch *b, const struct sip_msg *res)
         answered(c->proxy, c->call, b->client, res, b->target->dn);
 }
 
+bool record_has_ended(const struct proxy *p, uint64_t call, const struct sip_msg *res)
+{
+    return call != 0 && call_has_ended(p->deps.calls, call, res);
+}
+
 void record_late(const struct linger *l, uint64_t client, const struct sip_msg *res)
 {
     if (l->call != 0)

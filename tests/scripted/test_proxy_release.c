@@ -599,6 +599,36 @@ static void one_fork_is_lost(void **state)
     nothing_is_left();
 }
 
+/* Its ACK was lost and it repeats its 2xx when the call has ended: no record stands for that. */
+static void ended_fork_repeats_its_2xx(void **state)
+{
+    (void)state;
+    fork_two(ON);
+    rig_tcp(forked[0], rig_response(&forked_inv[0], 200, "t", scene_contact));
+    caller_gets(200);
+    s.ok = s.got;
+    s.ok.msg.base = s.ok.text;
+    s.ok.msg.hdrs = s.ok.hdrs;
+    struct say bye = in_dialog("BYE");
+    caller_says(&bye);
+    expect_tcp_method(forked[0], "BYE", &s.got);
+    rig_tcp(forked[0], rig_response(&s.got, 200, "x", ""));
+    caller_gets(200);
+    /* Before the other one has said that it is cancelled, and after. */
+    for (unsigned i = 0; i < 2; i++) {
+        rig_tcp(forked[0], rig_response(&forked_inv[0], 200, "t", scene_contact));
+        caller_gets(200);
+        if (i == 0) {
+            expect_tcp_method(forked[1], "CANCEL", &s.got);
+            rig_tcp(forked[1], rig_response(&s.got, 200, "x", ""));
+            rig_tcp(forked[1], rig_response(&forked_inv[1], 487, "u", ""));
+            fake_advance(s.r.loop, 1000);
+        }
+    }
+    fake_advance(s.r.loop, 33000);
+    nothing_is_left();
+}
+
 /* Both answer, and the ACK of the later one cannot be delivered: the other one goes on. */
 static void lost_ack_of_one_fork(void **state)
 {
@@ -698,6 +728,7 @@ int main(void)
         T(lost_ack),
         T(both_forks_answer),
         T(one_fork_is_lost),
+        T(ended_fork_repeats_its_2xx),
         T(lost_ack_of_one_fork),
         T(update_while_ringing),
     };

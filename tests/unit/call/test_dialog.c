@@ -110,6 +110,39 @@ static void early_ones_outlive_a_short_call(void **state)
     rig_fini(&r);
 }
 
+/* What comes again is told from the 2xx of a fork that has not answered yet. */
+static void what_has_ended_is_known(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_init(&r, &usual);
+    uint64_t call = rig_begin(&r, "one", "");
+    call_set_invite(r.calls, call, 0x1234567800000077);
+    rig_answer(&r, 180, "c", "");
+    rig_answer(&r, 180, "e", "");
+    exchange(&r, CALL_CALLER, "BYE", 8, 200, "", ""); /* of none */
+    assert_int_equal(call_invite(r.calls, call), 0x1234567800000077);
+    assert_false(call_has_ended(r.calls, call, answer_of("one", 200, "b", "")));
+    rig_answer(&r, 200, "b", "");
+    rig_answer(&r, 200, "d", "");
+    rig_answer(&r, 200, "e", "");
+    call_on_final(r.calls, call, 200, r.now);
+    assert_false(call_has_ended(r.calls, call, answer_of("one", 200, "b", "")));
+    exchange(&r, CALL_CALLER, "BYE", 8, 200, "", "");
+    assert_true(call_has_ended(r.calls, call, answer_of("one", 200, "b", "")));
+    assert_int_equal(call_invite(r.calls, call), 0);
+    call_end_dialog(r.calls, request_of("one", CALL_CALLER, "BYE", 8, "d", ""));
+    assert_true(call_has_ended(r.calls, call, answer_of("one", 200, "b", "")));
+    assert_true(call_has_ended(r.calls, call, answer_of("one", 200, "d", "")));
+    assert_false(call_has_ended(r.calls, call, answer_of("one", 200, "c", "")));
+    assert_false(call_has_ended(r.calls, call, answer_of("one", 200, "e", "")));
+    assert_false(call_has_ended(r.calls, call, answer_of("one", 200, "f", "")));
+    call_end_dialog(r.calls, request_of("one", CALL_CALLER, "BYE", 8, "e", ""));
+    assert_false(call_has_ended(r.calls, call, answer_of("one", 200, "b", "")));
+    assert_false(call_has_ended(r.calls, call + 1, answer_of("one", 200, "e", "")));
+    rig_fini(&r);
+}
+
 /* BYE inside the only early dialog: the INVITE is still pending. */
 static void early_dialog_ended_by_bye(void **state)
 {
@@ -519,6 +552,7 @@ int main(void)
         cmocka_unit_test(forked_early_dialogs),
         cmocka_unit_test(late_2xx_of_another_fork),
         cmocka_unit_test(early_ones_outlive_a_short_call),
+        cmocka_unit_test(what_has_ended_is_known),
         cmocka_unit_test(early_dialog_ended_by_bye),
         cmocka_unit_test(answers_that_make_no_dialog),
         cmocka_unit_test(repeated_2xx_changes_nothing),

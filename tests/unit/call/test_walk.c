@@ -109,7 +109,7 @@ static unsigned check_call(struct rig *r, uint64_t id)
     assert_int_equal(c->bytes, bytes);
     assert_in_range(bytes, 0, CALL_BYTES_MAX);
     assert_true(c->is_final || c->late_until == 0);
-    assert_true(!c->is_final || c->server == 0);
+    assert_true(!c->is_final || call_invite(r->calls, id) == 0);
     return n;
 }
 
