@@ -21,7 +21,6 @@ static const char *own_text(enum err err)
     case ERR_EXISTS: return "exists already";
     case ERR_NO_ROUTE: return "no route";
     case ERR_UNREACHABLE: return "unreachable a moment ago";
-    case ERR_AUTH: return "not authenticated";
     case ERR_UNSUPPORTED: return "not supported";
     case ERR_SHUTDOWN: return "shutting down";
     case ERR_BAD_STATUS: return "answered by a status that counts as a failure";
@@ -48,7 +47,6 @@ static const char *own_text(enum err err)
     case ERR_ICMP_PORT: return "ICMP: port unreachable";
     case ERR_ICMP_HOST: return "ICMP: host or network unreachable";
     case ERR_OVERLOAD: return "the next hop has asked for less";
-    case ERR_SWITCHED: return "the other member has taken over";
     case ERR_ADMIN: return "set by the administrator";
     }
     return NULL;

@@ -23,7 +23,6 @@ enum err {
     ERR_NO_ROUTE = -1009, /* no address, listener or transport leads there */
     ERR_UNREACHABLE =
         -1010, /* opening failed a moment ago; not tried again before the backoff ends */
-    ERR_AUTH = -1011,
     ERR_UNSUPPORTED = -1012,
     ERR_SHUTDOWN = -1013,      /* we are ending */
     ERR_TIMEOUT = -1014,       /* nothing came within a time of ours (a transaction's timer); a
@@ -52,7 +51,6 @@ enum err {
     ERR_ICMP_PORT = -1046,          /* a datagram did not arrive: nobody listens there (ICMP) */
     ERR_ICMP_HOST = -1047,          /* the same: no way leads there, or none is allowed (ICMP) */
     ERR_OVERLOAD = -1045,           /* the next hop has asked for less (RFC 7339) */
-    ERR_SWITCHED = -1044,           /* the application's other member is the active one now */
     ERR_ADMIN = -1040,              /* no failure: the administrator wants it so */
 };
 

@@ -143,24 +143,14 @@ bool field_is_quoted(enum field_form form, const struct field *f, struct slice v
     return value.len == 0;
 }
 
-static bool put_value(enum field_form form, const struct field *f, field_put_fn *put, void *user)
+bool field_json(const struct field *f, field_put_fn *put, void *user)
 {
     char room[FIELD_ROOM];
     struct slice s = field_value(f, room);
 
-    if (!field_is_quoted(form, f, s))
-        return field_escape(form, s, put, user);
-    return put(user, "\"", 1) && field_escape(form, s, put, user) && put(user, "\"", 1);
-}
-
-bool field_text(const struct field *f, field_put_fn *put, void *user)
-{
-    return put_value(FIELD_TEXT, f, put, user);
-}
-
-bool field_json(const struct field *f, field_put_fn *put, void *user)
-{
-    return put_value(FIELD_JSON, f, put, user);
+    if (!field_is_quoted(FIELD_JSON, f, s))
+        return field_escape(FIELD_JSON, s, put, user);
+    return put(user, "\"", 1) && field_escape(FIELD_JSON, s, put, user) && put(user, "\"", 1);
 }
 
 /* --- rows ---------------------------------------------------------------------------------- */

@@ -81,8 +81,6 @@ bool field_is_quoted(enum field_form form, const struct field *f, struct slice v
 typedef bool field_put_fn(void *user, const void *ptr, size_t len);
 /* The characters of a value, without quotes. */
 bool field_escape(enum field_form form, struct slice s, field_put_fn *put, void *user);
-/* The whole value, as in a line of text. */
-bool field_text(const struct field *f, field_put_fn *put, void *user);
 /* The whole value, as JSON. */
 bool field_json(const struct field *f, field_put_fn *put, void *user);
 

@@ -79,24 +79,13 @@ static inline uint64_t sip_end(struct hash_state *s)
     return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
 }
 
-static inline uint64_t sip_hash(const struct hash_key *key, const unsigned char *ptr, size_t len,
-                                bool lower)
+uint64_t hash_bytes(const struct hash_key *key, const void *ptr, size_t len)
 {
     struct hash_state s;
     sip_begin(&s, key);
-    uint64_t rest = sip_words(&s, ptr, len, lower);
+    uint64_t rest = sip_words(&s, ptr, len, false);
     sip_word(&s, rest | (uint64_t)len << 56);
     return sip_end(&s);
-}
-
-uint64_t hash_bytes(const struct hash_key *key, const void *ptr, size_t len)
-{
-    return sip_hash(key, ptr, len, false);
-}
-
-uint64_t hash_lower(const struct hash_key *key, struct slice s)
-{
-    return sip_hash(key, (const unsigned char *)s.ptr, s.len, true);
 }
 
 /* --- several parts --- */

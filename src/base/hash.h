@@ -14,8 +14,6 @@ struct hash_key {
 };
 
 uint64_t hash_bytes(const struct hash_key *key, const void *ptr, size_t len);
-/* The same for all spellings in ASCII case. */
-uint64_t hash_lower(const struct hash_key *key, struct slice s);
 
 /* One hash over several parts. Each part is hashed with its length, so that what belongs to one
  * cannot be taken for the begin of the next. */

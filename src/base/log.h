@@ -38,11 +38,9 @@ unsigned log_module_find(struct slice name); /* LOG_MODULES: there is none */
 
 /* "info, flow:debug, txn:warn": a level for all, then those of modules; without the former it is
  * info. 0, or ERR_PARSE and what is wrong, with what is allowed. */
-#define LOG_LEVELS_WHY_MAX  192
-#define LOG_LEVELS_TEXT_MAX 256
+#define LOG_LEVELS_WHY_MAX 192
 int log_levels_parse(struct slice text, struct log_levels *out, char why[LOG_LEVELS_WHY_MAX])
     __attribute__((warn_unused_result));
-const char *log_levels_write(const struct log_levels *levels, char text[LOG_LEVELS_TEXT_MAX]);
 
 /* From now on, for all threads. log_setup: the same level for all modules. */
 void log_set_levels(const struct log_levels *levels);

@@ -117,20 +117,3 @@ int log_levels_parse(struct slice text, struct log_levels *out, char why[LOG_LEV
         out->of[i] = is_said[i] ? of[i] : others;
     return 0;
 }
-
-const char *log_levels_write(const struct log_levels *l, char text[LOG_LEVELS_TEXT_MAX])
-{
-    struct buf b;
-    buf_init(&b, text, LOG_LEVELS_TEXT_MAX - 1);
-    buf_str(&b, log_level_name(l->others));
-    for (unsigned i = 0; i < LOG_MODULES; i++) {
-        if (l->of[i] == l->others)
-            continue;
-        buf_lit(&b, ", ");
-        buf_str(&b, modules[i]);
-        buf_char(&b, ':');
-        buf_str(&b, log_level_name(l->of[i]));
-    }
-    text[b.len] = '\0';
-    return text;
-}

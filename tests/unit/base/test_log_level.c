@@ -75,24 +75,6 @@ static void test_mistakes(void **state)
     }
 }
 
-static void test_write(void **state)
-{
-    static const char *const texts[] = {"info", "warn, flow:debug, txn:info", "debug, admin:error"};
-    (void)state;
-    for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        char text[LOG_LEVELS_TEXT_MAX];
-        struct log_levels l = parsed(texts[i]);
-        assert_string_equal(log_levels_write(&l, text), texts[i]);
-    }
-    /* The longest. */
-    struct log_levels l = {.others = LOG_WARN};
-    char text[LOG_LEVELS_TEXT_MAX];
-    for (unsigned i = 0; i < LOG_MODULES; i++)
-        l.of[i] = LOG_DEBUG;
-    struct log_levels again = parsed(log_levels_write(&l, text));
-    assert_memory_equal(&again, &l, sizeof(l));
-}
-
 static void test_names(void **state)
 {
     (void)state;
@@ -182,8 +164,7 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse), cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_write), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_parse), cmocka_unit_test(test_mistakes), cmocka_unit_test(test_names),
         cmocka_unit_test(test_lines), cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
