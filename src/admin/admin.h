@@ -59,8 +59,9 @@ struct admin_deps {
      * (ADMIN_WHY_MAX bytes) says it in short. */
     bool (*order)(void *user, enum admin_order what, struct slice a, struct slice b,
                   const struct row_sink *sink, char *why);
-    /* Rows of the set "option": section, name, value, default, source ("default", "set",
-     * "FILE:LINE"), effect. Any thread. `want`: only this name; empty: all. */
+    /* Rows of the set "option": section, name, value, pending, default, source ("default", "set",
+     * "FILE:LINE"), effect; with a lock held that a reload needs. Any thread. `want`: only this
+     * name; empty: all. */
     void (*options)(void *user, struct slice want, const struct row_sink *sink);
     bool (*is_draining)(void *user); /* any thread */
     /* s of Unix time at which the first of our certificates ends; 0: there is none. Any thread. */

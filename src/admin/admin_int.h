@@ -143,6 +143,10 @@ __attribute__((format(printf, 2, 3))) enum admin_status admin_refuse(char *why, 
                                                                      ...);
 /* A number among the arguments; false: it is none, and `why` is set. */
 bool admin_number(const struct admin_run *run, unsigned arg, uint64_t max, uint64_t *out);
+/* Refused where some rows did not fit into the answer. */
+enum admin_status admin_left_out(const struct admin_run *run, uint64_t rows);
+/* Gives the rows and frees them; the same of those that did not fit. */
+enum admin_status admin_give_kept(const struct admin_run *run, struct admin_text *rows);
 /* Rows of the workers from `first` to `last`, each with `worker` as its last value. Refused only
  * when none of them has answered. */
 enum admin_status admin_gather(const struct admin_run *run, unsigned first, unsigned last,
@@ -195,13 +199,14 @@ struct admin {
 
 void admin_control_close(struct admin_control **c);
 
-/* Makes the listening socket: the descriptor, or one of admin_listen's errors. *inode names it for
- * admin_socket_remove, which leaves a path alone that is somebody else's by now. */
+/* The listening socket. By device and inode a path is left alone that is somebody else's by then.
+ */
 struct admin_socket {
     int fd;
     uint64_t device, inode;
     char path[ADMIN_PATH_MAX];
 };
+/* 0 or one of admin_listen's errors; then there is nothing to close. */
 int admin_socket_open(struct admin_socket *s, const char *path);
 void admin_socket_close(struct admin_socket *s);
 

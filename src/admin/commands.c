@@ -41,6 +41,24 @@ uint64_t admin_wall(const struct admin *a)
     return a->deps.wall(a->deps.user);
 }
 
+/* --- what was kept --- */
+
+enum admin_status admin_left_out(const struct admin_run *run, uint64_t rows)
+{
+    if (rows == 0)
+        return ADMIN_OK;
+    return admin_refuse(run->why, "%llu rows did not fit into the answer",
+                        (unsigned long long)rows);
+}
+
+enum admin_status admin_give_kept(const struct admin_run *run, struct admin_text *rows)
+{
+    uint64_t left_out = rows->left_out;
+    admin_rows_give(rows, run->sink);
+    admin_text_fini(rows);
+    return admin_left_out(run, left_out);
+}
+
 /* --- what workers tell --- */
 
 struct named {
@@ -90,8 +108,7 @@ enum admin_status admin_gather(const struct admin_run *run, unsigned first, unsi
     }
     admin_ask_end(&r);
     if (left_out != 0)
-        return admin_refuse(run->why, "%llu rows did not fit into the answer",
-                            (unsigned long long)left_out);
+        return admin_left_out(run, left_out);
     return answered != 0 ? ADMIN_OK : admin_refuse(run->why, "no worker has answered");
 }
 

@@ -7,28 +7,17 @@
 #define DRAIN_MIN_MS 1000
 #define DRAIN_MAX_MS 604800000
 
-struct count {
-    const struct row_sink *sink;
-    unsigned n;
-};
-
-static void count_row(void *user, const char *set, unsigned n, const struct field *fields)
-{
-    struct count *c = user;
-    c->n++;
-    c->sink->row(c->sink->user, set, n, fields);
-}
-
+/* They come from behind the lock that a reload takes. */
 enum admin_status admin_run_options(const struct admin_run *run)
 {
     const struct admin_deps *d = &run->admin->deps;
-    struct count count = {run->sink, 0};
+    struct admin_text rows = {.max = ADMIN_KEPT_MAX};
     if (d->options == NULL)
         return admin_refuse(run->why, "this is not available");
-    d->options(d->user, run->args[0], &(struct row_sink){count_row, &count});
-    if (count.n == 0 && run->args[0].len != 0)
+    d->options(d->user, run->args[0], &(struct row_sink){admin_rows_keep, &rows});
+    if (rows.len == 0 && rows.left_out == 0 && run->args[0].len != 0)
         return admin_refuse(run->why, "no such option: %.*s", SLICE_ARG(run->args[0]));
-    return ADMIN_OK;
+    return admin_give_kept(run, &rows);
 }
 
 enum admin_status admin_run_set(const struct admin_run *run)

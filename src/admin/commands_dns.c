@@ -71,12 +71,9 @@ enum admin_status admin_run_dns(const struct admin_run *run)
     uint64_t left_out = f.rows.left_out;
     give_sorted(&f.rows, run->sink);
     admin_text_fini(&f.rows);
-    if (left_out != 0)
-        return admin_refuse(run->why, "%llu rows did not fit into the answer",
-                            (unsigned long long)left_out);
     if (is_none && f.want.len != 0)
         return admin_refuse(run->why, "no such DN: %.*s", SLICE_ARG(f.want));
-    return ADMIN_OK;
+    return admin_left_out(run, left_out);
 }
 
 /* One that the administrator has set out of service is known also while it is not registered. */

@@ -14,16 +14,9 @@ static enum admin_status show(const struct admin_run *run, struct slice want)
     struct admin_filter f = {.rows = {.max = ADMIN_KEPT_MAX}, .head = "application", .want = want};
     groups_rows(run->admin->deps.groups, loop_now(), admin_wall(run->admin),
                 &(struct row_sink){admin_filter_row, &f});
-    bool is_none = f.rows.len == 0;
-    uint64_t left_out = f.rows.left_out;
-    admin_rows_give(&f.rows, run->sink);
-    admin_text_fini(&f.rows);
-    if (left_out != 0)
-        return admin_refuse(run->why, "%llu rows did not fit into the answer",
-                            (unsigned long long)left_out);
-    if (is_none && want.len != 0)
+    if (f.rows.len == 0 && f.rows.left_out == 0 && want.len != 0)
         return admin_refuse(run->why, "no such application: %.*s", SLICE_ARG(want));
-    return ADMIN_OK;
+    return admin_give_kept(run, &f.rows);
 }
 
 enum admin_status admin_run_applications(const struct admin_run *run)

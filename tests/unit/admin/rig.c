@@ -194,14 +194,18 @@ static bool order(void *user, enum admin_order what, struct slice a, struct slic
 
 static void options(void *user, struct slice want, const struct row_sink *sink)
 {
-    (void)user;
+    struct rig *r = user;
+    r->is_locked = true;
     if (want.len == 0 || slice_eq(want, SLICE("timer-t1")))
         ROW(sink, "option", LF_STR("name", "timer-t1"), LF_STR("value", "500ms"));
+    r->is_locked = false;
 }
 
 static bool is_draining(void *user)
 {
-    return ((struct rig *)user)->ordered == ADMIN_DRAIN;
+    struct rig *r = user;
+    r->looks++;
+    return r->ordered == ADMIN_DRAIN;
 }
 
 static void open_groups(struct rig *r, const struct hash_key *key)

@@ -63,6 +63,8 @@ struct rig {
     struct admin_events *events;
     struct admin *admin;
     _Atomic enum admin_order ordered; /* the last one */
+    _Atomic bool is_locked;           /* main waits: its options are being looked at */
+    _Atomic unsigned looks;           /* how often it was asked whether it drains */
     bool is_running;
     char folder[64];
 };

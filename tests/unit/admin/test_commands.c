@@ -533,6 +533,32 @@ static void test_orders(void **state)
     assert_string_equal(a.why, "no such option: timer-t9");
 }
 
+/* A client that does not read keeps the command waiting, and nobody else: a reload needs the lock
+ * that the options are behind. */
+struct reader {
+    const struct rig *rig;
+    unsigned rows;
+};
+
+static void take_row(void *user, const char *set, unsigned n, const struct field *fields)
+{
+    struct reader *reader = user;
+    (void)set, (void)n, (void)fields;
+    assert_false(reader->rig->is_locked);
+    reader->rows++;
+}
+
+static void test_options_are_given_without_the_lock(void **state)
+{
+    struct rig *r = *state;
+    struct reader reader = {.rig = r};
+    char why[ADMIN_WHY_MAX];
+    assert_int_equal(admin_command(r->admin, SLICE("options"), "user root",
+                                   &(struct row_sink){take_row, &reader}, why),
+                     ADMIN_OK);
+    assert_int_equal(reader.rows, 1);
+}
+
 static void test_resolver(void **state)
 {
     struct rig *r = *state;
@@ -695,6 +721,7 @@ int main(void)
         TEST(test_trace),
         TEST(test_events),
         TEST(test_orders),
+        TEST(test_options_are_given_without_the_lock),
         TEST(test_resolver),
         TEST(test_overload),
         TEST(test_release),
