@@ -139,7 +139,7 @@ static bool wait_due(struct http_ticker *t)
 {
     while (!t->is_stopped) {
         uint64_t now = http_now(), due = t->made + HTTP_TICK_MS;
-        if (t->streams != 0 && (t->seq == 0 || now >= due))
+        if (t->streams != 0 && now >= due)
             return true;
         if (t->streams == 0) {
             pthread_cond_wait(&t->wake, &t->lock);

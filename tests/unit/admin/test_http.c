@@ -299,6 +299,46 @@ static void test_streams(void **state)
         close(fd[i]);
 }
 
+#define MANY 4000
+
+/* More applications than a tick has room for. */
+static void have_many_applications(struct place *p)
+{
+    char(*names)[16] = mem_alloc(MANY * sizeof(*names)), (*uris)[32] = mem_alloc(MANY * 32);
+    struct group_member_conf *members = mem_zalloc(MANY * sizeof(*members));
+    struct group_conf *conf = mem_zalloc(MANY * sizeof(*conf));
+    assert_true(names != NULL && uris != NULL && members != NULL && conf != NULL);
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof(names[i]), "application%u", i);
+        snprintf(uris[i], sizeof(uris[i]), "sip:member%u.example", i);
+        members[i] = (struct group_member_conf){.uri = uris[i], .weight = 1};
+        conf[i] = (struct group_conf){.name = names[i], .members = &members[i], .nmembers = 1};
+    }
+    assert_int_equal(groups_configure(p->rig.groups, conf, MANY, 0), 0);
+    mem_free(conf);
+    mem_free(members);
+    mem_free(uris);
+    mem_free(names);
+}
+
+/* What could not be made is not tried again before the next second. */
+static void test_ticks_that_cannot_be_made(void **state)
+{
+    struct place *p = *state;
+    have_many_applications(p);
+    unsigned before = p->rig.looks, made = 0;
+    uint64_t began = admin_now_us();
+    int fd = connected(p);
+    say(fd, "GET", "/api/v1/stream", "");
+    while (made < 2) {
+        assert_true(admin_now_us() < began + PATIENCE_MS * 1000);
+        (void)poll(NULL, 0, 10);
+        made = p->rig.looks - before;
+    }
+    assert_true(made <= (admin_now_us() - began) / 1000000 + 1);
+    close(fd);
+}
+
 static void test_no_memory(void **state)
 {
 #ifdef HOLDFAST_FAULTS
@@ -328,7 +368,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_commands),      TEST(test_post),    TEST(test_one_request),
         TEST(test_stuck_workers), TEST(test_token),   TEST(test_certificate),
-        TEST(test_address),       TEST(test_streams), TEST(test_no_memory),
+        TEST(test_address),       TEST(test_streams), TEST(test_ticks_that_cannot_be_made),
+        TEST(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
