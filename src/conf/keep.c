@@ -120,6 +120,7 @@ int conf_keep_running(const struct conf *now, struct conf *next)
     next->route.sip_port = now->route.sip_port;
     next->route.tls_port = now->route.tls_port;
     next->workers = now->workers;
+    next->admin_address = now->admin_address;
     next->location = location;
     next->advertised = advertised;
     next->control_socket = control_socket;

@@ -153,10 +153,29 @@ static void test_certificate(void **state)
           "does not belong to the certificate");
 }
 
+/* What is served goes on as it is, by TLS too, though the file says that there is nothing to serve.
+ */
+static void test_address_stays_until_the_restart(void **state)
+{
+    const struct stage *s = *state;
+    struct conf *now = right(state, "admin-address = 127.0.0.1:8061\n"
+                                    "admin-tls-certificate = @/a.pem\n"
+                                    "admin-tls-private-key = @/a.key\n");
+    struct conf *next = right(state, "admin-address = none\nadmin-tls-certificate = @/a.pem\n"
+                                     "admin-tls-private-key = @/a.key\n");
+    assert_int_equal(conf_keep_running(now, next), 0);
+    assert_true(addr_eq(&next->admin_address, &now->admin_address));
+    assert_int_equal(conf_open_tls(next, s->keys, NULL), 0);
+    assert_true(slice_eq(next->admin_certificate_text, now->admin_certificate_text));
+    conf_free(&now);
+    conf_free(&next);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_address),
+        cmocka_unit_test(test_address_stays_until_the_restart),
         cmocka_unit_test(test_token),
         cmocka_unit_test(test_certificate),
     };
