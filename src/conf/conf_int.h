@@ -197,11 +197,12 @@ int conf_open_admin(struct conf *c, struct net_tls_keys *keys, const char **path
                     size_t cap) WARN_UNUSED;
 /* Gives up what conf_open_tls has made. */
 void conf_close_tls(struct conf *c);
-/* The default as it is printed. */
 /* An address that we listen at, of this machine where that is a wildcard? */
 bool conf_is_our_address(const struct conf *c, const struct addr *a);
+/* The default as it is printed. */
 const char *conf_default_text(const struct option *o);
 /* Copies into the configuration, terminated by NUL; NULL with r->no_memory set. */
 char *conf_str(struct reader *r, struct slice s);
+unsigned conf_count_words(struct slice v); /* of slice_next_word */
 
 #endif

@@ -72,15 +72,6 @@ static bool parse_contact(struct reader *r, void *base, struct slice value)
     return true;
 }
 
-static unsigned count_words(struct slice v)
-{
-    struct slice word;
-    unsigned n = 0;
-    while (slice_next_word(&v, &word))
-        n++;
-    return n;
-}
-
 /* A list of numbers from `min` to `max`, not empty. */
 static bool parse_numbers(struct reader *r, struct slice value, uint64_t min, uint64_t max,
                           uint32_t **list, unsigned *n)
@@ -88,7 +79,8 @@ static bool parse_numbers(struct reader *r, struct slice value, uint64_t min, ui
     struct slice word;
     uint64_t number;
     unsigned at = 0;
-    uint32_t *numbers = arena_alloc(&r->conf->arena, (count_words(value) + 1) * sizeof(*numbers));
+    uint32_t *numbers =
+        arena_alloc(&r->conf->arena, (conf_count_words(value) + 1) * sizeof(*numbers));
     if (numbers == NULL) {
         r->no_memory = true;
         return true;
@@ -160,15 +152,31 @@ static bool parse_retry_after(struct reader *r, void *base, struct slice value)
     return true;
 }
 
-/* Digits as they are dialled, or an emergency service (RFC 5031). */
+/* urn:service:sos, and services below it (RFC 5031 4.1). */
+static bool is_sos(struct slice value)
+{
+    struct slice sos = SLICE("urn:service:sos");
+    if (!slice_istarts(value, sos) || (value.len > sos.len && value.ptr[sos.len] != '.'))
+        return false;
+    for (size_t i = sos.len; i < value.len; i++) {
+        char c = ascii_lower(value.ptr[i]);
+        if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.')
+            return false;
+    }
+    return true;
+}
+
+/* Digits as they are dialled, or an emergency service, which is compared in lower case. */
 static bool parse_prefix(struct reader *r, void *base, struct slice value)
 {
     struct dn_conf *dn = base;
-    bool is_urn = slice_istarts(value, SLICE("urn:service:sos"));
+    bool is_urn = is_sos(value);
     for (size_t i = 0; i < value.len && !is_urn; i++)
         if (strchr("0123456789+*#", value.ptr[i]) == NULL)
             return false;
     dn->prefix = conf_str(r, value);
+    for (char *c = dn->prefix; c != NULL && *c != '\0'; c++)
+        *c = ascii_lower(*c);
     return true;
 }
 

@@ -31,7 +31,7 @@ static bool parse_enum(const struct option *o, struct slice v, unsigned *out)
     return false;
 }
 
-static unsigned count_words(struct slice v)
+unsigned conf_count_words(struct slice v)
 {
     struct slice word;
     unsigned n = 0;
@@ -54,7 +54,7 @@ static void *grow(struct reader *r, const void *old, unsigned n, unsigned more, 
 static bool set_words(struct reader *r, struct slice **list, unsigned *n, struct slice v)
 {
     struct slice word;
-    struct slice *words = grow(r, *list, *n, count_words(v), sizeof(*words));
+    struct slice *words = grow(r, *list, *n, conf_count_words(v), sizeof(*words));
     if (words == NULL)
         return true;
     while (slice_next_word(&v, &word)) {
@@ -71,10 +71,10 @@ static bool set_nets(struct reader *r, const struct option *o, struct addr_net *
 {
     struct slice word;
     unsigned at = *n;
-    struct addr_net *nets = grow(r, *list, *n, 2 * count_words(v), sizeof(*nets));
+    struct addr_net *nets = grow(r, *list, *n, 2 * conf_count_words(v), sizeof(*nets));
     if (nets == NULL)
         return true;
-    bool is_alone = at == 0 && count_words(v) == 1;
+    bool is_alone = at == 0 && conf_count_words(v) == 1;
     while (slice_next_word(&v, &word)) {
         if (o->max == 1 && is_alone && slice_ieq(word, SLICE("any"))) {
             if (addr_net_parse(SLICE("0.0.0.0/0"), &nets[at]) < 0 ||
@@ -95,7 +95,7 @@ static bool set_addrs(struct reader *r, const struct option *o, struct addr **li
 {
     struct slice word;
     unsigned at = *n;
-    struct addr *addrs = grow(r, *list, *n, count_words(v), sizeof(*addrs));
+    struct addr *addrs = grow(r, *list, *n, conf_count_words(v), sizeof(*addrs));
     if (addrs == NULL)
         return true;
     for (; slice_next_word(&v, &word); at++)
@@ -125,7 +125,7 @@ static bool set_uris(struct reader *r, char ***list, unsigned *n, struct slice v
     struct slice word;
     struct sip_uri uri;
     unsigned at = *n;
-    char **uris = grow(r, *list, *n, count_words(v), sizeof(*uris));
+    char **uris = grow(r, *list, *n, conf_count_words(v), sizeof(*uris));
     if (uris == NULL)
         return true;
     for (; slice_next_word(&v, &word); at++) {

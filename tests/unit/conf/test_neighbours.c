@@ -189,7 +189,7 @@ static void test_trunks(void **state)
         load_well("[dn a]\ntype = trunk\ncontact = sip:10.0.0.5\nprefix = +49*#\npriority = 65535\n"
                   "contact-backup = sip:10.0.0.6, sip:10.0.0.7;transport=tcp\n"
                   "[dn b]\ntype = trunk-group\ncontact = sip:10.0.0.8\nprefix =\n"
-                  "[dn c]\ntype = trunk\ncontact = sip:10.0.0.9\nprefix = urn:service:sos.fire\n"
+                  "[dn c]\ntype = trunk\ncontact = sip:10.0.0.9\nprefix = URN:service:SOS.Fire\n"
                   "[dn d]\ntype = trunk\ncontact = sip:10.0.0.10\n");
     const struct dn_conf *dns = l.conf->dns;
     assert_true(l.conf->route.has_trunks);
