@@ -10,7 +10,7 @@ install(FILES package/holdfast.service DESTINATION /lib/systemd/system COMPONENT
 install(FILES package/copyright README.md DESTINATION ${HF_DOC} COMPONENT holdfast)
 install(FILES docs/deployment.md docs/recovery.md docs/options.md docs/events.md docs/metrics.md
     docs/operations.md docs/commands.md docs/api.md docs/tracing.md docs/dashboard.md docs/migration-genesys.md
-    docs/kamailio.md docs/threat-model.md docs/openapi.json
+    docs/kamailio.md docs/performance.md docs/threat-model.md docs/openapi.json
     DESTINATION ${HF_DOC} COMPONENT holdfast)
 install(FILES package/60-holdfast.conf package/grafana-dashboard.json package/prometheus-rules.yml
     package/prometheus-scrape.yml DESTINATION ${HF_DOC}/examples COMPONENT holdfast)
