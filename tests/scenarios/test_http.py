@@ -280,7 +280,7 @@ def http_readiness_ends_with_a_drain(world):
     _post(world, "/api/v1/drain/cancel")
     equal(_get(world, "/readyz").status, 200, "after the drain was taken back")
     # An INVITE that nobody answers holds up the end.
-    phone.answer = None
+    phone.script = [(0.0, 180)]
     ringing = caller.invite("1001")
     eventually(lambda: ringing.transaction.statuses(), 5, "no provisional answer")
     proxy.may_end = True

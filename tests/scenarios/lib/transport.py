@@ -197,6 +197,12 @@ class Endpoint:
             self.listen_tls()
         self._thread.start()
 
+    def __setattr__(self, name, value):
+        """A misspelt name would change nothing, and the test would not tell."""
+        if "_thread" in self.__dict__ and not hasattr(self, name):
+            raise AttributeError(f"a device has no {name}")
+        super().__setattr__(name, value)
+
     @property
     def host(self):
         """Our address as it stands in a URI or Via."""
