@@ -198,19 +198,18 @@ void flows_stop_accepting(struct flows *flows);
 enum flow_send_flags {
     FLOW_SEND_REQUEST =
         1, /* starts suspicion when its bytes stay unacknowledged (tcp-reopen-delay) */
-    FLOW_SEND_NO_OPEN = 2, /* only on a living connection: ERR_STALE otherwise */
-    FLOW_SEND_RESEND = 4,  /* a copy that was sent before */
-    FLOW_SEND_LATER = 8,   /* a datagram: may wait for others, some ms (net_udp_send_later) */
+    FLOW_SEND_RESEND = 2, /* a copy that was sent before */
+    FLOW_SEND_LATER = 4,  /* a datagram: may wait for others, some ms (net_udp_send_later) */
 };
 
 /* Sends one message. Stream: on dest->flow; when that is 0 or stale, on a connection to
  * dest->remote, which is found (opened by us to it) or opened. On return dest->flow is the
  * connection used (by another worker's flow: the id asked for; FLOW_RENAMED tells when it is
  * another). Bytes are copied where they have to wait. 0: sent or queued; the fate of a stream comes
- * as an event. ERR_STALE (NO_OPEN; RESEND on a dead flow to a Voice over IP Service), ERR_NO_ROUTE
- * (no listener of that transport and family, or stale with no address), ERR_UNREACHABLE (backoff
- * after a refused opening), ERR_FULL (slow reader: the flow is being cut), ERR_LIMIT, ERR_NOMEM,
- * -errno. */
+ * as an event. ERR_STALE (RESEND on a dead flow to a Voice over IP Service), ERR_NO_ROUTE (no
+ * listener of that transport and family, or stale with no address), ERR_UNREACHABLE (backoff after
+ * a refused opening), ERR_FULL (slow reader: the flow is being cut), ERR_LIMIT, ERR_NOMEM, -errno.
+ */
 int flows_send(struct flows *flows, struct flow_dest *dest, const void *bytes, size_t len,
                unsigned flags) WARN_UNUSED;
 

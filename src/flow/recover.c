@@ -231,7 +231,6 @@ void flow_second_failed(struct flow *f, int err)
     uint32_t delay = f->owner->conf.reopen_delay_ms, most = f->owner->conf.connect_timeout_ms;
     w->fail_at = w->mark_at + delay + (delay < most ? delay : most);
     flow_restage(f);
-    timer_set(f->owner->wheel, &w->timer, w->fail_at);
     next_look(f, flows_now(f->owner));
 }
 

@@ -255,11 +255,8 @@ int flow_send_local(struct flows *fs, struct flow_dest *dest, const struct flow_
 {
     uint64_t asked = dest->flow;
     struct flow *f = flow_find(fs, asked);
-    bool no_open = (m->flags & FLOW_SEND_NO_OPEN) != 0;
     if (f != NULL && !may_use(f, dest, m->flags))
         f = NULL;
-    if (no_open && (f == NULL || f->state == FLOW_GONE))
-        return ERR_STALE;
     if (f == NULL && dest->remote.family != ADDR_NONE && dest->remote.port != 0)
         f = flow_find_addr(fs, dest->transport, &dest->remote, tls_peer_of(dest));
     if (f == NULL) {

@@ -101,13 +101,5 @@ size_t net_stream_queued(const struct net_stream *s);
 /* TCP_USER_TIMEOUT, ms; on a live socket. */
 void net_stream_set_user_timeout(struct net_stream *s, uint32_t ms);
 void net_stream_local(const struct net_stream *s, struct addr *out);
-/* Bytes the peer has acknowledged and retransmissions now outstanding (TCP_INFO): facts that are
- * true. */
-struct net_stream_facts {
-    uint64_t bytes_acked;
-    uint32_t retransmits;
-    uint32_t rtt_us;
-};
-int net_stream_facts(const struct net_stream *s, struct net_stream_facts *out) WARN_UNUSED;
 
 #endif

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the kernel knows of a connection. */
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 
-#include "net/tcp_info.h"
 #include "net/tls_int.h"
+
+size_t net_tcp_unacked(int fd)
+{
+    int n = 0;
+    return ioctl(fd, SIOCOUTQ, &n) == 0 && n > 0 ? (size_t)n : 0;
+}
 
 size_t net_stream_unacked(const struct net_stream *s)
 {
@@ -22,9 +29,4 @@ void net_stream_local(const struct net_stream *s, struct addr *out)
 {
     if (net_sock_local(s->fd, out) != 0)
         *out = (struct addr){.family = ADDR_NONE};
-}
-
-int net_stream_facts(const struct net_stream *s, struct net_stream_facts *out)
-{
-    return net_tcp_info(s->fd, out);
 }

@@ -57,5 +57,7 @@ bool net_stream_read(struct net_stream *s);
 /* Tries to send what is queued. 0: all or part of it was taken; -errno. */
 int net_stream_try_send(struct net_stream *s) WARN_UNUSED;
 void net_stream_drop_out(struct net_stream *s);
+/* Bytes written that the peer's kernel has not acknowledged; 0 when that cannot be read. */
+size_t net_tcp_unacked(int fd);
 
 #endif

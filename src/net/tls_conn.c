@@ -3,7 +3,6 @@
 #include <openssl/err.h>
 
 #include "base/alloc.h"
-#include "net/tcp_info.h"
 #include "net/tls_int.h"
 
 #define DRAIN_MAX 16 /* receive calls */

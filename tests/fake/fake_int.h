@@ -144,8 +144,7 @@ struct net_stream {
     struct bytes peer;   /* received by the peer, not taken */
     struct bytes in;     /* sent by the peer, held back */
     size_t taken;        /* of `peer` */
-    uint64_t acked;
-    int held_end; /* FIN or RST held back by the stall */
+    int held_end;        /* FIN or RST held back by the stall */
     void *token;
     void *queue_token;
     struct net_tls *tls;       /* NULL: TCP */

@@ -100,7 +100,6 @@ static void transmit(struct net_stream *s)
         bytes_add(&s->kernel, s->queue.ptr, n);
     } else {
         bytes_add(&s->peer, s->queue.ptr, n);
-        s->acked += n;
         s->heard_at = loop->now;
     }
     bytes_drop(&s->queue, n);
@@ -318,7 +317,6 @@ void net_stream_read_pause(struct net_stream *s, bool pause)
 void fake_stream_acknowledge(struct net_stream *s)
 {
     bytes_add(&s->peer, s->kernel.ptr, s->kernel.len);
-    s->acked += s->kernel.len;
     s->kernel.len = 0;
     s->heard_at = s->loop->now;
 }
@@ -343,16 +341,6 @@ void net_stream_set_user_timeout(struct net_stream *s, uint32_t ms)
 void net_stream_local(const struct net_stream *s, struct addr *out)
 {
     *out = s->local;
-}
-
-int net_stream_facts(const struct net_stream *s, struct net_stream_facts *out)
-{
-    *out = (struct net_stream_facts){
-        .bytes_acked = s->acked,
-        .retransmits = s->kernel.len != 0 ? 1 : 0,
-        .rtt_us = 100,
-    };
-    return 0;
 }
 
 /* --- time ------------------------------------------------------------------------------------- */

@@ -134,8 +134,6 @@ static void test_open_write_read(void **state)
     turn_until(&t, enough);
     assert_memory_equal(bytes, "before and after", 16);
     assert_int_equal(net_stream_queued(client), 0);
-    struct net_stream_facts facts;
-    assert_int_equal(net_stream_facts(client, &facts), 0);
     end();
 }
 

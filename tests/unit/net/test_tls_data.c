@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "net/tcp_info.h"
 #include "net/tls_int.h"
 #include "tls_rig.h"
 
