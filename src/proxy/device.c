@@ -198,6 +198,21 @@ static void dest_of(struct branch *b, const struct dn_info *dn, const struct dn_
     route_dest_of_binding(b->ctx->proxy->deps.route, dn, dn_of(b), binding, out);
 }
 
+/* From where the other side of the dialog has spoken last. */
+static bool spoken_way(const struct branch *b, struct flow_dest *dest)
+{
+    const struct pctx *c = b->ctx;
+    struct call_dialog d;
+    if (!sip_in_dialog(c->req) || !record_dialog(c->proxy, c->call, c->req, &d))
+        return false;
+    const struct flow_dest *way = &d.ways[c->side == CALL_CALLER ? CALL_CALLEE : CALL_CALLER];
+    if (way->transport != dest->transport || way->flow == dest->flow ||
+        !flows_is_alive(c->proxy->deps.flows, way->flow))
+        return false;
+    *dest = *way;
+    return true;
+}
+
 /* The same bytes by the device's new way, as a retransmission: what it has begun to answer goes on
  * (RFC 3261 17.2.3; a new branch would be a merged request, 8.2.2.2). Not where it was never heard
  * of and has another address now, which has to be asked for. */
@@ -210,13 +225,14 @@ bool proxy_on_stranded(void *ctx, uint64_t client, int err, struct flow_dest *de
         b->renewals >= PROXY_RENEWALS_MAX)
         return false;
     const struct dn_binding *x = renewed_binding(b, &dn);
-    if (x == NULL || x->way.transport != dest->transport ||
-        (!b->was_heard && !sip_in_dialog(b->ctx->req) &&
-         !is_same_contact(uri_of(b, x->contact), b->target->uri)))
+    if (x != NULL && x->way.transport == dest->transport &&
+        (b->was_heard || sip_in_dialog(b->ctx->req) ||
+         is_same_contact(uri_of(b, x->contact), b->target->uri)))
+        dest_of(b, &dn, x, dest);
+    else if (!spoken_way(b, dest))
         return false;
     b->renewals++;
     b->is_suspect = true;
-    dest_of(b, &dn, x, dest);
     b->target->dest = *dest;
     return true;
 }

@@ -343,6 +343,38 @@ static void comes_back_and_speaks_before_its_ack(void **state)
     nothing_is_left();
 }
 
+/* What the caller sends to where it was goes after it, as soon as it has spoken inside the dialog.
+ */
+static void speaks_from_elsewhere_inside_a_dialog(void **state)
+{
+    (void)state;
+    established(ON, false);
+    fake_set_peer(s.r.loop, PHONE, FAKE_BLACKHOLE);
+    fake_forget(s.phone);
+    struct say w = in_dialog("UPDATE");
+    caller_says(&w);
+    fake_advance(s.r.loop, 1000);
+    s.phone = register_tcp_as(&s.r, "1001", "10.0.0.7", 40009, "", "");
+    phone_says("INFO");
+    rig_expect_method(&s.r, CALLER, "INFO", &s.got);
+    answer_udp(&s.r, CALLER, &s.got, 200, "");
+    expect_tcp_status(s.phone, 200, &s.got);
+    fake_advance(s.r.loop, 2100);
+    expect_tcp_method(s.phone, "UPDATE", &s.got);
+    answer_tcp(s.phone, &s.got, 200, "");
+    caller_gets(200);
+    assert_int_equal(rig_counter(&s.r, CTR_CALLS_RELEASED), 0);
+    assert_int_equal(rig_calls(&s.r), 1);
+    w = in_dialog("BYE");
+    w.cseq = 3;
+    caller_says(&w);
+    fake_advance(s.r.loop, 3100);
+    expect_tcp_method(s.phone, "BYE", &s.got);
+    answer_tcp(s.phone, &s.got, 200, "");
+    caller_gets(200);
+    nothing_is_left();
+}
+
 /* From another address and with another Contact it is another device to this dialog. */
 static void comes_back_elsewhere_inside_a_dialog(void **state)
 {
@@ -461,6 +493,7 @@ int main(void)
         T(comes_back_inside_a_dialog),
         T(comes_back_for_its_ack),
         T(comes_back_and_speaks_before_its_ack),
+        T(speaks_from_elsewhere_inside_a_dialog),
         T(comes_back_elsewhere_inside_a_dialog),
         T(comes_back_and_is_cancelled),
         T(comes_back_and_goes_again),
