@@ -307,9 +307,7 @@ void registrar_on_request(struct registrar *r, const struct sip_msg *req,
     struct txns *txns = r->deps.txns;
     uint64_t server;
     void *ctx;
-    int err = txn_server_new(txns, req, origin, &reg_tu, sizeof(struct reg), &ctx, &server);
-    if (err != 0) {
-        counter_inc(r->deps.counters, CTR_TXN_TABLE_FULL);
+    if (txn_server_new(txns, req, origin, &reg_tu, sizeof(struct reg), &ctx, &server) != 0) {
         refuse_for_want_of_room(r, req, origin);
         return;
     }

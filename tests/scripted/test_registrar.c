@@ -668,6 +668,22 @@ static void test_outbound_by_edge(void **state)
     rig_close(&r);
 }
 
+/* --- room --- */
+
+/* Sixteen are kept for those who repeat them; one more is refused, and counted once. */
+static void test_no_room(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r, OPEN "max-transactions = 16\n");
+    for (unsigned i = 0; i < 16; i++)
+        ask(&r, &(struct ask){0}, 200);
+    ask(&r, &(struct ask){0}, 503);
+    assert_int_equal(rig_count(&got, SIP_H_RETRY_AFTER), 1);
+    assert_int_equal(rig_counter(&r, CTR_TXN_TABLE_FULL), 1);
+    rig_close(&r);
+}
+
 /* --- memory --- */
 
 /* Whatever fails: all bindings or none, and a 200 only when they are there. */
@@ -720,6 +736,7 @@ int main(void)
         cmocka_unit_test(test_outbound),
         cmocka_unit_test(test_outbound_ignored),
         cmocka_unit_test(test_outbound_by_edge),
+        cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
