@@ -34,7 +34,6 @@ struct admin_events {
     pthread_cond_t news;
     uint64_t next; /* number of the next one */
     unsigned waiting;
-    bool is_stopped;
     unsigned n;                             /* that are kept */
     struct place places[ADMIN_EVENTS_KEPT]; /* of them, oldest first */
     unsigned count[EVENT_MAX];              /* of them, by kind */
@@ -264,18 +263,10 @@ bool admin_events_wait(struct admin_events *events, uint64_t since, uint32_t tim
     }
     pthread_mutex_lock(&events->lock);
     events->waiting++;
-    while (!events->is_stopped && find_after(events, since) == events->n && err == 0)
+    while (find_after(events, since) == events->n && err == 0)
         err = pthread_cond_timedwait(&events->news, &events->lock, &until);
     events->waiting--;
-    bool is_news = !events->is_stopped && find_after(events, since) < events->n;
+    bool is_news = find_after(events, since) < events->n;
     pthread_mutex_unlock(&events->lock);
     return is_news;
-}
-
-void admin_events_stop(struct admin_events *events)
-{
-    pthread_mutex_lock(&events->lock);
-    events->is_stopped = true;
-    pthread_cond_broadcast(&events->news);
-    pthread_mutex_unlock(&events->lock);
 }

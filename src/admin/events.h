@@ -38,9 +38,7 @@ uint64_t admin_events_rows(struct admin_events *events, uint64_t since, unsigned
 /* The number of the last event; that of none yet is lower than those of all to come. */
 uint64_t admin_events_last(struct admin_events *events);
 
-/* Waits for an event after `since`. False: none within `timeout_ms`, or admin_events_stop. */
+/* Waits for an event after `since`. False: none within `timeout_ms`. */
 bool admin_events_wait(struct admin_events *events, uint64_t since, uint32_t timeout_ms);
-/* Ends all waits, those to come too: before the threads that wait are joined. */
-void admin_events_stop(struct admin_events *events);
 
 #endif

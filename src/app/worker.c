@@ -439,11 +439,6 @@ struct txns *worker_txns(struct worker *w)
     return w->txns;
 }
 
-struct flows *worker_flows(struct worker *w)
-{
-    return w->flows;
-}
-
 struct calls *worker_calls(struct worker *w)
 {
     return w->calls;

@@ -78,7 +78,6 @@ unsigned worker_home(const struct shared *shared, struct slice call_id);
 /* For tests, which have no thread: the loop to be driven, and what is in use. */
 struct net_loop *worker_loop(struct worker *w);
 struct txns *worker_txns(struct worker *w);
-struct flows *worker_flows(struct worker *w);
 struct calls *worker_calls(struct worker *w);
 struct proxy *worker_proxy(struct worker *w);
 uint64_t worker_timers(const struct worker *w); /* running */

@@ -265,14 +265,13 @@ int dn_register(struct dn_dir *dir, struct slice name, const struct dn_change *c
 
 /* --- bindings that end --- */
 
-/* Removes the bindings `fn` names; returns how many. */
-static unsigned drop_bindings(struct dn_dir *dir, struct dn_entry *e,
-                              bool (*fn)(const struct dn_binding *b, uint64_t arg), uint64_t arg)
+/* How many have ended. */
+static unsigned drop_expired(struct dn_dir *dir, struct dn_entry *e, uint64_t now)
 {
     unsigned n = 0;
     dn_spots_leave(dir, e);
     for (unsigned i = 0; i < e->nkept; i++) {
-        if (fn(&e->kept[i]->b, arg))
+        if (e->kept[i]->b.expires <= now)
             mem_free(e->kept[i]);
         else
             e->kept[n++] = e->kept[i];
@@ -282,31 +281,6 @@ static unsigned drop_bindings(struct dn_dir *dir, struct dn_entry *e,
     dn_spots_enter(dir, e);
     atomic_fetch_sub_explicit(&dir->bindings, dropped, memory_order_relaxed);
     return dropped;
-}
-
-static bool is_on_flow(const struct dn_binding *b, uint64_t flow)
-{
-    return b->way.flow == flow;
-}
-
-void dn_unbind_flow(struct dn_dir *dir, struct slice name, uint64_t flow)
-{
-    uint64_t hash = hash_slice(&dir->key, name);
-    struct dn_stripe *s = dn_stripe_of(dir, hash);
-    if (flow == 0)
-        return;
-    pthread_mutex_lock(&s->lock);
-    struct dn_entry *e = dn_entry_find(s, hash, name);
-    if (e != NULL && drop_bindings(dir, e, is_on_flow, flow) != 0) {
-        dn_entry_store(dir, e);
-        dn_entry_tidy(dir, s, e);
-    }
-    pthread_mutex_unlock(&s->lock);
-}
-
-static bool has_expired(const struct dn_binding *b, uint64_t now)
-{
-    return b->expires <= now;
 }
 
 struct sweep {
@@ -319,7 +293,7 @@ static void expire_entry(struct table_node *node, void *user)
 {
     struct sweep *sw = user;
     struct dn_entry *e = container_of(node, struct dn_entry, node);
-    if (drop_bindings(sw->dir, e, has_expired, sw->now) != 0 || e->is_dirty)
+    if (drop_expired(sw->dir, e, sw->now) != 0 || e->is_dirty)
         dn_entry_store(sw->dir, e);
     dn_entry_tidy(sw->dir, sw->stripe, e);
 }

@@ -156,10 +156,6 @@ int dn_register(struct dn_dir *dir, struct slice name, const struct dn_change *c
                 bool star, unsigned max_bindings, uint64_t now,
                 dn_same_contact_fn *same_contact) WARN_UNUSED;
 
-/* A flow token failed for good (RFC 5626 section 5.3): this binding's connection is gone and cannot
- * be reopened. */
-void dn_unbind_flow(struct dn_dir *dir, struct slice name, uint64_t flow);
-
 /* Out of service until it registers, connects, answers a check, or, where it is not checked,
  * recovery_timeout has passed. With ERR_ADMIN: until dn_readmit, whatever else happens, also a
  * reload. True when that is a change. */

@@ -140,9 +140,8 @@ void load_on_turn(struct load *load, uint32_t late_ms, uint32_t waiting, uint64_
         show(load, now);
 }
 
-unsigned load_loss(const struct load *load, uint64_t now)
+unsigned load_loss(const struct load *load)
 {
-    (void)now;
     return (load_control_share(&load->control, LOAD_INVITE) + 9) / 10;
 }
 
@@ -176,13 +175,7 @@ static bool is_for_lag(struct load *load, enum load_kind kind, const struct addr
 }
 
 enum load_cause load_admit(struct load *load, enum load_kind kind, const struct addr *source,
-                           uint64_t now)
-{
-    return load_admit_late(load, kind, source, LOAD_AT_ONCE, now);
-}
-
-enum load_cause load_admit_late(struct load *load, enum load_kind kind, const struct addr *source,
-                                int64_t waited_ms, uint64_t now)
+                           int64_t waited_ms, uint64_t now)
 {
     const struct load_conf *conf = load->conf;
     if (kind == LOAD_PASS)

@@ -63,20 +63,17 @@ bool load_is_lining(const struct load *load, uint64_t now);
 bool load_has_room(struct load *load, const struct addr *source, unsigned in_line, uint64_t now);
 /* Is there any limit that could refuse something now? Cheap. */
 bool load_is_limiting(const struct load *load);
-/* May it go on? Counts it where it does. */
+/* May it go on, having stood in line for so long (ms)? Counts it where it does. Under overload an
+ * INVITE that stood there for more than a fifth of overload-lag is refused. */
+#define LOAD_AT_ONCE (-1) /* it has not */
+#define LOAD_NO_ROOM (-2) /* there is no room for it in the line (load_has_room) */
 enum load_cause load_admit(struct load *load, enum load_kind kind, const struct addr *source,
-                           uint64_t now);
-/* The same for one that has stood in line for so long, ms. Under overload an INVITE that stood
- * there for more than a fifth of overload-lag is refused. */
-#define LOAD_AT_ONCE (-1) /* there is no line */
-#define LOAD_NO_ROOM (-2) /* there is none for it in the line (load_has_room) */
-enum load_cause load_admit_late(struct load *load, enum load_kind kind, const struct addr *source,
-                                int64_t waited_ms, uint64_t now);
+                           int64_t waited_ms, uint64_t now);
 /* The Retry-After of a 503, s: drawn anew for each, from `least` on where that is later than
  * overload-retry-after begins. */
 uint32_t load_retry_after(struct load *load, uint32_t least);
 /* The share of new requests that is refused now for lag, 0 to 100. */
-unsigned load_loss(const struct load *load, uint64_t now);
+unsigned load_loss(const struct load *load);
 
 /* --- RFC 7339 --- */
 struct load_oc {

@@ -141,10 +141,10 @@ bool proxy_admit(struct proxy *p, const struct sip_msg *req, const struct flow_o
         return true;
     now = proxy_now(p);
     struct sip_oc oc;
-    if (load_loss(load, now) != 0 && sip_oc_parse(req->via.params, &oc) && oc.is_loss)
+    if (load_loss(load) != 0 && sip_oc_parse(req->via.params, &oc) && oc.is_loss)
         load_note_speaks(load, &origin->remote, now);
-    if (load_admit_late(load, overload_kind(p, req, &origin->remote, false), &origin->remote,
-                        waited_ms, now) == LOAD_ADMITTED)
+    if (load_admit(load, overload_kind(p, req, &origin->remote, false), &origin->remote, waited_ms,
+                   now) == LOAD_ADMITTED)
         return true;
     char text[32];
     struct buf b;

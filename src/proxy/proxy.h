@@ -88,7 +88,7 @@ bool proxy_is_for_registrar(struct proxy *p, const struct sip_msg *req);
  * that has no right to pass; and a CANCEL, which must not overtake the INVITE. */
 bool proxy_may_wait(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin);
 /* Overload: before anything is kept of a request that no transaction knows, for the registrar or
- * the proxy. `waited_ms`: as for load_admit_late. False: it has been answered
+ * the proxy. `waited_ms`: as for load_admit. False: it has been answered
  * with 503 and Retry-After, without a transaction. */
 bool proxy_admit(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin,
                  int64_t waited_ms);

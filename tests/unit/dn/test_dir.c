@@ -321,25 +321,6 @@ static void test_expire(void **state)
     dn_dir_free(&dir);
 }
 
-static void test_unbind(void **state)
-{
-    (void)state;
-    struct dn_dir *dir = dir_new();
-    struct dn_change c = {help_binding("sip:b", T0 + 1000), false};
-    c.binding.way.flow = 78;
-    assert_int_equal(help_register(dir, "u", "sip:a", "c", 1), 0);
-    assert_int_equal(dn_register(dir, SLICE("u"), &c, 1, false, 9, T0, help_same), 0);
-    dn_unbind_flow(dir, SLICE("u"), 5);
-    dn_unbind_flow(dir, SLICE("u"), 0);
-    dn_unbind_flow(dir, SLICE("nobody"), 77);
-    assert_int_equal(dn_bindings(dir), 2);
-    dn_unbind_flow(dir, SLICE("u"), 77);
-    assert_string_equal(help_contacts(dir, "u", T0), "sip:b");
-    dn_unbind_flow(dir, SLICE("u"), 78);
-    assert_int_equal(dn_bindings(dir), 0);
-    dn_dir_free(&dir);
-}
-
 /* --- in service or out --- */
 
 static void expect_out(struct dn_dir *dir, const char *name, uint64_t now, bool out, int cause)
@@ -551,14 +532,21 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_configure), cmocka_unit_test(test_reload),
-        cmocka_unit_test(test_all_facts), cmocka_unit_test(test_order),
-        cmocka_unit_test(test_cseq),      cmocka_unit_test(test_twice_in_one_request),
-        cmocka_unit_test(test_limit),     cmocka_unit_test(test_star),
-        cmocka_unit_test(test_outbound),  cmocka_unit_test(test_expire),
-        cmocka_unit_test(test_unbind),    cmocka_unit_test(test_out_of_service),
-        cmocka_unit_test(test_rows),      cmocka_unit_test(test_row_of_a_binding),
-        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_configure),
+        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_all_facts),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_cseq),
+        cmocka_unit_test(test_twice_in_one_request),
+        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_star),
+        cmocka_unit_test(test_outbound),
+        cmocka_unit_test(test_expire),
+        cmocka_unit_test(test_out_of_service),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_row_of_a_binding),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

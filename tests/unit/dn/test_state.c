@@ -199,11 +199,12 @@ static void test_connection_of_gone(void **state)
         struct dn_change c = {help_binding(i == 0 ? "sip:a" : "sip:b", T0 + 1000 + i * 1000),
                               false};
         c.binding.way.remote = at[i];
-        c.binding.way.flow = 10 + i;
         assert_int_equal(dn_register(dir, SLICE("1"), &c, 1, false, 9, T0, help_same), 0);
     }
     assert_true(dn_set_out_of_service(dir, SLICE("1"), ERR_TIMEOUT, T0));
-    dn_unbind_flow(dir, SLICE("1"), 10);
+    struct dn_change gone = {help_binding("sip:a", 0), true};
+    gone.binding.cseq++;
+    assert_int_equal(dn_register(dir, SLICE("1"), &gone, 1, false, 9, T0, help_same), 0);
     assert_int_equal(dn_on_connection(dir, &at[0], T0), 0);
     assert_int_equal(dn_on_connection(dir, &at[1], T0), 1);
     assert_true(dn_set_out_of_service(dir, SLICE("1"), ERR_TIMEOUT, T0));

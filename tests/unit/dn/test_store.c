@@ -309,7 +309,7 @@ static void test_removal(void **state)
     assert_int_equal(add(dir, "3", "sip:a", 1), 0);
     wait_rows(p->file, 3);
     assert_int_equal(dn_register(dir, SLICE("1"), &gone, 1, false, 9, wall(), help_same), 0);
-    dn_unbind_flow(dir, SLICE("2"), 77);
+    assert_int_equal(dn_register(dir, SLICE("2"), &gone, 1, false, 9, wall(), help_same), 0);
     wait_rows(p->file, 1);
     for (unsigned i = 0; i < 100; i++)
         (void)dn_expire(dir, wall() + 4000000);

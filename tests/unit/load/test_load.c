@@ -45,7 +45,7 @@ static int drop(void **state)
 
 static enum load_cause admit(enum load_kind kind)
 {
-    return load_admit(load, kind, &peer, now);
+    return load_admit(load, kind, &peer, LOAD_AT_ONCE, now);
 }
 
 static unsigned admitted(enum load_kind kind, unsigned n)
@@ -68,7 +68,7 @@ static void test_without_limits(void **state)
     (void)state;
     assert_false(load_is_limiting(load));
     assert_int_equal(admitted(LOAD_INVITE, 10000), 10000);
-    assert_int_equal(load_loss(load, now), 0);
+    assert_int_equal(load_loss(load), 0);
 }
 
 /* overload-ctrl-dialog-rate is for initial INVITEs alone. */
@@ -107,7 +107,7 @@ static void test_dialog_rate_is_shared(void **state)
     conf.dialog_rate = 50;
     assert_int_equal(load_new(&conf, shared, 1, &others, &other), 0);
     assert_int_equal(admitted(LOAD_INVITE, 200), 50);
-    assert_int_equal(load_admit(other, LOAD_INVITE, &peer, now), LOAD_RATE);
+    assert_int_equal(load_admit(other, LOAD_INVITE, &peer, LOAD_AT_ONCE, now), LOAD_RATE);
     load_free(&other);
 }
 
@@ -167,20 +167,20 @@ static void test_lag(void **state)
     assert_int_equal(admitted(LOAD_INVITE, 100), 100);
     lag(200, 2000);
     assert_true(load_is_limiting(load));
-    assert_true(load_loss(load, now) > 30);
+    assert_true(load_loss(load) > 30);
     assert_int_equal(counter_get(&counters, CTR_LAG_MS), 200);
-    assert_int_equal(counter_get(&counters, CTR_LOSS), load_loss(load, now));
+    assert_int_equal(counter_get(&counters, CTR_LOSS), load_loss(load));
     /* None before what waits has been worked off, then by the share. */
     assert_int_equal(admitted(LOAD_INVITE, 100), 0);
     assert_int_equal(counter_get(&counters, CTR_SHED_LAG), 100);
     lag(15, 50);
-    assert_true(load_loss(load, now) > 30);
+    assert_true(load_loss(load) > 30);
     unsigned n = admitted(LOAD_INVITE, 1000);
-    assert_in_range(n, 990 - load_loss(load, now) * 10, 1020 - load_loss(load, now) * 10);
+    assert_in_range(n, 990 - load_loss(load) * 10, 1020 - load_loss(load) * 10);
     assert_int_equal(counter_get(&counters, CTR_SHED_LAG), 1100 - n);
     assert_int_equal(admitted(LOAD_PASS, 1000), 1000);
     lag(0, 10000);
-    assert_int_equal(load_loss(load, now), 0);
+    assert_int_equal(load_loss(load), 0);
     assert_int_equal(admitted(LOAD_INVITE, 1000), 1000);
     assert_int_equal(counter_get(&counters, CTR_LOSS), 0);
 }
@@ -189,10 +189,10 @@ static void test_lag_turned_off(void **state)
 {
     (void)state;
     lag(500, 2000);
-    assert_true(load_loss(load, now) != 0);
+    assert_true(load_loss(load) != 0);
     conf.lag_ms = 0;
     lag(500, 1000);
-    assert_int_equal(load_loss(load, now), 0);
+    assert_int_equal(load_loss(load), 0);
     assert_false(load_is_limiting(load));
 }
 
@@ -204,14 +204,14 @@ static void test_full_buffer(void **state)
         load_on_buffer(load, 20, 0);
         load_on_turn(load, 5, 0, now);
     }
-    assert_int_equal(load_loss(load, now), 0);
+    assert_int_equal(load_loss(load), 0);
     for (uint64_t until = now + 2000; now < until; now += 10) {
         load_on_buffer(load, 80, 3);
         load_on_turn(load, 5, 0, now);
     }
-    assert_true(load_loss(load, now) > 30);
+    assert_true(load_loss(load) > 30);
     lag(1, 10000);
-    assert_int_equal(load_loss(load, now), 0);
+    assert_int_equal(load_loss(load), 0);
 }
 
 /* What is left in the mailbox waits for another turn. */
@@ -220,7 +220,7 @@ static void test_mails(void **state)
     (void)state;
     for (uint64_t until = now + 2000; now < until; now += 60)
         load_on_turn(load, 60, 4096, now);
-    assert_true(load_loss(load, now) != 0);
+    assert_true(load_loss(load) != 0);
 }
 
 static struct rows rows;

@@ -173,11 +173,11 @@ static void test_what_we_ask(void **state)
     assert_false(load_ask(load, now, &ask));
     lag(200, 1000);
     assert_true(load_ask(load, now, &ask));
-    assert_int_equal(ask.loss, load_loss(load, now));
+    assert_int_equal(ask.loss, load_loss(load));
     assert_int_equal(ask.validity_ms, 500);
     assert_true(ask.seq != 0);
     lag(0, 3000);
-    assert_int_equal(load_loss(load, now), 0);
+    assert_int_equal(load_loss(load), 0);
     assert_true(load_ask(load, now, &again)); /* told that it is over, for a while */
     assert_int_equal(again.loss, 0);
     assert_int_equal(again.validity_ms, 0);
@@ -198,7 +198,7 @@ static void test_two_workers(void **state)
     (void)state;
     assert_int_equal(load_new(&conf, shared, 1, &more, &idle), 0);
     lag(300, 4000);
-    unsigned loss = load_loss(load, now);
+    unsigned loss = load_loss(load);
     assert_true(loss > 40);
     assert_true(load_ask(idle, now, &ask));
     assert_in_range(ask.loss, loss / 2, loss / 2 + 1);
@@ -211,7 +211,7 @@ static unsigned let_in(unsigned n)
 {
     unsigned in = 0;
     for (unsigned i = 0; i < n; i++) {
-        in += load_admit(load, LOAD_INVITE, &next, now) == LOAD_ADMITTED;
+        in += load_admit(load, LOAD_INVITE, &next, LOAD_AT_ONCE, now) == LOAD_ADMITTED;
     }
     return in;
 }
@@ -223,7 +223,7 @@ static void test_who_speaks_it_is_not_refused_twice(void **state)
     (void)state;
     lag(200, 1000);
     lag(15, 100); /* worked off, and still shedding */
-    assert_true(load_loss(load, now) > 10);
+    assert_true(load_loss(load) > 10);
     assert_true(load_ask(load, now, &ask));
     assert_true(let_in(100) < 95);
     load_note_speaks(load, &next, now);
