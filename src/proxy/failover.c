@@ -227,6 +227,7 @@ void proxy_on_quiet(struct timer *t, uint64_t now)
     if (next == NULL)
         return;
     count(b);
+    replay_end_legs(b);
     b->is_passed = true;
     if (b->race == 0)
         b->race = ++c->races;

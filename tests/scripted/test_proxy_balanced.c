@@ -218,6 +218,28 @@ static void silent_member(void **state)
     rig_expect_status(&r, CALLER, 200, &got);
 }
 
+/* What it has sent on would make the phone refuse what the next one sends (RFC 3261 8.2.2.2). */
+static void leg_of_a_silent_member_is_cancelled(void **state)
+{
+    struct got leg;
+    (void)state;
+    rig_reload(&r, GROUP("oos-check = 0\n") "[dn 1001]\ncontact = sip:10.0.0.4\noos-check = 0\n");
+    const char *first = invite("1");
+    say_udp(&r, first, &(struct say){.sent_by = first, .branch = "leg", .call_id = "1"});
+    rig_expect_method(&r, OTHER, "INVITE", &leg);
+    answer_udp(&r, OTHER, &leg, 180, "");
+    fake_advance(r.loop, 4000);
+    rig_expect_method(&r, OTHER, "CANCEL", &got);
+    answer_udp(&r, OTHER, &got, 200, "");
+    answer_udp(&r, OTHER, &leg, 487, "");
+    rig_expect_method(&r, OTHER, "ACK", &got);
+    rig_expect_method(&r, other_than(first), "INVITE", &two);
+    answer_udp(&r, other_than(first), &two, 200, "");
+    drain(first);
+    rig_expect_status(&r, CALLER, 100, &got);
+    rig_expect_status(&r, CALLER, 200, &got);
+}
+
 /* Time passes; `who` answers its checks, and whether an INVITE came is told, which is answered too.
  */
 static bool pass(const char *who, uint64_t ms)
@@ -300,9 +322,11 @@ static void dialogs_stick(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(fewest_calls),           T(without_records),   T(goes_with_the_call),
-        T(fast_failure_is_a_call), T(overloaded_member), T(all_are_overloaded),
-        T(silent_member),          T(member_goes_out),   T(dialogs_stick),
+        T(fewest_calls),       T(without_records),
+        T(goes_with_the_call), T(fast_failure_is_a_call),
+        T(overloaded_member),  T(all_are_overloaded),
+        T(silent_member),      T(member_goes_out),
+        T(dialogs_stick),      T(leg_of_a_silent_member_is_cancelled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
