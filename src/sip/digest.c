@@ -54,7 +54,6 @@ enum directive {
     D_URI,
     D_RESPONSE,
     D_CNONCE,
-    D_OPAQUE,
     D_NC,
     D_QOP,
     D_ALGORITHM,
@@ -64,11 +63,9 @@ enum directive {
 static enum directive directive_of(struct slice name)
 {
     static const char *const names[D_COUNT] = {
-        [D_USERNAME] = "username", [D_REALM] = "realm",
-        [D_NONCE] = "nonce",       [D_URI] = "uri",
-        [D_RESPONSE] = "response", [D_CNONCE] = "cnonce",
-        [D_OPAQUE] = "opaque",     [D_NC] = "nc",
-        [D_QOP] = "qop",           [D_ALGORITHM] = "algorithm",
+        [D_USERNAME] = "username",   [D_REALM] = "realm",   [D_NONCE] = "nonce", [D_URI] = "uri",
+        [D_RESPONSE] = "response",   [D_CNONCE] = "cnonce", [D_NC] = "nc",       [D_QOP] = "qop",
+        [D_ALGORITHM] = "algorithm",
     };
     for (unsigned i = 0; i < D_COUNT; i++) {
         if (slice_ieq(name, slice_str(names[i])))
@@ -127,7 +124,6 @@ static int read_values(const struct slice v[D_COUNT], struct sip_credentials *ou
     out->nonce = v[D_NONCE];
     out->uri = v[D_URI];
     out->response = v[D_RESPONSE];
-    out->opaque = v[D_OPAQUE];
     if (out->has_qop) {
         out->cnonce = v[D_CNONCE];
         out->nc = v[D_NC];

@@ -17,7 +17,7 @@ enum sip_digest_alg { SIP_DIGEST_MD5, SIP_DIGEST_SHA256 };
 struct sip_credentials {
     enum sip_digest_alg alg;
     struct slice username; /* quotes removed, backslash escapes kept */
-    struct slice realm, nonce, uri, response, cnonce, opaque;
+    struct slice realm, nonce, uri, response, cnonce;
     struct slice nc; /* 8 hex digits, empty without qop */
     bool has_qop;    /* qop=auth; auth-int is ERR_UNSUPPORTED */
 };

@@ -211,17 +211,3 @@ int sip_unescape(struct slice s, struct buf *dst)
     }
     return dst->overflow ? ERR_FULL : 0;
 }
-
-void sip_escape_user(struct slice s, struct buf *dst)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (sip_is(s.ptr[i], CH_USER)) {
-            buf_char(dst, s.ptr[i]);
-        } else {
-            char hex[3] = {'%', digits[c >> 4], digits[c & 15]};
-            buf_add(dst, hex, sizeof(hex));
-        }
-    }
-}

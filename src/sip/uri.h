@@ -51,8 +51,6 @@ bool sip_uri_eq(const struct sip_uri *a, const struct sip_uri *b);
 /* User part unescaped into dst; 0 or ERR_FULL. The result may contain any byte but is not
  * terminated. */
 int sip_unescape(struct slice s, struct buf *dst) WARN_UNUSED;
-/* Escapes what a user part may not contain. */
-void sip_escape_user(struct slice s, struct buf *dst);
 
 struct sip_name_addr {
     struct slice display; /* raw, quotes kept */

