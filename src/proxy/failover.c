@@ -43,7 +43,7 @@ static bool try_next_address(struct branch *b)
     if (b->dest + 1 >= b->ndests)
         return false;
     count(b);
-    replay_end_legs(b);
+    (void)replay_end_legs(b);
     b->dest++;
     b->is_upgraded = b->is_fallback = false;
     branch_send(b);
@@ -62,7 +62,7 @@ static bool go_to(struct branch *b, struct route_target *t)
     if (next == NULL)
         return false;
     count(b);
-    replay_end_legs(b);
+    (void)replay_end_legs(b);
     branch_end(b);
     t->is_tried = true;
     next->breadth = breadth;
@@ -126,7 +126,7 @@ bool branch_leave_for_other(struct branch *b)
     if (next == NULL)
         return false;
     count(b);
-    replay_end_legs(b);
+    (void)replay_end_legs(b);
     t->is_tried = true;
     next->breadth = b->breadth + b->reserve;
     branch_leave(b);
@@ -227,16 +227,16 @@ void proxy_on_quiet(struct timer *t, uint64_t now)
     if (next == NULL)
         return;
     count(b);
-    replay_end_legs(b);
+    bool is_ended = replay_end_legs(b);
     b->is_passed = true;
-    if (b->race == 0)
+    if (b->race == 0 && !is_ended)
         b->race = ++c->races;
     next->race = b->race;
     next->breadth = b->reserve;
     b->reserve = 0;
     txn_scope_hold(c->scope);
-    if (next->breadth == 0) { /* Max-Breadth allows one at a time */
-        next->breadth = b->breadth;
+    if (is_ended || next->breadth == 0) { /* Max-Breadth allows one at a time */
+        next->breadth += b->breadth;
         branch_leave(b);
     }
     if (next->ndests != 0)

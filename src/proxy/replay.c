@@ -118,10 +118,12 @@ static struct pctx *next_leg(const struct pctx *c, uint32_t member)
 /* The call goes on by another member: what the first one has sent us for it, if it keeps the
  * Call-ID, would ring beside it, and make the callee refuse the second request as merged with the
  * first (RFC 3261 8.2.2.2). The member's own CANCEL may never come. */
-static void cancel_legs(const struct pctx *c, uint32_t member)
+static bool cancel_legs(const struct pctx *c, uint32_t member)
 {
     struct pctx *leg;
+    bool is_any = false;
     while ((leg = next_leg(c, member)) != NULL) {
+        is_any = true;
         leg->is_over = true;
         best_take(leg, &(struct best){.status = 487, .err = ERR_CLOSED});
         txn_scope_hold(leg->scope);
@@ -129,16 +131,18 @@ static void cancel_legs(const struct pctx *c, uint32_t member)
         proxy_advance(leg);
         txn_scope_unhold(leg->scope);
     }
+    return is_any;
 }
 
-void replay_end_legs(const struct branch *b)
+bool replay_end_legs(const struct branch *b)
 {
     struct pctx *c = b->ctx;
     if (!c->is_invite || b->target->member == 0)
-        return;
+        return false;
     txn_scope_hold(c->scope);
-    cancel_legs(c, b->target->member);
+    bool is_any = cancel_legs(c, b->target->member);
     txn_scope_unhold(c->scope);
+    return is_any;
 }
 
 static void on_again(struct timer *t, uint64_t now);
@@ -162,8 +166,8 @@ static void send_to(struct branch *b, uint32_t to, bool is_replay)
     c->replays++;
     next->breadth = b->breadth + b->reserve;
     txn_scope_hold(c->scope);
-    if (is_replay && c->is_invite)
-        cancel_legs(c, b->target->member);
+    if (is_replay)
+        (void)replay_end_legs(b);
     branch_leave(b);
     branch_run(next);
     txn_scope_unhold(c->scope);

@@ -234,6 +234,9 @@ static void leg_of_a_silent_member_is_cancelled(void **state)
     answer_udp(&r, OTHER, &leg, 487, "");
     rig_expect_method(&r, OTHER, "ACK", &got);
     rig_expect_method(&r, other_than(first), "INVITE", &two);
+    /* It comes to itself, and to its end: that is not the caller's. */
+    answer_udp(&r, first, &inv, 180, "");
+    answer_udp(&r, first, &inv, 487, "");
     answer_udp(&r, other_than(first), &two, 200, "");
     drain(first);
     rig_expect_status(&r, CALLER, 100, &got);
