@@ -253,7 +253,6 @@ static int make_users(struct worker *w)
         .wall = s->wall,
         .user = s->user,
         .groups = s->groups,
-        .counters = &w->counters,
     };
     int err = route_new(&w->conf->route, &route, &w->route);
     if (err != 0)

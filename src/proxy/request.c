@@ -269,7 +269,7 @@ static void route_request(struct pctx *c)
     if (err != 0) {
         proxy_refuse(c, &(struct refusal){500, NULL, SLICE_NONE});
     } else if (c->set.status != 0) {
-        if (c->set.status == 503)
+        if (c->set.is_down)
             counter_inc(p->deps.counters, CTR_APP_REFUSED);
         targets_refuse(c);
     } else {

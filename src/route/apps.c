@@ -36,6 +36,7 @@ static int take_choice(const struct route_ask *ask, const struct group_choice *c
     if (choice->status != 0) {
         set->status = choice->status;
         set->retry_after = choice->retry_after;
+        set->is_down = true;
         return 0;
     }
     set->targets = arena_alloc(arena, (choice->n + 1) * sizeof(*set->targets));

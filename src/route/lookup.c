@@ -54,6 +54,7 @@ static int to_group(struct route *r, const struct route_ask *ask, uint32_t group
     if (err != ERR_NOT_FOUND)
         return err;
     route_refuse(set, 503, NULL);
+    set->is_down = true;
     return 0;
 }
 

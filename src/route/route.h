@@ -59,7 +59,6 @@ struct route_deps {
     uint64_t (*wall)(void *user); /* wall-clock ms */
     void *user;
     struct groups *groups; /* NULL: no applications */
-    struct counters *counters;
 };
 
 int route_new(const struct route_conf *conf, const struct route_deps *deps,
@@ -115,6 +114,7 @@ struct route_set {
     unsigned warning;     /* of Warning, 0: none; 380: SIPS Not Allowed; 381: SIPS Required */
     uint32_t retry_after; /* s, 0: unknown */
     bool is_local;        /* a DN of ours, else relayed by its URI */
+    bool is_down;         /* status is of an application of which no member is up */
     unsigned n;
     struct route_target *targets; /* by q descending, then most recent first */
 };

@@ -79,12 +79,8 @@ static void begin(bool has_tls)
                                  .sip_port = 5060,
                                  .tls_port = has_tls ? 5061 : 0,
                                  .unreachable_ms = 30000};
-    struct route_deps deps = {.dir = x.dir,
-                              .flows = x.w.flows,
-                              .resolver = x.resolver,
-                              .key = &x.w.key,
-                              .wall = wall,
-                              .counters = &x.w.counters};
+    struct route_deps deps = {
+        .dir = x.dir, .flows = x.w.flows, .resolver = x.resolver, .key = &x.w.key, .wall = wall};
     assert_int_equal(route_new(&x.conf, &deps, &x.route), 0);
 }
 

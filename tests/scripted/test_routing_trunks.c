@@ -211,6 +211,19 @@ static void out_of_service_at_once(void **state)
     assert_string_not_equal(rig_value(&got, SIP_H_RETRY_AFTER, 0), "");
 }
 
+/* To an application they say "another way"; it is not an application that is out of service. */
+static void out_of_service_for_an_application(void **state)
+{
+    (void)state;
+    uint64_t now = r.shared.wall(r.shared.user);
+    rig_reload(&r, TRUNKS "[application main]\nprimary = sip:10.0.2.1\noos-check = 0\n");
+    assert_true(dn_set_out_of_service(r.shared.dir, SLICE("first"), ERR_TIMEOUT, now));
+    assert_true(dn_set_out_of_service(r.shared.dir, SLICE("second"), ERR_TIMEOUT, now));
+    struct say w = call_to("sip:+49301@one.example");
+    refused("10.0.2.1:5060", &w, 503);
+    assert_int_equal(rig_counter(&r, CTR_APP_REFUSED), 0);
+}
+
 static unsigned checks_at(const char *at, bool answers)
 {
     struct fake_datagram d;
@@ -383,6 +396,7 @@ int main(void)
         TEST(busy_is_an_answer),
         TEST(silent_trunk_is_passed_over),
         TEST(out_of_service_at_once),
+        TEST(out_of_service_for_an_application),
         TEST(check_asks_every_contact),
         TEST(emergency_urn),
         TEST(domain_has_its_own_way),

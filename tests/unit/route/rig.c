@@ -56,8 +56,7 @@ void rig_open(struct rig *r)
                               .resolver = r->resolver,
                               .key = &r->key,
                               .wall = wall,
-                              .groups = r->groups,
-                              .counters = &r->counters};
+                              .groups = r->groups};
     assert_int_equal(route_new(&r->conf, &deps, &r->route), 0);
     arena_cache_init(&r->cache, 0);
     arena_init(&r->arena, &r->cache);
