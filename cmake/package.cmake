@@ -7,7 +7,7 @@ set(HF_DOC share/doc/holdfast)
 install(FILES package/holdfast.conf DESTINATION /etc/holdfast
     PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ COMPONENT holdfast)
 install(FILES package/holdfast.service DESTINATION /lib/systemd/system COMPONENT holdfast)
-install(FILES package/copyright README.md DESTINATION ${HF_DOC} COMPONENT holdfast)
+install(FILES package/copyright DESTINATION ${HF_DOC} COMPONENT holdfast)
 install(FILES docs/deployment.md docs/recovery.md docs/options.md docs/events.md docs/metrics.md
     docs/operations.md docs/commands.md docs/api.md docs/tracing.md docs/dashboard.md docs/migration-genesys.md
     docs/kamailio.md docs/performance.md docs/threat-model.md docs/openapi.json
