@@ -11,12 +11,18 @@
 #define CHAIN_MAX 8
 #define FIRST     16 /* chains */
 
-struct flow_sources {
-    pthread_mutex_t lock;
-    struct hash_key key;
+/* Of one transport. Of another worker's flow only what never changes while it is in here may be
+ * looked at, and its `transport` lies in one byte with what does. */
+struct sources {
     struct flow **chains;
     size_t mask; /* number of chains - 1 */
     size_t count;
+};
+
+struct flow_sources {
+    pthread_mutex_t lock;
+    struct hash_key key;
+    struct sources tcp, tls;
 };
 
 int flow_sources_new(struct flow_sources **out)
@@ -24,12 +30,15 @@ int flow_sources_new(struct flow_sources **out)
     struct flow_sources *s = mem_zalloc(sizeof(*s));
     if (s == NULL)
         return ERR_NOMEM;
-    s->chains = mem_zalloc(FIRST * sizeof(struct flow *));
-    if (s->chains == NULL) {
+    s->tcp.chains = mem_zalloc(FIRST * sizeof(struct flow *));
+    s->tls.chains = mem_zalloc(FIRST * sizeof(struct flow *));
+    if (s->tcp.chains == NULL || s->tls.chains == NULL) {
+        mem_free(s->tcp.chains);
+        mem_free(s->tls.chains);
         mem_free(s);
         return ERR_NOMEM;
     }
-    s->mask = FIRST - 1;
+    s->tcp.mask = s->tls.mask = FIRST - 1;
     pthread_mutex_init(&s->lock, NULL);
     random_bytes(&s->key, sizeof(s->key));
     *out = s;
@@ -41,64 +50,71 @@ void flow_sources_free(struct flow_sources **s)
     if (*s == NULL)
         return;
     pthread_mutex_destroy(&(*s)->lock);
-    mem_free((*s)->chains);
+    mem_free((*s)->tcp.chains);
+    mem_free((*s)->tls.chains);
     mem_free(*s);
     *s = NULL;
 }
 
-static struct flow **chain_of(const struct flow_sources *s, uint8_t transport,
-                              const struct addr *remote)
+static struct sources *those_by(struct flow_sources *s, uint8_t transport)
 {
-    uint64_t hash = hash_bytes(&s->key, remote, sizeof(*remote)) ^ hash_mix(transport);
-    return &s->chains[hash & s->mask];
+    return transport == SIP_TLS ? &s->tls : &s->tcp;
 }
 
-static void link_flow(const struct flow_sources *s, struct flow *f)
+static struct flow **chain_of(const struct flow_sources *s, const struct sources *by,
+                              const struct addr *remote)
 {
-    struct flow **chain = chain_of(s, f->transport, &f->remote);
+    return &by->chains[hash_bytes(&s->key, remote, sizeof(*remote)) & by->mask];
+}
+
+static void link_flow(const struct flow_sources *s, const struct sources *by, struct flow *f)
+{
+    struct flow **chain = chain_of(s, by, &f->remote);
     f->next_source = *chain;
     *chain = f;
 }
 
 /* Without memory the chains go on to grow. */
-static void grow(struct flow_sources *s)
+static void grow(const struct flow_sources *s, struct sources *by)
 {
-    size_t n = s->mask + 1;
-    struct flow **old = s->chains;
+    size_t n = by->mask + 1;
+    struct flow **old = by->chains;
     struct flow **more = mem_zalloc(2 * n * sizeof(struct flow *));
     if (more == NULL)
         return;
-    s->chains = more;
-    s->mask = 2 * n - 1;
+    by->chains = more;
+    by->mask = 2 * n - 1;
     for (size_t i = 0; i < n; i++)
         for (struct flow *f = old[i], *next; f != NULL; f = next) {
             next = f->next_source;
-            link_flow(s, f);
+            link_flow(s, by, f);
         }
     mem_free(old);
 }
 
 void flow_sources_put(struct flow_sources *s, struct flow *f)
 {
+    struct sources *by = those_by(s, f->transport);
     pthread_mutex_lock(&s->lock);
-    if (s->count >= CHAIN_MAX * (s->mask + 1))
-        grow(s);
-    link_flow(s, f);
-    s->count++;
+    if (by->count >= CHAIN_MAX * (by->mask + 1))
+        grow(s, by);
+    link_flow(s, by, f);
+    by->count++;
     pthread_mutex_unlock(&s->lock);
     f->is_in_sources = true;
 }
 
 void flow_sources_drop(struct flow_sources *s, struct flow *f)
 {
+    struct sources *by = those_by(s, f->transport);
     if (!f->is_in_sources)
         return;
     pthread_mutex_lock(&s->lock);
-    struct flow **at = chain_of(s, f->transport, &f->remote);
+    struct flow **at = chain_of(s, by, &f->remote);
     while (*at != f)
         at = &(*at)->next_source;
     *at = f->next_source;
-    s->count--;
+    by->count--;
     pthread_mutex_unlock(&s->lock);
     f->is_in_sources = false;
 }
@@ -107,9 +123,9 @@ uint64_t flow_sources_find(struct flow_sources *s, uint8_t transport, const stru
 {
     uint64_t id = 0;
     pthread_mutex_lock(&s->lock);
-    for (const struct flow *f = *chain_of(s, transport, remote); f != NULL && id == 0;
-         f = f->next_source)
-        if (f->transport == transport && addr_eq(&f->remote, remote))
+    const struct flow *f = *chain_of(s, those_by(s, transport), remote);
+    for (; f != NULL && id == 0; f = f->next_source)
+        if (addr_eq(&f->remote, remote))
             id = f->id;
     pthread_mutex_unlock(&s->lock);
     return id;
