@@ -190,15 +190,11 @@ static int find_ways(struct check *c, const struct item *it, const struct dn_inf
 
 static void run_all(struct check *c)
 {
-    struct txn_scope *scope = c->scope;
-    /* Held: answers of the resolver may come inside the call. */
-    txn_scope_hold(scope);
-    c->is_starting = true;
+    c->is_starting = true; /* answers of the resolver may come inside the calls */
     for (unsigned i = 0; i < c->n; i++)
         ask_begin(&c->ways[i]);
     c->is_starting = false;
     judge(c);
-    txn_scope_unhold(scope);
 }
 
 void check_begin(struct item *it)

@@ -147,9 +147,7 @@ static int begin(struct probe *p)
                           .profile = target.profile};
     c->probe = p;
     p->check = c;
-    txn_scope_hold(scope);
     ask_begin(&c->ask);
-    txn_scope_unhold(scope);
     return 0;
 }
 

@@ -253,11 +253,8 @@ void branch_run(struct branch *b)
     }
     b->state = BRANCH_RESOLVING;
     txn_scope_hold(c->scope);
-    txn_scope_hold(
-        c->scope); /* the answer may come inside the call and end the scope before it returns */
     struct route_hop hop = next_hop(b);
     route_resolve_hop(c->proxy->deps.route, &uri, &hop, &b->query, on_resolved, b);
-    txn_scope_unhold(c->scope);
 }
 
 bool branch_start(struct pctx *c, struct route_target *t, unsigned breadth)
@@ -360,13 +357,11 @@ bool proxy_start_next(struct pctx *c)
     if (has_more && left / 2 >= n)
         left /= 2;
     c->begun += n;
-    txn_scope_hold(c->scope);
     start_group(c, group, n, left / n);
     if (c->active != 0 && has_more)
         timer_set(p->deps.wheel, &c->serial, proxy_now(p) + p->conf->serial_ms);
     if (c->active == 0)
         proxy_advance(c);
-    txn_scope_unhold(c->scope);
     return true;
 }
 

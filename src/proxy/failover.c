@@ -234,7 +234,6 @@ void proxy_on_quiet(struct timer *t, uint64_t now)
     next->race = b->race;
     next->breadth = b->reserve;
     b->reserve = 0;
-    txn_scope_hold(c->scope);
     if (is_ended || next->breadth == 0) { /* Max-Breadth allows one at a time */
         next->breadth += b->breadth;
         branch_leave(b);
@@ -243,7 +242,6 @@ void proxy_on_quiet(struct timer *t, uint64_t now)
         branch_send(next);
     else
         branch_run(next);
-    txn_scope_unhold(c->scope);
 }
 
 /* Of those who race, one that says no more than that it is of no use is not waited for, and does

@@ -57,11 +57,9 @@ static void give_up(struct branch *b)
     if (b->was_cancelled && c->is_invite)
         best = proxy_unheard(b);
     best_take(c, &best);
-    txn_scope_hold(c->scope);
     if (!branch_leave_for_other(b))
         branch_leave(b);
     proxy_advance(c);
-    txn_scope_unhold(c->scope);
 }
 
 bool outage_look(struct branch *b)

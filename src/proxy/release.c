@@ -501,10 +501,8 @@ static unsigned release_ringing(struct pctx *c, const struct cause *why)
         return 0;
     log_ringing(c, why);
     c->is_released = true;
-    txn_scope_hold(c->scope);
     proxy_refuse(c, &(struct refusal){480, NULL, why->reason});
     stop_ringing(c, why->reason);
-    txn_scope_unhold(c->scope);
     return n != 0 ? n : 1;
 }
 
@@ -543,10 +541,8 @@ static void give_up(void *ctx)
     buf_init(&b, text, sizeof(text));
     overload_write_retry_after(c->proxy, 0, &b);
     c->is_released = !sip_in_dialog(c->req);
-    txn_scope_hold(c->scope);
     proxy_refuse(c, &(struct refusal){503, "Shutting Down", buf_get(&b)});
     stop_ringing(c, SLICE_NONE);
-    txn_scope_unhold(c->scope);
 }
 
 void proxy_give_up(struct proxy *p)

@@ -126,23 +126,16 @@ static bool cancel_legs(const struct pctx *c, uint32_t member)
         is_any = true;
         leg->is_over = true;
         best_take(leg, &(struct best){.status = 487, .err = ERR_CLOSED});
-        txn_scope_hold(leg->scope);
         branches_cancel(leg, NULL, SLICE_NONE);
         proxy_advance(leg);
-        txn_scope_unhold(leg->scope);
     }
     return is_any;
 }
 
 bool replay_end_legs(const struct branch *b)
 {
-    struct pctx *c = b->ctx;
-    if (!c->is_invite || b->target->member == 0)
-        return false;
-    txn_scope_hold(c->scope);
-    bool is_any = cancel_legs(c, b->target->member);
-    txn_scope_unhold(c->scope);
-    return is_any;
+    const struct pctx *c = b->ctx;
+    return c->is_invite && b->target->member != 0 && cancel_legs(c, b->target->member);
 }
 
 static void on_again(struct timer *t, uint64_t now);
@@ -165,12 +158,10 @@ static void send_to(struct branch *b, uint32_t to, bool is_replay)
         log_replay(b, t);
     c->replays++;
     next->breadth = b->breadth + b->reserve;
-    txn_scope_hold(c->scope);
     if (is_replay)
         (void)replay_end_legs(b);
     branch_leave(b);
     branch_run(next);
-    txn_scope_unhold(c->scope);
 }
 
 /* Does that member serve the request, which is one of its partner's dialogs? */
