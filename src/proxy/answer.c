@@ -3,8 +3,7 @@
 
 #include "base/err.h"
 
-/* Is there a Via but our own? A peer that leaves out the others has spoiled its response. */
-static bool has_second_via(const struct sip_msg *res)
+bool proxy_has_second_via(const struct sip_msg *res)
 {
     struct sip_iter it;
     struct slice element;
@@ -16,7 +15,7 @@ static bool has_second_via(const struct sip_msg *res)
 static int write_response(struct proxy *p, const struct hide_up *up, struct arena *arena,
                           const struct sip_msg *res, struct slice *out)
 {
-    if (!has_second_via(res))
+    if (!proxy_has_second_via(res))
         return ERR_PARSE;
     struct sip_edit e;
     char text[48], room[OVERLOAD_ROOM];
@@ -508,6 +507,8 @@ void branch_failed(struct branch *b, int err)
     if (branch_try_other(b, err))
         return;
     branch_note_unreachable(b, err);
+    if (err == ERR_TIMEOUT || proxy_is_transport(err))
+        (void)replay_end_legs(b);
     /* The member is there, but not by TLS. */
     if (proxy_is_transport(err) && replay_is_raised(b) && !is_down(c, b))
         err = ERR_UNSUPPORTED;

@@ -3,6 +3,16 @@
  * tells of a device that has registered anew while a request was on its way to where it was. */
 #include "proxy/proxy_int.h"
 
+bool proxy_find_dn(struct proxy *p, struct arena *arena, const struct sip_msg *req,
+                   enum sip_hdr_id id, struct slice *name, struct dn_info *dn)
+{
+    struct sip_name_addr na;
+    struct sip_uri uri;
+    return sip_name_addr_parse(sip_value(req, id), &na) == 0 && sip_uri_parse(na.uri, &uri) == 0 &&
+           route_dn_of(p->deps.route, &uri, arena, name) == 0 &&
+           dn_find(p->deps.dir, *name, p->deps.wall(p->deps.user), arena, dn) == 0;
+}
+
 /* --- states --- */
 
 /* The connection that was there has ended; whether another one can be opened is not known yet. */
@@ -311,15 +321,9 @@ void branch_note_unreachable(struct branch *b, int err)
 
 bool proxy_is_from_device(const struct pctx *c)
 {
-    struct proxy *p = c->proxy;
-    struct sip_name_addr from;
-    struct sip_uri uri;
     struct slice name;
     struct dn_info dn;
-    if (sip_name_addr_parse(sip_value(c->req, SIP_H_FROM), &from) != 0 ||
-        sip_uri_parse(from.uri, &uri) != 0 ||
-        route_dn_of(p->deps.route, &uri, c->arena, &name) != 0 ||
-        dn_find(p->deps.dir, name, p->deps.wall(p->deps.user), c->arena, &dn) != 0)
+    if (!proxy_find_dn(c->proxy, c->arena, c->req, SIP_H_FROM, &name, &dn))
         return false;
     for (unsigned i = 0; i < dn.nbindings; i++)
         if (addr_eq_ip(&dn.bindings[i].way.remote, &c->origin->remote))

@@ -236,14 +236,6 @@ int hide_open(const struct proxy *p, const struct sip_msg *req, const struct sip
 
 /* --- responses: what was hidden is put back --- */
 
-static bool has_second_via(const struct sip_msg *res)
-{
-    struct sip_iter it;
-    struct slice element;
-    sip_iter_below_via(&it, res);
-    return sip_iter_next(&it, &element);
-}
-
 static struct slice last_value(const struct sip_msg *m, enum sip_hdr_id id)
 {
     struct sip_iter it;
@@ -315,7 +307,7 @@ const struct sip_msg *hide_put_back(const struct proxy *p, struct slice vias, st
 {
     struct sip_edit e;
     sip_edit_init(&e, res);
-    if (!has_second_via(res)) {
+    if (!proxy_has_second_via(res)) {
         const struct sip_hdr *h = sip_hdr_first(res, SIP_H_VIA);
         sip_edit_at(&e, (size_t)h->line + h->line_len, 0, vias);
     }

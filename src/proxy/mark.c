@@ -106,11 +106,7 @@ static const struct dn_binding *device_of(struct proxy *p, struct arena *arena,
                                           const struct sip_msg *req, const struct proxy_way *way,
                                           struct slice *name, struct dn_info *dn)
 {
-    struct sip_name_addr to;
-    struct sip_uri uri;
-    if (sip_name_addr_parse(sip_value(req, SIP_H_TO), &to) < 0 || sip_uri_parse(to.uri, &uri) < 0 ||
-        route_dn_of(p->deps.route, &uri, arena, name) != 0 ||
-        dn_find(p->deps.dir, *name, p->deps.wall(p->deps.user), arena, dn) != 0)
+    if (!proxy_find_dn(p, arena, req, SIP_H_TO, name, dn))
         return NULL;
     return binding_of(dn, &way->uri, &way->token);
 }

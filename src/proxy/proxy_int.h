@@ -403,6 +403,8 @@ void proxy_on_failed(void *ctx, uint64_t client, int err);
 bool proxy_on_unreached(void *ctx, uint64_t client, int err); /* failover.c */
 void proxy_on_linger(void *ctx, void *small);
 void branch_failed(struct branch *b, int err);
+/* Is there a Via but our own? A peer that leaves out the others has spoiled its response. */
+bool proxy_has_second_via(const struct sip_msg *res);
 /* What has been cancelled, and has said nothing to that: by Timer C it is as if 408 had come (RFC
  * 3261 16.8). Where the caller has cancelled it, there is a 487 already that ranks no lower. */
 static inline struct best proxy_unheard(struct branch *b)
@@ -427,6 +429,9 @@ static inline uint64_t proxy_now(const struct proxy *p)
 }
 
 /* --- device.c: what a request tells of its device --- */
+/* The DN that From or To (`id`) names, in the arena. False: none, or no memory. */
+bool proxy_find_dn(struct proxy *p, struct arena *arena, const struct sip_msg *req,
+                   enum sip_hdr_id id, struct slice *name, struct dn_info *dn);
 /* Takes a DN out of service when no target of the request can be reached. */
 void branch_note_unreachable(struct branch *b, int err);
 /* It may be dead: still tried. */

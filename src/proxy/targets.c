@@ -5,8 +5,6 @@
 static bool leads_to_voip_service(struct pctx *c)
 {
     struct call_dialog d;
-    struct sip_name_addr to;
-    struct sip_uri uri;
     struct slice name;
     struct dn_info dn;
     struct proxy *p = c->proxy;
@@ -14,11 +12,7 @@ static bool leads_to_voip_service(struct pctx *c)
         return false;
     if (record_dialog(p, c->call, c->req, &d))
         return d.ways[c->side == CALL_CALLER ? CALL_CALLEE : CALL_CALLER].no_reopen;
-    return sip_name_addr_parse(sip_value(c->req, SIP_H_TO), &to) == 0 &&
-           sip_uri_parse(to.uri, &uri) == 0 &&
-           route_dn_of(p->deps.route, &uri, c->arena, &name) == 0 &&
-           dn_find(p->deps.dir, name, p->deps.wall(p->deps.user), c->arena, &dn) == 0 &&
-           dn.type == DN_VOIP_SERVICE;
+    return proxy_find_dn(p, c->arena, c->req, SIP_H_TO, &name, &dn) && dn.type == DN_VOIP_SERVICE;
 }
 
 /* --- X-Genesys-Route -------------------------------------------------------------------------- */
@@ -119,15 +113,10 @@ static bool is_at(const struct proxy_conf *conf, const struct dn_info *dn,
 static bool is_own_device(const struct pctx *c)
 {
     struct proxy *p = c->proxy;
-    struct sip_name_addr from;
-    struct sip_uri uri;
     struct slice name;
     struct dn_info dn;
-    if (sip_name_addr_parse(sip_value(c->req, SIP_H_FROM), &from) != 0 ||
-        sip_uri_parse(from.uri, &uri) != 0 ||
-        route_dn_of(p->deps.route, &uri, c->arena, &name) != 0 ||
-        dn_find(p->deps.dir, name, p->deps.wall(p->deps.user), c->arena, &dn) != 0 ||
-        dn.type == DN_TRUNK || dn.type == DN_TRUNK_GROUP)
+    if (!proxy_find_dn(p, c->arena, c->req, SIP_H_FROM, &name, &dn) || dn.type == DN_TRUNK ||
+        dn.type == DN_TRUNK_GROUP)
         return false;
     bool has_proved = p->conf->authenticate_all && !sip_in_dialog(c->req) && has_password(&dn);
     return has_proved || is_at(p->conf, &dn, &c->origin->remote);
