@@ -226,6 +226,10 @@ static void open_admin(struct daemon *d)
     if (err == ERR_EXISTS)
         EVENT_LOG(EV_ADMIN_UNAVAILABLE, LF_STR("what", "control socket: another process has it"),
                   LF_STR("path", used));
+    else if (err == ERR_NOT_FOUND && used[0] == '\0')
+        EVENT_LOG(EV_ADMIN_UNAVAILABLE,
+                  LF_STR("what", "control socket: there is no control-socket in the configuration, "
+                                 "and XDG_RUNTIME_DIR is not set"));
     else if (err != 0)
         EVENT_LOG(EV_ADMIN_UNAVAILABLE, LF_STR("what", "control socket"), LF_STR("path", used),
                   LF_ERR("error", err));

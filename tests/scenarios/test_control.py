@@ -5,6 +5,7 @@ import contextlib
 import grp
 import json
 import os
+import pathlib
 import pty
 import re
 import shutil
@@ -390,6 +391,33 @@ def control_socket_that_cannot_be_made_costs_a_warning(world):
     phone = world.registered_phone()
     call, incoming = complete_call(world.caller(), "1001", phone)
     hang_up(call, incoming)
+
+
+@scenario()
+def control_socket_of_a_user_without_a_place_for_it(world):
+    """Started by su or cron there is no XDG_RUNTIME_DIR: the log says so, and what to do."""
+    os.chmod(world.path(""), 0o755)
+    binary = shutil.copy(world.binary, world.path("holdfast"))
+    file = pathlib.Path(world.path("user.conf"))
+    file.write_text("[sipproxy]\nadmin-address = none\n")
+    with world.net.proxy.inside():
+        daemon = subprocess.Popen([binary, "-c", str(file)], stderr=subprocess.PIPE, text=True,
+                                  env={"PATH": "/usr/bin:/bin"}, user=65534, group=65534,
+                                  extra_groups=[], cwd="/")
+    guard = threading.Timer(10, daemon.kill)
+    guard.start()
+    lines = []
+    try:
+        while not lines or " ready event" not in lines[-1]:
+            lines.append(daemon.stderr.readline())
+            check(lines[-1], f"it has ended: {lines}")
+    finally:
+        daemon.terminate()
+        daemon.communicate()
+        guard.cancel()
+    told = [line for line in lines if "event=45012" in line]
+    check(len(told) == 1 and "XDG_RUNTIME_DIR is not set" in told[0] and "control-socket" in told[0],
+          f"the log says {told}")
 
 
 # --- what is seen ----------------------------------------------------------------------------
