@@ -126,7 +126,6 @@ bool branch_leave_for_other(struct branch *b)
     if (next == NULL)
         return false;
     count(b);
-    (void)replay_end_legs(b);
     t->is_tried = true;
     next->breadth = b->breadth + b->reserve;
     branch_leave(b);

@@ -57,6 +57,7 @@ static void give_up(struct branch *b)
     if (b->was_cancelled && c->is_invite)
         best = proxy_unheard(b);
     best_take(c, &best);
+    (void)replay_end_legs(b);
     if (!branch_leave_for_other(b))
         branch_leave(b);
     proxy_advance(c);

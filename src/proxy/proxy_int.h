@@ -331,8 +331,8 @@ void branch_note_useless(struct branch *b, int err);
 /* An INVITE that a member of an application has sent, until its context ends. */
 void replay_add_leg(struct pctx *c);
 void replay_drop_leg(struct pctx *c);
-/* The request goes on by another way than this branch: what its member has sent us for it ends.
- * True: there was any, and nothing but its end is to be expected of the member. */
+/* Nothing is to be expected of this branch any more: what its member has sent us for the request
+ * ends. True: there was any, and what the member still says is but the end of that. */
 bool replay_end_legs(const struct branch *b);
 /* Under way towards a member of an application from now on. */
 void replay_watch(struct branch *b);

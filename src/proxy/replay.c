@@ -306,6 +306,7 @@ static void end_cancelled(struct branch *b, uint32_t to)
         return;
     struct best best = proxy_unheard(b);
     best_take(c, &best);
+    (void)replay_end_legs(b);
     branch_leave(b);
     proxy_advance(c);
 }

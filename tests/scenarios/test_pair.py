@@ -249,6 +249,22 @@ def pair_cancel_follows_the_replayed_call(world, transport):
 
 
 @scenario(transport=("udp", "tcp"))
+def pair_cancelled_call_stops_ringing_without_its_server(world, transport):
+    """The active one has vanished and cannot pass on the CANCEL: the phone does not ring for nobody."""
+    them, caller, callee = _rig(world, transport)
+    callee.script = [(0.0, 180)]
+    settle(them)
+    call, incoming = _ringing(caller, callee)
+    them.world.firewall.vanish(them.a.address)
+    equal(call.cancel().wait_final(5).status, 200, "response to CANCEL")
+    them.b.set("active", 1)
+    final = call.transaction.wait_final(2 * NOTICED)
+    equal(final and final.status, 487, "response to the cancelled INVITE")
+    check(incoming.wait_ended(5), "the callee rings on")
+    equal(len(callee.new_calls()), 1, "INVITEs at the callee")
+
+
+@scenario(transport=("udp", "tcp"))
 def pair_request_inside_a_dialog_is_replayed(world, transport):
     """A re-INVITE that is on its way to the server that stalls reaches the other one, once."""
     them, caller, callee = _rig(world, transport)

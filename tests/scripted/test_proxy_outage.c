@@ -330,6 +330,66 @@ static void ringing_call_waits_in_vain(void **state)
     refused();
 }
 
+/* --- what they have sent on ------------------------------------------------------------------- */
+
+#define PHONE_1001 "[dn 1001]\ncontact = sip:10.0.0.4\noos-check = 0\n"
+
+static void phone_is_told(const struct got *leg)
+{
+    rig_expect_method(&r, OTHER, "CANCEL", &got);
+    answer_udp(&r, OTHER, &got, 200, "");
+    answer_udp(&r, OTHER, leg, 487, "");
+    rig_expect_method(&r, OTHER, "ACK", &got);
+}
+
+static void leg_ends_with_the_outage(void **state)
+{
+    struct got leg;
+    (void)state;
+    rig_abandon(&r);
+    open_with(PAIR PHONE_1001);
+    ring();
+    say_udp(&r, APP_A, &(struct say){.sent_by = APP_A, .branch = "leg"});
+    rig_expect_method(&r, OTHER, "INVITE", &leg);
+    answer_udp(&r, OTHER, &leg, 180, "");
+    fall_silent();
+    wait_down();
+    rig_expect_none(&r, OTHER);
+    unsigned status = 0;
+    for (unsigned i = 0; i < 120 && status == 0; i++) {
+        pass(100);
+        status = caller_gets();
+    }
+    assert_int_equal(status, 503);
+    phone_is_told(&leg);
+}
+
+/* It has no partner: the call ends when its connection does. */
+static void leg_ends_with_its_server(void **state)
+{
+    struct got leg;
+    (void)state;
+    rig_abandon(&r);
+    open_with("sip-enable-tcp-keep-alive = true\n" APPS
+              "primary = sip:10.0.1.1;transport=tcp\n" PHONE_1001);
+    say_udp(&r, CALLER, &(struct say){0});
+    pass(100);
+    struct fake_conn *by = fake_opened(r.loop, APP_A, 0);
+    answer_tcp(by, &a.got, 180, "");
+    assert_int_equal(caller_gets(), 180);
+    struct fake_conn *conn = fake_connect(r.loop, "10.0.1.1:40000", PROXY);
+    say_tcp(conn, &(struct say){.sent_by = APP_A, .branch = "leg"});
+    rig_expect_method(&r, OTHER, "INVITE", &leg);
+    answer_udp(&r, OTHER, &leg, 180, "");
+    pass(TXN_KEEP_MS + 200); /* the 180 has long arrived */
+    fake_set_peer(r.loop, APP_A, FAKE_REFUSE);
+    fake_reset(conn);
+    fake_reset(by);
+    pass(100);
+    assert_int_equal(caller_gets(), 500);
+    phone_is_told(&leg);
+}
+
 /* --- one of them answers that it is no use ---------------------------------------------------- */
 
 static void reserve_has_time(void **state)
@@ -522,6 +582,8 @@ int main(void)
         U(balanced_group_is_silent),
         T(ringing_call_waits),
         T(ringing_call_waits_in_vain),
+        T(leg_ends_with_the_outage),
+        T(leg_ends_with_its_server),
         T(reserve_has_time),
         T(reserve_does_not_take_over),
         T(member_finishes_its_work),

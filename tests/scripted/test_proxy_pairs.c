@@ -329,6 +329,30 @@ static void caller_cancels_before_the_replay(void **state)
     rig_expect_none(&r, NULL);
 }
 
+/* A is gone, and cannot take back what it has sent on: the phone does not ring for nobody. */
+static void leg_of_a_cancelled_call_is_cancelled(void **state)
+{
+    struct got leg;
+    (void)state;
+    rig_reload(&r, PAIR("") "[dn 1001]\ncontact = sip:10.0.0.4\noos-check = 0\n");
+    say_udp(&r, CALLER, &call);
+    rig_expect_method(&r, APP_A, "INVITE", &one);
+    say_udp(&r, APP_A, &(struct say){.sent_by = APP_A, .branch = "leg"});
+    rig_expect_method(&r, OTHER, "INVITE", &leg);
+    answer_udp(&r, OTHER, &leg, 180, "");
+    cancel_udp(&r, CALLER, &call);
+    rig_expect_status(&r, CALLER, 200, &got);
+    rig_expect_none(&r, OTHER);
+    switch_over();
+    rig_expect_status(&r, CALLER, 487, &got);
+    ack_udp(&r, CALLER, &call);
+    rig_expect_method(&r, OTHER, "CANCEL", &got);
+    answer_udp(&r, OTHER, &got, 200, "");
+    answer_udp(&r, OTHER, &leg, 487, "");
+    rig_expect_method(&r, OTHER, "ACK", &got);
+    drain(APP_A);
+}
+
 /* There and back again: each time one more copy, and one call. */
 static void twice(void **state)
 {
@@ -683,6 +707,7 @@ int main(void)
         T(first_answers_after_the_end),
         T(caller_cancels_after_the_replay),
         T(caller_cancels_before_the_replay),
+        T(leg_of_a_cancelled_call_is_cancelled),
         T(twice),
         T(ten_times),
         T(not_after_the_answer),
