@@ -100,7 +100,8 @@ void admin_on_mail(struct mail *mail, const struct admin_rooms *rooms);
 
 enum admin_status {
     ADMIN_OK,
-    ADMIN_REFUSED, /* the command is right and cannot be done: no such call, no such DN… */
+    ADMIN_REFUSED, /* the command is right and cannot be done */
+    ADMIN_MISSING, /* refused too: no such call, no such DN… as its argument names it */
     ADMIN_USAGE,   /* no such command, or not its arguments */
 };
 

@@ -141,6 +141,8 @@ __attribute__((format(printf, 2, 3))) void admin_say(const struct row_sink *sink
 /* ADMIN_REFUSED, with the text in `why`. */
 __attribute__((format(printf, 2, 3))) enum admin_status admin_refuse(char *why, const char *fmt,
                                                                      ...);
+/* ADMIN_MISSING, with the text in `why`. */
+__attribute__((format(printf, 2, 3))) enum admin_status admin_miss(char *why, const char *fmt, ...);
 /* A number among the arguments; false: it is none, and `why` is set. */
 bool admin_number(const struct admin_run *run, unsigned arg, uint64_t max, uint64_t *out);
 /* Refused where some rows did not fit into the answer. */

@@ -28,6 +28,15 @@ enum admin_status admin_refuse(char *why, const char *fmt, ...)
     return ADMIN_REFUSED;
 }
 
+enum admin_status admin_miss(char *why, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(why, ADMIN_WHY_MAX, fmt, ap);
+    va_end(ap);
+    return ADMIN_MISSING;
+}
+
 bool admin_number(const struct admin_run *run, unsigned arg, uint64_t max, uint64_t *out)
 {
     if (slice_u64(run->args[arg], max, out) == 0)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands about options, logging, reload and drain: what main does, or knows. */
+#include <string.h>
+
 #include "admin/admin_int.h"
 #include "base/log.h"
 #include "base/period.h"
@@ -16,13 +18,33 @@ enum admin_status admin_run_options(const struct admin_run *run)
         return admin_refuse(run->why, "this is not available");
     d->options(d->user, run->args[0], &(struct row_sink){admin_rows_keep, &rows});
     if (rows.len == 0 && rows.left_out == 0 && run->args[0].len != 0)
-        return admin_refuse(run->why, "no such option: %.*s", SLICE_ARG(run->args[0]));
+        return admin_miss(run->why, "no such option: %.*s", SLICE_ARG(run->args[0]));
     return admin_give_kept(run, &rows);
+}
+
+static void see_general(void *user, const char *set, unsigned n, const struct field *fields)
+{
+    bool *is_there = user;
+    const struct field *section = admin_field(n, fields, "section");
+    (void)set;
+    *is_there = *is_there || (section != NULL && section->kind == FIELD_STR &&
+                              strcmp(section->v.str, "sipproxy") == 0);
+}
+
+/* Is there such an option of [sipproxy]? Where nobody can tell, there may be. */
+static bool is_option(const struct admin_deps *d, struct slice name)
+{
+    bool is_there = d->options == NULL;
+    if (d->options != NULL)
+        d->options(d->user, name, &(struct row_sink){see_general, &is_there});
+    return is_there;
 }
 
 enum admin_status admin_run_set(const struct admin_run *run)
 {
-    return admin_order_main(run, ADMIN_SET, run->args[0], run->args[1]);
+    enum admin_status status = admin_order_main(run, ADMIN_SET, run->args[0], run->args[1]);
+    return status == ADMIN_REFUSED && !is_option(&run->admin->deps, run->args[0]) ? ADMIN_MISSING
+                                                                                  : status;
 }
 
 enum admin_status admin_run_log(const struct admin_run *run)

@@ -72,7 +72,7 @@ enum admin_status admin_run_dns(const struct admin_run *run)
     give_sorted(&f.rows, run->sink);
     admin_text_fini(&f.rows);
     if (is_none && f.want.len != 0)
-        return admin_refuse(run->why, "no such DN: %.*s", SLICE_ARG(f.want));
+        return admin_miss(run->why, "no such DN: %.*s", SLICE_ARG(f.want));
     return admin_left_out(run, left_out);
 }
 
@@ -95,7 +95,7 @@ enum admin_status admin_run_dn_out(const struct admin_run *run)
     struct admin *a = run->admin;
     struct slice name = run->args[0];
     if (!has_dn(a, name))
-        return admin_refuse(run->why, "no such DN: %.*s", SLICE_ARG(name));
+        return admin_miss(run->why, "no such DN: %.*s", SLICE_ARG(name));
     bool is_change = dn_set_out_of_service(a->deps.dir, name, ERR_ADMIN, admin_wall(a));
     if (is_change)
         EVENT_LOG(EV_DN_OUT, LF_SLICE("dn", name), LF_STR("by", "administrator"),
@@ -109,7 +109,7 @@ enum admin_status admin_run_dn_in(const struct admin_run *run)
     struct admin *a = run->admin;
     struct slice name = run->args[0];
     if (!has_dn(a, name))
-        return admin_refuse(run->why, "no such DN: %.*s", SLICE_ARG(name));
+        return admin_miss(run->why, "no such DN: %.*s", SLICE_ARG(name));
     bool is_change = dn_readmit(a->deps.dir, name);
     if (is_change)
         EVENT_LOG(EV_DN_BACK, LF_SLICE("dn", name), LF_STR("by", "administrator"));

@@ -15,7 +15,7 @@ static enum admin_status show(const struct admin_run *run, struct slice want)
     groups_rows(run->admin->deps.groups, loop_now(), admin_wall(run->admin),
                 &(struct row_sink){admin_filter_row, &f});
     if (f.rows.len == 0 && f.rows.left_out == 0 && want.len != 0)
-        return admin_refuse(run->why, "no such application: %.*s", SLICE_ARG(want));
+        return admin_miss(run->why, "no such application: %.*s", SLICE_ARG(want));
     return admin_give_kept(run, &f.rows);
 }
 
@@ -39,10 +39,10 @@ static enum admin_status find_place(const struct admin_run *run, uint64_t *to)
         return admin_refuse(why, "%.*s is more than one member of %.*s: name the port too",
                             SLICE_ARG(member), SLICE_ARG(name));
     if (err != 0)
-        return admin_refuse(why,
-                            "no such member: %.*s; it is named by its number (0 is the first one), "
-                            "URI, host or address",
-                            SLICE_ARG(member));
+        return admin_miss(why,
+                          "no such member: %.*s; it is named by its number (0 is the first one), "
+                          "URI, host or address",
+                          SLICE_ARG(member));
     return ADMIN_OK;
 }
 
@@ -53,13 +53,14 @@ enum admin_status admin_run_switch(const struct admin_run *run)
     struct slice name = run->args[0];
     uint64_t to = UINT32_MAX;
     char text[64];
-    if (run->args[1].len != 0 && find_place(run, &to) != ADMIN_OK)
-        return ADMIN_REFUSED;
+    enum admin_status found = run->args[1].len != 0 ? find_place(run, &to) : ADMIN_OK;
+    if (found != ADMIN_OK)
+        return found;
     int err = group_switch(a->deps.groups, name, (uint32_t)to, loop_now());
     if (err == ERR_NOT_FOUND && group_find(a->deps.groups, name) != 0)
-        return admin_refuse(why, "%.*s has no such member", SLICE_ARG(name));
+        return admin_miss(why, "%.*s has no such member", SLICE_ARG(name));
     if (err == ERR_NOT_FOUND)
-        return admin_refuse(why, "no such application: %.*s", SLICE_ARG(name));
+        return admin_miss(why, "no such application: %.*s", SLICE_ARG(name));
     if (err == ERR_UNSUPPORTED)
         return admin_refuse(why, "%.*s is no pair of two", SLICE_ARG(name));
     if (err != 0)

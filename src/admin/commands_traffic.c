@@ -74,7 +74,7 @@ enum admin_status admin_run_calls(const struct admin_run *run)
     struct admin_run part = {run->admin, run->args, &sink, run->why};
     enum admin_status status = admin_gather(&part, home, home, work_calls, run->args[0]);
     if (status == ADMIN_OK && !seen.is_any)
-        return admin_refuse(run->why, "no such call");
+        return admin_miss(run->why, "no such call");
     return status;
 }
 
@@ -102,7 +102,7 @@ enum admin_status admin_run_release(const struct admin_run *run)
     if (r.asked[0].why_not != NULL)
         status = admin_refuse(run->why, "worker %u %s", home, r.asked[0].why_not);
     else if (r.asked[0].job->result == 0)
-        status = admin_refuse(run->why, "no such call");
+        status = admin_miss(run->why, "no such call");
     else
         admin_say(run->sink, "released: %llu dialog%s", (unsigned long long)r.asked[0].job->result,
                   r.asked[0].job->result == 1 ? "" : "s");
@@ -144,12 +144,12 @@ enum admin_status admin_run_flows_close(const struct admin_run *run)
     uint64_t id;
     unsigned worker = parse_id(text, &id) ? pool_id_worker(id) : ADMIN_WORKERS_MAX;
     if (worker >= a->deps.nworkers)
-        return admin_refuse(run->why, "no such connection: %.*s", SLICE_ARG(text));
+        return admin_miss(run->why, "no such connection: %.*s", SLICE_ARG(text));
     admin_ask(&r, a, worker, worker, work_close, text);
     if (r.asked[0].why_not != NULL)
         status = admin_refuse(run->why, "worker %u %s", worker, r.asked[0].why_not);
     else if (r.asked[0].job->result == 0)
-        status = admin_refuse(run->why, "no such connection: %.*s", SLICE_ARG(text));
+        status = admin_miss(run->why, "no such connection: %.*s", SLICE_ARG(text));
     else
         admin_say(run->sink, "closed: %.*s", SLICE_ARG(text));
     admin_ask_end(&r);

@@ -95,6 +95,13 @@ static bool write_answer(struct http_rows *rows, enum admin_status status, const
     return ok && admin_text_add(out, "}\n", 2);
 }
 
+static unsigned code_of(enum admin_status status)
+{
+    return status == ADMIN_OK        ? MHD_HTTP_OK
+           : status == ADMIN_MISSING ? MHD_HTTP_NOT_FOUND
+                                     : MHD_HTTP_CONFLICT;
+}
+
 static enum MHD_Result run(struct http_req *r, enum admin_command_id id,
                            const struct slice args[ADMIN_ARGS_MAX])
 {
@@ -113,8 +120,7 @@ static enum MHD_Result run(struct http_req *r, enum admin_command_id id,
     if (status == ADMIN_USAGE)
         return http_error(r, MHD_HTTP_BAD_REQUEST, "%s", why);
     if (ok)
-        return http_answer(r, status == ADMIN_OK ? MHD_HTTP_OK : MHD_HTTP_CONFLICT,
-                           "application/json", &out);
+        return http_answer(r, code_of(status), "application/json", &out);
     admin_text_fini(&out);
     return http_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, HTTP_TOO_MUCH);
 }

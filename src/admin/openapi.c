@@ -304,6 +304,8 @@ static void command(struct json *j, const struct admin_command *c)
         parameters(j, c);
     begin(j, "responses", '{');
     answer(j, c, "200", "done", false);
+    if (c->can_miss)
+        answer(j, c, "404", "there is nothing of that name; no row is there", true);
     answer(j, c, "409", "it cannot be done; rows that could be had are there", true);
     errors(j, c->changes);
     end(j, '}');

@@ -70,6 +70,7 @@ struct admin_command {
     const char *more; /* what else there is to know; NULL: nothing */
     bool changes;     /* it changes something: over HTTP it is a POST */
     bool is_one;      /* the answer is one row */
+    bool can_miss;    /* an argument names what may not be there: over HTTP that is 404 */
     struct admin_arg args[ADMIN_ARGS_MAX];
     const struct admin_column *columns; /* the last one has the set NULL */
 };

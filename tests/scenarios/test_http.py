@@ -124,12 +124,24 @@ def _what_is_changed(api, call_id):
     flow = api.get(API + "flows")["flow"][0]["id"]
     api.post(API + "calls/release", call_id=call_id)
     api.post(API + "flows/close", id=flow)
-    api.post(API + "applications/switch", 409, name="main", member="7")
-    for path, members in (("dns/out-of-service", {"name": "nobody"}), ("drain/cancel", {}),
-                          ("calls/release", {"call_id": "nobody@nowhere"}),
-                          ("set", {"name": "workers", "value": "3"}),
+    for path, members in (("drain/cancel", {}), ("set", {"name": "workers", "value": "3"}),
+                          ("applications/switch", {"name": "main", "member": "7"}),
                           ("set", {"name": "timer-c", "value": "never"})):
         api.post(API + path, 409, **members)
+
+
+def _what_is_not_there(api):
+    for path, members in (("dns", {"name": "nobody"}), ("calls", {"call_id": "nobody@nowhere"}),
+                          ("applications", {"name": "nobody"}), ("options", {"name": "nobody"})):
+        check("no such" in api.get(API + path, 404, **members)["error"], f"{path}: why")
+    for path, members in (("dns/out-of-service", {"name": "nobody"}),
+                          ("dns/in-service", {"name": "nobody"}),
+                          ("calls/release", {"call_id": "nobody@nowhere"}),
+                          ("flows/close", {"id": "100000200000003"}),
+                          ("applications/switch", {"name": "nobody"}),
+                          ("applications/switch", {"name": "main", "member": "sip:nobody"}),
+                          ("set", {"name": "nobody", "value": "3"})):
+        check("no such" in api.post(API + path, 404, **members)["error"], f"{path}: why")
 
 
 @scenario(timeout=90)
@@ -141,7 +153,7 @@ def http_answers_as_it_is_described(world):
     call, _ = complete_call(caller, "1001", phone)
     api = Described(world)
     _some_of_everything(api, world)
-    api.get(API + "dns", 409, name="nobody")
+    _what_is_not_there(api)
     for name in GETS:
         api.get(API + name, 400, nonsense="1")
     for path, members in (("set", {}), ("set", {"name": "timer-c", "nonsense": "1"}),

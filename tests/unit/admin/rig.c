@@ -182,7 +182,7 @@ static bool order(void *user, enum admin_order what, struct slice a, struct slic
 {
     struct rig *r = user;
     r->ordered = what;
-    if (slice_eq(a, SLICE("wrong"))) {
+    if (slice_eq(a, SLICE("wrong")) || slice_eq(b, SLICE("wrong"))) {
         snprintf(why, ADMIN_WHY_MAX, "not so");
         return false;
     }
@@ -197,7 +197,8 @@ static void options(void *user, struct slice want, const struct row_sink *sink)
     struct rig *r = user;
     r->is_locked = true;
     if (want.len == 0 || slice_eq(want, SLICE("timer-t1")))
-        ROW(sink, "option", LF_STR("name", "timer-t1"), LF_STR("value", "500ms"));
+        ROW(sink, "option", LF_STR("section", "sipproxy"), LF_STR("name", "timer-t1"),
+            LF_STR("value", "500ms"));
     r->is_locked = false;
 }
 

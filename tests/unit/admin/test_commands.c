@@ -203,7 +203,7 @@ static void test_dns(void **state)
     assert_int_equal(a.rows, 1);
     assert_memory_equal(a.text, "dn name=1002 ", 13);
     rig_ask(r, "dns 100", &a);
-    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_int_equal(a.status, ADMIN_MISSING);
     assert_string_equal(a.why, "no such DN: 100");
 }
 
@@ -263,9 +263,9 @@ static void test_dn_in_and_out(void **state)
     rig_ask(r, "dns in-service 1001", &a);
     assert_string_equal(a.text, "line text=\"1001 is in service already\"\n");
     rig_ask(r, "dns in-service 1003", &a);
-    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_int_equal(a.status, ADMIN_MISSING);
     rig_ask(r, "dns out-of-service 1003", &a);
-    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_int_equal(a.status, ADMIN_MISSING);
 }
 
 static void test_applications(void **state)
@@ -283,7 +283,7 @@ static void test_applications(void **state)
     assert_null(strstr(a.text, "main"));
     assert_non_null(strstr(a.text, "sip:10.0.0.4:5060"));
     rig_ask(r, "applications med", &a);
-    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_int_equal(a.status, ADMIN_MISSING);
     assert_string_equal(a.why, "no such application: med");
     assert_int_equal(groups_configure(r->groups, NULL, 0, 0), 0);
     rig_ask(r, "applications", &a);
@@ -303,10 +303,10 @@ static void test_switch(void **state)
     assert_int_equal(a.status, ADMIN_OK);
     assert_non_null(strstr(a.text, " active=sip:10.0.0.1:5060 "));
     rig_ask(r, "applications switch main 2", &a);
-    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_int_equal(a.status, ADMIN_MISSING);
     assert_string_equal(a.why, "main has no such member");
     rig_ask(r, "applications switch main other", &a);
-    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_int_equal(a.status, ADMIN_MISSING);
     assert_string_equal(a.why, "no such member: other; it is named by its number (0 is the first "
                                "one), URI, host or address");
     static const char *const second[] = {"sip:10.0.0.2:5060", "10.0.0.2:5060", "10.0.0.2"};
@@ -320,13 +320,13 @@ static void test_switch(void **state)
         assert_int_equal(a.status, ADMIN_OK);
     }
     rig_ask(r, "applications switch main 10.0.0.2:5061", &a);
-    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_int_equal(a.status, ADMIN_MISSING);
     rig_ask(r, "applications switch nobody 10.0.0.2", &a);
     assert_string_equal(a.why, "no such application: nobody");
     rig_ask(r, "applications switch media 10.0.0.3", &a);
     assert_string_equal(a.why, "media is no pair of two");
     rig_ask(r, "applications switch nobody", &a);
-    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_int_equal(a.status, ADMIN_MISSING);
     assert_string_equal(a.why, "no such application: nobody");
     rig_ask(r, "applications switch media", &a);
     assert_int_equal(a.status, ADMIN_REFUSED);
@@ -365,7 +365,7 @@ static void test_close(void **state)
     assert_string_equal(a.text, "line text=\"closed: 0100000200000003\"\n");
     assert_int_equal(r->workers[1].flows.closed, RIG_FLOW);
     rig_ask(r, "flows close 0100000200000003", &a);
-    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_int_equal(a.status, ADMIN_MISSING);
     assert_string_equal(a.why, "no such connection: 0100000200000003");
     /* Another generation, no such worker, no number. */
     static const char *const none[] = {"0100000300000003", "0200000200000003", "0", "xyz", "-1",
@@ -374,7 +374,7 @@ static void test_close(void **state)
         char ask[64];
         snprintf(ask, sizeof(ask), "flows close %s", none[i]);
         rig_ask(r, ask, &a);
-        assert_int_equal(a.status, ADMIN_REFUSED);
+        assert_int_equal(a.status, ADMIN_MISSING);
     }
 }
 
@@ -399,7 +399,7 @@ static void test_calls_and_transactions(void **state)
     assert_string_equal(a.text,
                         "call call_id=" RIG_CALL " dn=1001 from=sip:alice@example.com worker=1\n");
     rig_ask(*state, "calls other", &a);
-    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_int_equal(a.status, ADMIN_MISSING);
     assert_string_equal(a.why, "no such call");
     rig_ask(*state, "transactions", &a);
     assert_int_equal(a.rows, RIG_WORKERS);
@@ -494,8 +494,10 @@ static void test_orders(void **state)
     rig_ask(r, "set timer-t1", &a); /* that of the file again */
     assert_string_equal(a.text, "line text=timer-t1\n");
     rig_ask(r, "set wrong 1", &a);
-    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_int_equal(a.status, ADMIN_MISSING);
     assert_string_equal(a.why, "not so");
+    rig_ask(r, "set timer-t1 wrong", &a);
+    assert_int_equal(a.status, ADMIN_REFUSED);
     rig_ask(r, "reload", &a);
     assert_int_equal(r->ordered, ADMIN_RELOAD);
     rig_ask(r, "drain 60", &a);
@@ -527,9 +529,9 @@ static void test_orders(void **state)
     assert_int_equal(r->ordered, ADMIN_SET);
     assert_non_null(strstr(a.text, "line text=\"info, flow:debug\"\n"));
     rig_ask(r, "options", &a);
-    assert_string_equal(a.text, "option name=timer-t1 value=500ms\n");
+    assert_string_equal(a.text, "option section=sipproxy name=timer-t1 value=500ms\n");
     rig_ask(r, "options timer-t9", &a);
-    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_int_equal(a.status, ADMIN_MISSING);
     assert_string_equal(a.why, "no such option: timer-t9");
 }
 
@@ -607,7 +609,7 @@ static void test_release(void **state)
     assert_int_equal(a.status, ADMIN_OK);
     assert_string_equal(a.text, "line text=\"released: 2 dialogs\"\n");
     rig_ask(r, "calls release other", &a);
-    assert_int_equal(a.status, ADMIN_REFUSED);
+    assert_int_equal(a.status, ADMIN_MISSING);
     assert_string_equal(a.why, "no such call");
     assert_int_equal(atomic_load(&r->proxy.released), 1);
 }

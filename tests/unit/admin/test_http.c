@@ -124,7 +124,7 @@ static void test_commands(void **state)
     assert_int_equal(get(p, "/api/v1/dns?name=1001"), 200);
     assert_non_null(strstr(p->answer, "\"name\":\"1001\""));
     assert_null(strstr(p->answer, "\"name\":\"1002\""));
-    assert_int_equal(get(p, "/api/v1/dns?name=nobody"), 409);
+    assert_int_equal(get(p, "/api/v1/dns?name=nobody"), 404);
     assert_non_null(strstr(p->answer, "\"error\":\"no such DN: nobody\""));
     assert_int_equal(get(p, "/api/v1/dns?names=1001"), 400);
     assert_int_equal(get(p, "/metrics"), 200);
@@ -204,7 +204,7 @@ static void test_one_request(void **state)
     /* Cut off between the URL and the end of the headers. */
     static const char half[] = "GET /%00 HTTP/1.1\r\nHo\0st\r\n\r\n";
     assert_int_equal(ask_bytes(p, half, sizeof(half) - 1), 400);
-    assert_int_equal(get(p, "/api/v1/dns?name=%2500"), 409);
+    assert_int_equal(get(p, "/api/v1/dns?name=%2500"), 404);
     assert_int_equal(atomic_load(&p->rig.proxy.released), 0);
     static const char chunked[] = RELEASE "Connection: close\r\nTransfer-Encoding: Chunked\r\n\r\n"
                                           "1\r\n{\r\n0\r\n\r\n";
