@@ -72,7 +72,7 @@ static struct slice addrs_text(const struct member *m, char *room, size_t cap)
     struct buf b;
     buf_init(&b, room, cap);
     for (unsigned i = 0; i < m->naddrs; i++) {
-        buf_str(&b, i == 0 ? "" : " ");
+        buf_str(&b, i == 0 ? "" : ", ");
         buf_str(&b, addr_write(&m->addrs[i], text));
     }
     if (m->naddrs == 0 && m->fixed.family != ADDR_NONE)
@@ -80,15 +80,22 @@ static struct slice addrs_text(const struct member *m, char *room, size_t cap)
     return buf_get(&b);
 }
 
+/* Or presumed to be, but for a pair that is out of service. */
+static bool is_active(const struct group *g, unsigned i)
+{
+    return g->conf.role == GROUP_PAIR && g->pair.state != GROUP_DOWN && g->pair.active == i &&
+           !g->members[i].is_absent;
+}
+
 static const char *member_text(const struct group *g, unsigned i)
 {
-    bool is_pair = g->conf.role == GROUP_PAIR;
     if (g->members[i].is_absent)
         return "absent";
-    if (is_pair && g->pair.active == i)
+    if (is_active(g, i))
         return "active";
-    return is_pair && g->pair.state == GROUP_UP ? "reserve"
-                                                : state_text(group_state_of_member(g, i));
+    return g->conf.role == GROUP_PAIR && g->pair.state == GROUP_UP
+               ? "reserve"
+               : state_text(group_state_of_member(g, i));
 }
 
 /* What came of the last check. */
@@ -116,11 +123,11 @@ static void row_member(const struct rows *r, const struct group *g, unsigned i)
 {
     const struct member *m = &g->members[i];
     bool is_pair = g->conf.role == GROUP_PAIR;
-    char addrs[GROUP_ADDRS_MAX * ADDR_TEXT_MAX], since[FIELD_TIME_MAX];
+    char addrs[GROUP_ADDRS_MAX * (ADDR_TEXT_MAX + 2)], since[FIELD_TIME_MAX];
     char answer[64], answered[FIELD_TIME_MAX];
     ROW(r->sink, "member", LF_STR("application", g->conf.name), LF_INT("index", i),
         LF_STR("uri", m->uri), LF_STR("state", member_text(g, i)),
-        LF_BOOL("active", is_pair && g->pair.active == i && !m->is_absent),
+        LF_BOOL("active", is_active(g, i)),
         LF_SLICE("addresses", addrs_text(m, addrs, sizeof(addrs))),
         LF_STR("since", time_text(r, is_pair ? 0 : m->since, since)),
         LF_INT("calls", atomic_load_explicit(&m->cell->calls, memory_order_relaxed)),

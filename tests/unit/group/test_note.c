@@ -239,6 +239,27 @@ static void test_twins_numeric(void **state)
     groups_free(&gs);
 }
 
+/* Nobody is active while nobody answers, though one will be presumed to be. */
+static void test_nobody_is_shown_as_active(void **state)
+{
+    (void)state;
+    struct groups *gs = make(GROUP_PAIR);
+    uint32_t one = member_id(gs, "main", ONE), two = member_id(gs, "main", TWO);
+    uint64_t now = T0;
+    log_begin(&logged);
+    while (group_state_of(gs, group_of(one)) != GROUP_DOWN && now < T0 + 20 * FORCE) {
+        group_note_failed(gs, planned(gs, "main", now) == two ? two : one, ERR_ICMP_PORT, now);
+        now += 100;
+    }
+    assert_int_equal(group_state_of(gs, group_of(one)), GROUP_DOWN);
+    const char *text = dumped(gs, now);
+    assert_int_equal(count_of(text, " state=down active=false "), 2);
+    assert_true(group_note_answer(gs, one, 200, now));
+    assert_int_equal(count_of(dumped(gs, now), " state=active active=true "), 1);
+    log_end(&logged);
+    groups_free(&gs);
+}
+
 /* --- balanced --- */
 
 static void test_balanced(void **state)
@@ -317,11 +338,17 @@ static void test_balanced_trouble(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_events),        cmocka_unit_test(test_statuses),
-        cmocka_unit_test(test_flapping),      cmocka_unit_test(test_last_answers),
-        cmocka_unit_test(test_administrator), cmocka_unit_test(test_no_checks),
-        cmocka_unit_test(test_twins),         cmocka_unit_test(test_twins_numeric),
-        cmocka_unit_test(test_balanced),      cmocka_unit_test(test_balanced_trouble),
+        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_flapping),
+        cmocka_unit_test(test_last_answers),
+        cmocka_unit_test(test_administrator),
+        cmocka_unit_test(test_no_checks),
+        cmocka_unit_test(test_twins),
+        cmocka_unit_test(test_twins_numeric),
+        cmocka_unit_test(test_nobody_is_shown_as_active),
+        cmocka_unit_test(test_balanced),
+        cmocka_unit_test(test_balanced_trouble),
     };
     return cmocka_run_group_tests(tests, be_quiet, NULL);
 }
