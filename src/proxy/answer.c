@@ -430,7 +430,7 @@ static void on_success_again(struct branch *b, const struct sip_msg *res)
         release_unwanted(b, res);
         return;
     }
-    if (end_second(b, res))
+    if (end_second(b, res) || b->ctx->repeats++ >= PROXY_REPEATS_MAX)
         return;
     if (!record_has_ended(b->ctx->proxy, b->ctx->call, res))
         record_answer(b, res);

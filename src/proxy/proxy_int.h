@@ -27,6 +27,7 @@
 #define PROXY_MARK_LEN       16        /* hex digits */
 #define PROXY_PATH           "hf-path" /* parameter of our Path */
 #define PROXY_RENEWALS_MAX   2         /* newer registrations tried for one branch */
+#define PROXY_REPEATS_MAX    1024      /* 2xx that come again and are kept, of one request */
 #define PROXY_GIVE_UP_MS     32000 /* a 2xx is repeated by its sender so long (RFC 3261 13.3.1.4) */
 /* With less left of its sender's Timer F, what is no INVITE is not begun anew elsewhere. */
 #define PROXY_ROOM_MS 2000
@@ -161,6 +162,7 @@ struct pctx {
     uint32_t loop;            /* loop hash for our branch (RFC 5393) */
     uint32_t breadth;         /* Max-Breadth we may use */
     unsigned provisionals;    /* responses taken, but 100 */
+    unsigned repeats;         /* 2xx that have come again */
     bool is_invite;
     bool is_dialog_forming; /* Record-Route is of use */
     bool is_starting;       /* inside proxy_start_next: nothing is decided yet */

@@ -99,6 +99,26 @@ static void late_2xx_of_another_branch(void **state)
     rig_expect_none(&r, CALLER);
 }
 
+/* Each is kept while another branch is under way: without end that would be as much memory as a
+ * callee likes. */
+static void repeated_2xx_have_an_end(void **state)
+{
+    (void)state;
+    struct fake_datagram d;
+    unsigned n = 0;
+    begin("", "", "", NULL);
+    say_udp(&r, CALLER, &call);
+    rig_expect_method(&r, PHONE, "INVITE", &one);
+    rig_expect_method(&r, OTHER, "INVITE", &two);
+    answer_udp(&r, PHONE, &one, 200, "");
+    rig_expect_status(&r, CALLER, 200, &got);
+    for (unsigned i = 0; i < 1100; i++) {
+        answer_udp(&r, PHONE, &one, 200, "");
+        n += fake_take_datagram(r.loop, CALLER, &d);
+    }
+    assert_int_equal(n, 1024);
+}
+
 /* fork = sequential. */
 static void one_after_the_other(void **state)
 {
@@ -438,6 +458,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(first_answer_wins),
         T(late_2xx_of_another_branch),
+        T(repeated_2xx_have_an_end),
         T(one_after_the_other),
         T(answer_after_its_turn),
         T(groups_by_q),
