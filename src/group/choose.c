@@ -272,9 +272,10 @@ void group_outage_of(struct groups *groups, uint32_t member, struct group_outage
     *out = (struct group_outage){0};
     pthread_mutex_lock(&groups->lock);
     struct group *g = groups_find(groups, member);
+    if (group_member(g, member, &at) != NULL)
+        out->says_no = says_no(g, at);
     if (group_member(g, member, &at) != NULL && group_now(g) == GROUP_DOWN) {
         out->is_down = true;
-        out->says_no = says_no(g, at);
         for (unsigned i = 0; i < g->n; i++)
             if (says_no(g, i))
                 out->wait_ms = g->conf.force_ms;

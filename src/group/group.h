@@ -151,9 +151,9 @@ struct slice group_name_of(struct groups *groups, uint32_t group, struct arena *
 enum group_state group_state_of(struct groups *groups, uint32_t group);
 /* A group that is out of service, as seen by what is under way towards one of its members. */
 struct group_outage {
-    bool is_down;     /* false: it is in service, and the rest says nothing */
-    bool says_no;     /* the member itself lives: it has answered its last check by a status that
-                         does not count */
+    bool is_down;     /* false: it is in service */
+    bool says_no;     /* of a member that is out: it lives, and has answered its last check by a
+                         status that does not count */
     uint32_t wait_ms; /* oos-force where any member answers so, as it may be in reserve and about to
                          take over; 0: all are silent */
 };

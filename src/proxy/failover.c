@@ -214,12 +214,10 @@ static struct branch *further_branch(struct branch *b)
     return next;
 }
 
-void proxy_on_quiet(struct timer *t, uint64_t now)
+void branch_go_beside(struct branch *b)
 {
-    struct branch *b = container_of(t, struct branch, quiet);
     struct pctx *c = b->ctx;
-    (void)now;
-    if (b->state != BRANCH_TRYING || b->was_heard || !may_go_on(b) || !has_further(b))
+    if (b->state != BRANCH_TRYING || !may_go_on(b) || !has_further(b))
         return;
     branch_note_useless(b, ERR_TIMEOUT);
     struct branch *next = further_branch(b);
@@ -228,6 +226,7 @@ void proxy_on_quiet(struct timer *t, uint64_t now)
     count(b);
     bool is_ended = replay_end_legs(b);
     b->is_passed = true;
+    b->is_suspect = true; /* its next word counts as its first */
     if (b->race == 0 && !is_ended)
         b->race = ++c->races;
     next->race = b->race;
@@ -241,6 +240,14 @@ void proxy_on_quiet(struct timer *t, uint64_t now)
         branch_send(next);
     else
         branch_run(next);
+}
+
+void proxy_on_quiet(struct timer *t, uint64_t now)
+{
+    struct branch *b = container_of(t, struct branch, quiet);
+    (void)now;
+    if (!b->was_heard)
+        branch_go_beside(b);
 }
 
 /* Of those who race, one that says no more than that it is of no use is not waited for, and does

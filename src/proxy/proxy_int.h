@@ -324,6 +324,8 @@ bool branch_leave_for_other(struct branch *b);
 /* Sent just now: how long may it be silent before a further way is tried beside it? */
 void branch_arm_quiet(struct branch *b);
 void proxy_on_quiet(struct timer *t, uint64_t now);
+/* Its peer is of no use, as far as is known: a further way is tried beside it. */
+void branch_go_beside(struct branch *b);
 /* The first response, with that status: of the branches that race, this one goes on. */
 void branch_note_heard(struct branch *b, unsigned status);
 /* Nothing has come from there, or it cannot be reached: whom it concerns is told. */

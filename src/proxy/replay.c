@@ -287,6 +287,16 @@ static bool is_out(struct groups *groups, uint32_t member)
            group_member_state(groups, member) == GROUP_DOWN;
 }
 
+/* That one is silent, and rings for a call that it can bring no answer to any more. One that says
+ * that it is out brings what it has to its end. */
+static bool is_dead(const struct branch *b)
+{
+    const struct pctx *c = b->ctx;
+    struct group_outage outage;
+    group_outage_of(c->proxy->deps.groups, b->target->member, &outage);
+    return c->is_invite && !sip_in_dialog(c->req) && !outage.says_no;
+}
+
 /* Was the active member doubted without reason, as far as is known? */
 static bool is_still_active(const struct branch *b)
 {
@@ -354,8 +364,9 @@ static void look_at(struct branch *b, bool is_due)
         send_to(b, to, true);
     else if (b->state == BRANCH_PARKED && (is_due || c->doubted != 0 || has_taken_over(b, to)))
         look_again(b);
-    else if (may && b->state == BRANCH_TRYING && !b->was_heard && is_out(groups, member))
-        proxy_on_quiet(&b->quiet, 0);
+    else if (may && b->state == BRANCH_TRYING && is_out(groups, member) &&
+             (!b->was_heard || is_dead(b)))
+        branch_go_beside(b);
 }
 
 static void on_again(struct timer *t, uint64_t now)

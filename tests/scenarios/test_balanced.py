@@ -185,6 +185,26 @@ def balanced_dead_udp_member_says_so(world):
     check(found["failovers"] >= 1, f"no call went to another one: {found}")
 
 
+@scenario(transport=("udp", "tcp"), how=("kill", "freeze"))
+def balanced_call_rings_on_without_its_member(world, transport, how):
+    """The next one has it; what the dead one has sent on ends, or the phone would refuse the other."""
+    group = Group(world, transport)
+    caller, callee = group.devices()
+    callee.script = [(0.0, 180)]
+    call = caller.invite("1001")
+    check(call.transaction.wait_status(180), f"{call.transaction.statuses()}")
+    first = callee.wait_call()
+    victim = next(s for s in group.servers if s.address == first.invite.get("x-server"))
+    getattr(victim, how)()
+    second = callee.wait_call(2 * NOTICED, 2)
+    check(second, "no other member has sent it on")
+    check(first.wait_ended(5), "what the dead one has sent on was not cancelled")
+    callee.respond(second.transaction, 200)
+    final = call.transaction.wait_final(5)
+    equal(final and final.status, 200, "response to the INVITE")
+    hang_up(second, call)
+
+
 @scenario()
 def balanced_group_of_none(world):
     """All dead: 503 with Retry-After at once; one is back: calls."""

@@ -285,6 +285,65 @@ static void member_goes_out(void **state)
     drain(NULL);
 }
 
+/* Both answer their checks, `first` by that status, 0: not at all; other requests are left alone.
+ */
+static void pass_checks(const char *first, unsigned status, uint64_t ms)
+{
+    const char *both[] = {first, other_than(first)};
+    for (; ms != 0; ms -= 100) {
+        fake_advance(r.loop, 100);
+        for (unsigned i = 0; i < 2; i++) {
+            struct fake_datagram d;
+            struct sip_fault fault;
+            unsigned with = i == 0 ? status : 200;
+            while (fake_take_datagram(r.loop, both[i], &d)) {
+                memcpy(got.text, d.bytes.ptr, d.bytes.len);
+                assert_int_equal(sip_msg_parse(&got.msg, got.text, d.bytes.len, false, got.hdrs,
+                                               SIP_HDRS_MAX, &sip_limits_default, &fault),
+                                 0);
+                if (got.msg.method == SIP_OPTIONS && with != 0)
+                    answer_udp(&r, both[i], &got, with, "");
+                else if (got.msg.method == SIP_INVITE && i == 1)
+                    answer_udp(&r, both[i], &got, 200, "");
+            }
+        }
+    }
+}
+
+/* A call rings by a member, which then answers its checks so. Does it go on by the other one? */
+static bool goes_on(unsigned status)
+{
+    rig_reload(&r, "failover-time = 60\n" GROUP("oos-check = 2\noos-force = 1\n"));
+    pass_checks(APP_A, 200, 4000);
+    const char *first = invite("1");
+    answer_udp(&r, first, &inv, 180, "");
+    rig_expect_status(&r, CALLER, 180, &got);
+    pass_checks(first, status, 10000);
+    uint64_t moved = rig_counter(&r, CTR_FAILOVER);
+    if (moved == 0)
+        answer_udp(&r, first, &inv, 200, "");
+    else
+        drain(first);
+    rig_expect_status(&r, CALLER, 200, &got);
+    rig_reload(&r, GROUP("oos-check = 0\n"));
+    drain(NULL);
+    return moved != 0;
+}
+
+/* What rings by a member that has died goes on by the next one. */
+static void member_dies_while_it_rings(void **state)
+{
+    (void)state;
+    assert_true(goes_on(0));
+}
+
+/* One that says so itself brings its calls to their end. */
+static void member_retires_while_it_rings(void **state)
+{
+    (void)state;
+    assert_false(goes_on(503));
+}
+
 /* --- dialogs ---------------------------------------------------------------------------------- */
 
 /* A member of a balanced group has its dialogs for itself. */
@@ -325,11 +384,18 @@ static void dialogs_stick(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(fewest_calls),       T(without_records),
-        T(goes_with_the_call), T(fast_failure_is_a_call),
-        T(overloaded_member),  T(all_are_overloaded),
-        T(silent_member),      T(member_goes_out),
-        T(dialogs_stick),      T(leg_of_a_silent_member_is_cancelled),
+        T(fewest_calls),
+        T(without_records),
+        T(goes_with_the_call),
+        T(fast_failure_is_a_call),
+        T(overloaded_member),
+        T(all_are_overloaded),
+        T(silent_member),
+        T(member_goes_out),
+        T(dialogs_stick),
+        T(leg_of_a_silent_member_is_cancelled),
+        T(member_dies_while_it_rings),
+        T(member_retires_while_it_rings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
