@@ -419,8 +419,6 @@ void flow_resent_drop(struct flow_work *w);
 /* Without memory it stays as it was. */
 void flow_label(struct flow *f, struct slice dn);
 struct slice flow_dn(const struct flow *f);
-/* Found in a message that was kept; `hdrs`: SIP_HDRS_MAX of them. Empty: it has none. */
-struct slice flow_call_of(struct slice bytes, struct sip_hdr *hdrs);
 /* Cut where it is too long. */
 void flow_call_set(struct flow_call *c, struct slice call_id);
 /* A line about the flow, with its DN and addresses; `cause` 0, `ms` below 0: not said. */

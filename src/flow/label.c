@@ -26,15 +26,6 @@ void flow_label(struct flow *f, struct slice dn)
     f->dn = label;
 }
 
-struct slice flow_call_of(struct slice bytes, struct sip_hdr *hdrs)
-{
-    struct sip_fault fault;
-    struct sip_msg m;
-    if (sip_msg_parse(&m, bytes.ptr, bytes.len, false, hdrs, SIP_HDRS_MAX, NULL, &fault) != 0)
-        return SLICE_NONE;
-    return sip_get(&m, m.call_id);
-}
-
 void flow_call_set(struct flow_call *c, struct slice call_id)
 {
     c->len = call_id.len < FLOW_CALL_MAX ? (uint8_t)call_id.len : FLOW_CALL_MAX;

@@ -97,7 +97,7 @@ struct lost {
 static void lose(struct lost *l, unsigned flags, struct slice bytes, struct slice call_id)
 {
     if ((flags & FLOW_SEND_REQUEST) != 0 && l->n++ == 0)
-        l->call_id = call_id.len != 0 ? call_id : flow_call_of(bytes, l->hdrs);
+        l->call_id = call_id.len != 0 ? call_id : sip_kept_call_id(bytes, l->hdrs);
 }
 
 static void lose_all(struct lost *l, const struct list *all)

@@ -97,6 +97,12 @@ int sip_msg_parse(struct sip_msg *m, const char *bytes, size_t len, bool is_stre
                   struct sip_hdr *hdrs, unsigned cap, const struct sip_limits *limits,
                   struct sip_fault *fault) WARN_UNUSED;
 
+/* Once more, from bytes that were kept: a message that was taken whatever the limits were, or one
+ * that we have written. As on a datagram; `hdrs`: SIP_HDRS_MAX of them. False: there is none. */
+bool sip_msg_parse_kept(struct sip_msg *m, struct slice bytes, struct sip_hdr *hdrs) WARN_UNUSED;
+/* Its Call-ID; empty: there is none. */
+struct slice sip_kept_call_id(struct slice bytes, struct sip_hdr *hdrs);
+
 /* A copy whose bytes and header array live in the arena. NULL when there is no memory. */
 struct sip_msg *sip_msg_copy(const struct sip_msg *m, struct arena *arena)
     __attribute__((warn_unused_result));

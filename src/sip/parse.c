@@ -286,3 +286,16 @@ int sip_msg_parse(struct sip_msg *m, const char *bytes, size_t len, bool is_stre
     fault->has_via = m->is_request && m->first[SIP_H_VIA] != 0;
     return ps.err;
 }
+
+bool sip_msg_parse_kept(struct sip_msg *m, struct slice bytes, struct sip_hdr *hdrs)
+{
+    static const struct sip_limits none = {SIP_HDRS_MAX, SIP_MSG_MAX, SIP_MSG_MAX};
+    struct sip_fault fault;
+    return sip_msg_parse(m, bytes.ptr, bytes.len, false, hdrs, SIP_HDRS_MAX, &none, &fault) == 0;
+}
+
+struct slice sip_kept_call_id(struct slice bytes, struct sip_hdr *hdrs)
+{
+    struct sip_msg m;
+    return sip_msg_parse_kept(&m, bytes, hdrs) ? sip_get(&m, m.call_id) : SLICE_NONE;
+}

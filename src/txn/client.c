@@ -41,19 +41,6 @@ int client_resend(struct txn *t)
     return err;
 }
 
-/* The INVITE that was sent, parsed from its bytes. */
-static bool parse_request(const struct txn *t, struct sip_msg *m, struct sip_hdr *hdrs)
-{
-    static const struct sip_limits no_limits = {SIP_HDRS_MAX, SIP_MSG_MAX, SIP_MSG_MAX};
-    struct sip_fault fault;
-    struct slice bytes = t->sent.bytes;
-
-    /* Ours to have written well; a peer's body that disagrees with its length passes as on a
-     * datagram. */
-    return sip_msg_parse(m, bytes.ptr, bytes.len, false, hdrs, SIP_HDRS_MAX, &no_limits, &fault) ==
-           0;
-}
-
 /* RFC 3261 17.1.1.3: to the same destination. The ACK takes the request's place: nothing else will
  * be sent. */
 static void send_ack(struct txn *t, const struct sip_msg *res)
@@ -65,7 +52,7 @@ static void send_ack(struct txn *t, const struct sip_msg *res)
     struct slice ack;
 
     buf_init(&out, x->scratch, sizeof(x->scratch));
-    if (!parse_request(t, &invite, hdrs) || sip_write_ack(&out, &invite, res) < 0)
+    if (!sip_msg_parse_kept(&invite, t->sent.bytes, hdrs) || sip_write_ack(&out, &invite, res) < 0)
         return;
     ack = arena_dup(&t->scope->arena, buf_get(&out));
     t->sent.bytes = ack;
@@ -95,7 +82,8 @@ static void send_cancel(struct txn *t)
     /* RFC 3261 9.1: no final response 64*T1 after the CANCEL: taken as cancelled. */
     timer_set(x->wheel, &t->timeout, txns_now(x) + (uint64_t)x->conf.t1 * 64);
     buf_init(&out, x->scratch, sizeof(x->scratch));
-    if (!parse_request(t, &invite, hdrs) || sip_write_cancel(&out, &invite, t->u.client.extra) < 0)
+    if (!sip_msg_parse_kept(&invite, t->sent.bytes, hdrs) ||
+        sip_write_cancel(&out, &invite, t->u.client.extra) < 0)
         return;
     c = txn_new(t->scope, FSM_CLIENT, &err);
     if (c == NULL)

@@ -17,12 +17,10 @@ static void names_of(const struct txn *t, struct sip_hdr *hdrs, struct names *ou
 {
     const struct sip_msg *m = txn_is_client(t) ? NULL : t->u.server.req;
     struct slice bytes = t->sent.bytes;
-    struct sip_fault fault;
     struct sip_msg sent;
 
     *out = (struct names){.method = sip_method_text((enum sip_method)t->method)};
-    if (m == NULL && bytes.len != 0 &&
-        sip_msg_parse(&sent, bytes.ptr, bytes.len, false, hdrs, SIP_HDRS_MAX, NULL, &fault) == 0)
+    if (m == NULL && bytes.len != 0 && sip_msg_parse_kept(&sent, bytes, hdrs))
         m = &sent;
     if (m == NULL)
         return;

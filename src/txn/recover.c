@@ -44,17 +44,6 @@ static struct slice kind_of(struct slice bytes)
     return slice_of(bytes.ptr, (size_t)end);
 }
 
-/* The id of the call, found in the bytes only when a line is written. */
-static struct slice call_of(struct slice bytes, struct sip_hdr *hdrs)
-{
-    struct sip_fault fault;
-    struct sip_msg m;
-
-    if (sip_msg_parse(&m, bytes.ptr, bytes.len, false, hdrs, SIP_HDRS_MAX, NULL, &fault) != 0)
-        return SLICE_NONE;
-    return sip_get(&m, m.call_id);
-}
-
 void sent_log(struct txns *txns, const struct txn_sent *s, const char *text, int err)
 {
     struct sip_hdr hdrs[SIP_HDRS_MAX];
@@ -68,7 +57,7 @@ void sent_log(struct txns *txns, const struct txn_sent *s, const char *text, int
                              LF_ADDR("peer", &s->dest.remote),
                              LF_ADDR("local", &s->dest.local),
                              LF_ERR("cause", err),
-                             LF_SLICE("call_id", call_of(s->bytes, hdrs)),
+                             LF_SLICE("call_id", sip_kept_call_id(s->bytes, hdrs)),
                              LF_INT("ms", now - since),
                              LF_INT("left_out", left_out),
                              LF_SLICE("dn", dn)};
@@ -188,7 +177,7 @@ static int send_kept_again(struct txns *x, struct txn_kept *k)
 {
     struct sip_hdr hdrs[SIP_HDRS_MAX];
     struct txn_sent *s = &k->sent;
-    struct flow_whose whose = {.dn = k->dn, .call_id = call_of(s->bytes, hdrs)};
+    struct flow_whose whose = {.dn = k->dn, .call_id = sip_kept_call_id(s->bytes, hdrs)};
 
     return flows_send_for(x->flows, &s->dest, &whose, s->bytes.ptr, s->bytes.len,
                           FLOW_SEND_REQUEST | FLOW_SEND_RESEND);

@@ -226,11 +226,9 @@ static enum fsm_event event_of(unsigned status)
 static void note_tag(struct txn *t, struct slice bytes)
 {
     struct sip_hdr hdrs[SIP_HDRS_MAX];
-    struct sip_fault fault;
     struct sip_msg res;
 
-    if (sip_msg_parse(&res, bytes.ptr, bytes.len, false, hdrs, SIP_HDRS_MAX, &sip_limits_default,
-                      &fault) == 0)
+    if (sip_msg_parse_kept(&res, bytes, hdrs))
         t->u.server.sent_tag = txn_tag_hash(txns_of(t), sip_get(&res, res.to_tag));
 }
 

@@ -164,12 +164,42 @@ static void test_rfc2543_client(void **state)
     done(s);
 }
 
+/* More header lines than are taken by default: whoever is allowed to send so many is acknowledged.
+ */
+static void test_rfc2543_ack_of_a_long_refusal(void **state)
+{
+    struct stage *s = setup(false);
+    char extra[6 * 230 + 1] = "", ack[2048];
+    (void)state;
+
+    for (unsigned i = 0; i < 230; i++)
+        memcpy(extra + (size_t)i * 6, "X: y\r\n", 7);
+    stage_udp(s, "INVITE", "1");
+    expect_note(s, NOTE_NEW, 0);
+    assert_int_equal(txn_reply(s->txns, s->server, 486, SLICE_NONE, slice_str(extra)), 0);
+    stage_turn(s);
+    expect_udp(s, UAC, "SIP/2.0 486");
+    struct slice tag = line_of(s->last, "To: ");
+    struct slice m = stage_request(s, "ACK", "1", "UDP");
+    int head = (int)((char *)memmem(m.ptr, m.len, "To: ", 4) - m.ptr);
+    const char *tail = (const char *)memmem(m.ptr, m.len, "\r\nCall-ID", 9);
+    int n = snprintf(ack, sizeof(ack), "%.*s%.*s%.*s", head, m.ptr, SLICE_ARG(tag),
+                     (int)(m.ptr + m.len - tail), tail);
+    assert_true(fake_datagram(s->loop, UAC, US, slice_of(ack, (size_t)n)));
+    quiet(s);
+    advance(s, 500);
+    expect_note(s, NOTE_END, 0);
+    no_udp(s); /* nor is it sent again */
+    done(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stray_responses),
         cmocka_unit_test(test_ids_that_look_alike),
         cmocka_unit_test(test_rfc2543_client),
+        cmocka_unit_test(test_rfc2543_ack_of_a_long_refusal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
