@@ -106,7 +106,7 @@ enum admin_status {
 };
 
 #define ADMIN_LINE_MAX 1024 /* bytes of a command with its arguments */
-#define ADMIN_WHY_MAX  192
+#define ADMIN_WHY_MAX  384
 
 /* Runs one command: words separated by TAB, or, in a line without TAB, by blanks. Rows go into the
  * sink while it runs, those of several sets mixed; `why` (ADMIN_WHY_MAX bytes): a short text unless

@@ -143,8 +143,8 @@ __attribute__((format(printf, 2, 3))) enum admin_status admin_refuse(char *why, 
                                                                      ...);
 /* ADMIN_MISSING, with the text in `why`. */
 __attribute__((format(printf, 2, 3))) enum admin_status admin_miss(char *why, const char *fmt, ...);
-/* A number among the arguments; false: it is none, and `why` is set. */
-bool admin_number(const struct admin_run *run, unsigned arg, uint64_t max, uint64_t *out);
+/* A number among the arguments, which is `what`; false: it is none, and `why` is set. */
+bool admin_number(const struct admin_run *run, unsigned arg, const char *what, uint64_t *out);
 /* Refused where some rows did not fit into the answer. */
 enum admin_status admin_left_out(const struct admin_run *run, uint64_t rows);
 /* Gives the rows and frees them; the same of those that did not fit. */

@@ -37,11 +37,11 @@ enum admin_status admin_miss(char *why, const char *fmt, ...)
     return ADMIN_MISSING;
 }
 
-bool admin_number(const struct admin_run *run, unsigned arg, uint64_t max, uint64_t *out)
+bool admin_number(const struct admin_run *run, unsigned arg, const char *what, uint64_t *out)
 {
-    if (slice_u64(run->args[arg], max, out) == 0)
+    if (slice_u64(run->args[arg], UINT64_MAX, out) == 0)
         return true;
-    (void)admin_refuse(run->why, "not a number that can be: %.*s", SLICE_ARG(run->args[arg]));
+    (void)admin_refuse(run->why, "%.*s: not allowed; allowed: %s", SLICE_ARG(run->args[arg]), what);
     return false;
 }
 

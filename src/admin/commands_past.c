@@ -11,7 +11,7 @@
 enum admin_status admin_run_events(const struct admin_run *run)
 {
     uint64_t since = 0;
-    if (run->args[0].len != 0 && !admin_number(run, 0, UINT64_MAX, &since))
+    if (run->args[0].len != 0 && !admin_number(run, 0, "a number, the seq of an event", &since))
         return ADMIN_REFUSED;
     if (run->admin->deps.events == NULL)
         return admin_refuse(run->why, "this is not available");
@@ -89,7 +89,8 @@ enum admin_status admin_run_trace(const struct admin_run *run)
     struct admin_round r;
     unsigned answered = 0;
     uint64_t since = 0, until = admin_wall(a) * 1000 + 999; /* it ends where messages go on */
-    if (run->args[1].len != 0 && !admin_number(run, 1, UINT64_MAX, &since))
+    if (run->args[1].len != 0 &&
+        !admin_number(run, 1, "a number, the time_us of a message", &since))
         return ADMIN_REFUSED;
     struct stream *streams = mem_zalloc(a->deps.nworkers * sizeof(*streams));
     if (streams == NULL)

@@ -40,26 +40,33 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
+static bool is_number(const char *text, double *number)
+{
+    char *end;
+    *number = strtod(text, &end);
+    return end != text && *end == '\0';
+}
+
 /* False: no number of seconds. */
 static bool parse_seconds(const char *text, uint64_t *ms)
 {
-    char *end;
-    double s = strtod(text, &end);
-    if (end == text || *end != '\0' || !(s >= 0.1) || s > WATCH_MAX_S)
+    double s;
+    if (!is_number(text, &s) || !(s >= 0.1) || s > WATCH_MAX_S)
         return false;
     *ms = (uint64_t)(s * 1000);
     return true;
 }
 
-/* A number behind --watch belongs to it. */
+/* A number behind --watch belongs to it, also one that cannot be. */
 static bool take_watch(struct ctl *ctl, int argc, char **argv)
 {
     ctl->watch_ms = WATCH_MS;
     if (optarg != NULL)
         return parse_seconds(optarg, &ctl->watch_ms);
-    if (optind < argc && parse_seconds(argv[optind], &ctl->watch_ms))
-        optind++;
-    return true;
+    double s;
+    if (optind == argc || !is_number(argv[optind], &s))
+        return true;
+    return parse_seconds(argv[optind++], &ctl->watch_ms);
 }
 
 /* -1: go on; else the exit status. */

@@ -375,7 +375,7 @@ void ctl_answer_print(const struct ctl_answer *a, const char *error, FILE *out)
     }
     bool is_first = true;
     if (a->ntables == 0 && error == NULL && a->ctl->is_terminal)
-        fputs("none\n", out);
+        fputs(a->command != NULL && a->command->changes ? "done\n" : "none\n", out);
     for (unsigned i = 0; i < a->ntables; i++) {
         struct table *t = a->tables[i];
         bool is_line = strcmp(t->set, "line") == 0 && t->ncolumns == 1;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A command once, or again and again until the user has had enough. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -53,10 +54,11 @@ static void print_head(const struct ctl *ctl, unsigned n, const char *const *wor
     fputs("\n\n", out);
 }
 
-/* The text over what is on the screen, as much of it as has room there. */
+/* The text over what is on the screen, as much of it as has room there; all of it on one, a serial
+ * line for example, that does not tell its height. */
 static void redraw(const struct ctl *ctl, const char *text)
 {
-    unsigned lines = ctl->height > 1 ? ctl->height - 1 : 1;
+    unsigned lines = ctl->height > 1 ? ctl->height - 1 : ctl->height == 1 ? 1 : UINT_MAX;
     fputs(HOME, stdout);
     for (; lines != 0 && *text != '\0'; lines--) {
         size_t len = strcspn(text, "\n");
@@ -77,14 +79,17 @@ static int watch(const struct ctl *ctl, const struct admin_command *command, uns
         struct ctl_answer *answer = ctl_answer_new(ctl, command);
         FILE *out = ctl_text_open(&text);
         status = ctl_ask(ctl, n, words, ctl_answer_row, answer, why);
-        if (!ctl->is_json && ctl->is_terminal)
+        bool is_wrong = status == CTL_USAGE && !ctl->is_json;
+        if (!ctl->is_json && ctl->is_terminal && !is_wrong)
             print_head(ctl, n, words, out);
         ctl_answer_print(answer, status != CTL_DONE ? why : NULL, out);
-        if (status != CTL_DONE && !ctl->is_json)
+        if (status != CTL_DONE && !ctl->is_json && !is_wrong)
             fprintf(out, "%s\n", why);
         (void)!fclose(out);
         ctl_answer_free(answer);
-        if (ctl->is_terminal && !ctl->is_json)
+        if (is_wrong)
+            (void)ctl_fail(status, why);
+        else if (ctl->is_terminal && !ctl->is_json)
             redraw(ctl, text.ptr);
         else
             fputs(text.ptr, stdout);

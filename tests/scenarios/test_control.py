@@ -105,10 +105,13 @@ def control_commands_tell_success_from_failure(world):
                           (("calls", "release", "nobody@nowhere"), 1),
                           (("flows", "close", "0123"), 1), (("status", "--watch=no"), 2),
                           (("status", "--follow"), 2), (("status", "--text"), 2),
-                          (("status", "--nonsense"), 2)):
+                          (("status", "--nonsense"), 2), (("--watch", "0", "status"), 2),
+                          (("--watch", "1", "nonsense"), 2), (("events", "now"), 1),
+                          (("log", "proxy:debug,nonsense:debug"), 1)):
         status, out, err = _run(world, *words)
         equal((status, out), (wanted, ""), " ".join(words))
         check("holdfastctl: " in err, f"{words}: {err!r}")
+    check(err.endswith(" trace txn\n"), f"what is allowed is cut off: {err!r}")
     status, out, err = _run(world, "--json", "dns", "nobody")
     equal((status, json.loads(out)), (1, {"dn": [], "binding": [], "error": "no such DN: nobody"}),
           "what is refused, as JSON")
@@ -167,6 +170,11 @@ def control_output_suits_who_reads_it(world):
     watched = _on_terminal(world, {}, "status", "--watch", "0.1", end=b"\x03")
     check(watched.count("\033[H") >= 3 and "every 0.1 s" in watched, watched[:200])
     check(watched.endswith("exit status 0"), watched[-100:])
+    watched = _on_terminal(world, {}, "status", "--watch", "0.1", end=b"\x03", rows=0)
+    check("\nconfiguration " in watched, f"a terminal that does not tell its height: {watched[:500]}")
+    equal(_on_terminal(world, {}, "flows"), "none\n", "an empty table")
+    equal(_on_terminal(world, {}, "set", "timer-c", "200"), "done\n", "a change with nothing to say")
+    equal(_ask(world, "set", "timer-c"), "", "a change, in a pipe")
     done = subprocess.run(f"{_tool(world)} -s {_socket(world)} counters | head -n 1",
                           shell=True, executable="/bin/bash", capture_output=True, text=True,
                           timeout=30)
@@ -176,14 +184,14 @@ def control_output_suits_who_reads_it(world):
     equal(done.returncode, 1, "nowhere to write to")
 
 
-def _on_terminal(world, env, *words, columns=100, end=None):
+def _on_terminal(world, env, *words, columns=100, rows=50, end=None):
     """What the tool shows on a terminal; `end` is typed when it has drawn some times."""
     pid, fd = pty.fork()
     if pid == 0:
+        termios.tcsetwinsize(1, (rows, columns))  # before the tool looks
         os.environ.pop("NO_COLOR", None)
         os.environ.update({"TERM": "xterm", **env})
         os.execv(_tool(world), [_tool(world), "-s", _socket(world), *words])
-    termios.tcsetwinsize(fd, (50, columns))
     shown = b""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
