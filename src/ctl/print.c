@@ -178,7 +178,7 @@ static const char man_head[] =
     "members of its group, as its permissions (0660) say.\n"
     ".PP\n"
     "An answer is a table, with columns that are empty or tell of details left out\n"
-    "(\\fB\\-\\-wide\\fR shows all), times as the clock here shows them, and spans as 250ms, 3m12s or 2d04h. States are "
+    "(\\fB\\-\\-wide\\fR shows all; a terminal that is narrow does without some more), times as the clock here shows them, and spans as 250ms, 3m12s or 2d04h. States are "
     "coloured on a terminal\n"
     "unless the variable NO_COLOR is set. Scripts take\n"
     ".BR \\-\\-json ,\n"

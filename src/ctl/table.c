@@ -22,7 +22,7 @@
 
 struct column {
     char *name;
-    bool is_number, is_shown;
+    bool is_number, is_shown, is_whole;
     bool has_end; /* what matters stands at its end: cut in front */
     unsigned width;
 };
@@ -60,7 +60,25 @@ static const struct columns_of details[] = {
 };
 
 /* Where the end matters more than the beginning: a line's number, a port. */
-static const struct columns_of ends[] = {{"option", "source"}, {"binding", "remote source"}};
+static const struct columns_of ends[] = {{"option", "source"},
+                                         {"binding", "remote source"},
+                                         {"flow", "remote reopen"},
+                                         {"application", "active"},
+                                         {"member", "uri"}};
+
+/* What is typed again, or looked for first: never cut. */
+static const struct columns_of wholes[] = {
+    {"flow", "id state"}, {"dn", "state"}, {"member", "state"}};
+
+/* What a narrow terminal does without, the first ones first. */
+static const struct columns_of spares[] = {
+    {"flow", "reopen worker opened_by age_ms transport reopened"},
+    {"call", "worker to from"},
+    {"dn", "checked type bindings last_check"},
+    {"application", "back_count down_count"},
+    {"member", "weight addresses active answered"},
+    {"worker", "answer_us server_transactions client_transactions"},
+};
 
 static bool is_among(const struct columns_of *list, size_t n, const char *set, const char *name)
 {
@@ -126,6 +144,7 @@ static struct table *table_of(struct ctl_answer *a, const char *set, const json_
         t->columns[t->ncolumns++] =
             (struct column){.name = ctl_copy(name, strlen(name)),
                             .is_number = ctl_is_number(value),
+                            .is_whole = is_among(wholes, LENGTH(wholes), set, name),
                             .has_end = is_among(ends, LENGTH(ends), set, name)};
     }
     a->tables = ctl_grow(a->tables, (a->ntables + 1) * sizeof(struct table *));
@@ -267,6 +286,34 @@ static void put_cell(const char *text, const struct column *c, const char *colou
     l->blanks += (c->is_number ? 0 : c->width - width) + GAP;
 }
 
+static bool can_be_cut(const struct column *c)
+{
+    return !c->is_number && !c->is_whole && c->width > COLUMN_MIN;
+}
+
+static unsigned least_width(const struct table *t)
+{
+    unsigned sum = 0;
+    for (unsigned i = 0; i < t->ncolumns; i++)
+        if (t->columns[i].is_shown)
+            sum += (sum != 0 ? GAP : 0) +
+                   (can_be_cut(&t->columns[i]) ? COLUMN_MIN : t->columns[i].width);
+    return sum;
+}
+
+/* Leaves out what can be spared, as far as the others do not fit beside it. */
+static void spare(struct table *t, unsigned width)
+{
+    struct slice rest = SLICE_NONE, name;
+    for (size_t i = 0; i < LENGTH(spares); i++)
+        if (strcmp(spares[i].set, t->set) == 0)
+            rest = slice_str(spares[i].names);
+    while (least_width(t) > width && slice_next_word(&rest, &name))
+        for (unsigned i = 0; i < t->ncolumns; i++)
+            if (slice_eq(name, slice_str(t->columns[i].name)))
+                t->columns[i].is_shown = false;
+}
+
 /* Makes the widest columns narrower until all fit. */
 static void fit_table(struct table *t, unsigned width)
 {
@@ -278,8 +325,7 @@ static void fit_table(struct table *t, unsigned width)
             if (!c->is_shown)
                 continue;
             sum += c->width + (sum != 0 ? GAP : 0);
-            if (!c->is_number && c->width > COLUMN_MIN &&
-                (widest == NULL || c->width >= widest->width))
+            if (can_be_cut(c) && (widest == NULL || c->width >= widest->width))
                 widest = c;
         }
         if (sum <= width || widest == NULL)
@@ -315,6 +361,8 @@ static void print_table(const struct ctl *ctl, struct table *t, FILE *out)
     struct line l = {out, 0};
     if (ctl->has_headers)
         widen_for_titles(t);
+    if (ctl->width != 0 && !ctl->is_wide)
+        spare(t, ctl->width);
     if (ctl->width != 0)
         fit_table(t, ctl->width);
     if (ctl->has_headers)

@@ -456,6 +456,12 @@ def control_flows_show_a_phone_with_its_dn(world):
     narrow = _on_terminal(world, {}, "dns", "1001", columns=80)
     check(all(re.search(rf"\S:{at.rpartition(':')[2]}\s", narrow) for at in (way, source)),
           f"a port is cut off: {narrow}")
+    narrow = _on_terminal(world, {"NO_COLOR": "1"}, "flows", "1001", columns=80)
+    wide = _on_terminal(world, {"NO_COLOR": "1"}, "flows", "1001", "--wide", columns=80)
+    flow, = _rows(world, "flows", "1001")["flow"]
+    check(max(map(len, narrow.splitlines())) <= 80 and f"\n{flow['id']} " in narrow,
+          f"80 columns are too few for its identifier: {narrow}")
+    check(" REOPEN " in wide and " REOPEN " not in narrow, f"not all columns with --wide: {wide}")
     found = _rows(world, "search", phone.address)
     equal(([row["name"] for row in found["dn"]], [row["dn"] for row in found["flow"]]),
           (["1001"], ["1001"]), "search")
