@@ -177,9 +177,9 @@ static bool is_served_by(const struct branch *b, uint32_t member)
 
 /* --- waiting for who takes over --- */
 
-/* Nobody has taken over. Where the pair is well and this member is its active one, what has failed
- * is tried there again, though not for ever. How long it is waited while the pair is out of service
- * is outage.c's. */
+/* Nobody has taken over; and nobody will for a member that a reload took away. Where the pair is
+ * well and this member is its active one, what has failed is tried there again, though not for
+ * ever. How long it is waited while the pair is out of service is outage.c's. */
 static void look_again(struct branch *b)
 {
     struct pctx *c = b->ctx;
@@ -187,6 +187,7 @@ static void look_again(struct branch *b)
     enum group_state state = group_state_of(groups, group_of(b->target->member));
     uint64_t waited = proxy_now(c->proxy) - c->since;
     if (waited >= txns_timer_f(c->proxy->deps.txns) || !proxy_has_room(c) ||
+        !group_has_member(groups, b->target->member) ||
         (state == GROUP_UP && c->retries == RETRIES_MAX)) {
         branch_failed(b, b->parked_err);
     } else if (state == GROUP_UP) {

@@ -328,6 +328,22 @@ static void member_comes_back(void **state)
     assert_int_equal(caller_gets(), 200);
 }
 
+/* A reload takes the application away: nobody can take over any more. */
+static void application_is_taken_away(void **state)
+{
+    (void)state;
+    dies(&a);
+    say_udp(&r, CALLER, &(struct say){0});
+    pass(1500);
+    assert_int_equal(caller_gets(), 0);
+    rig_reload(&r, OPEN);
+    pass(1500);
+    assert_int_equal(caller_gets(), 503);
+    ack_udp(&r, CALLER, &(struct say){0});
+    pass(1000);
+    assert_int_equal(rig_calls(&r), 0);
+}
+
 /* --- inside a dialog -------------------------------------------------------------------------- */
 
 static struct say in_dialog(const char *method)
@@ -486,6 +502,7 @@ int main(void)
         T(overload_is_no_change_of_roles),
         T(members_without_tls),
         T(member_comes_back),
+        T(application_is_taken_away),
         T(ack_waits),
         T(ack_is_passed_on),
         T(bye_waits),
