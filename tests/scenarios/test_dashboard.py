@@ -243,6 +243,7 @@ def dashboard_shows_hostile_texts_as_texts_and_fits(world):
     check(CALL_ID in page.run("document.getElementById('confirm-text').textContent"), "what is asked")
     page.press("Escape", 27)
     page.wait("!document.getElementById('confirm').open", 5, "Escape does not close it")
+    _what_is_not_there(page)
     for text in (IMAGE, END, CALL_ID):
         page.run("document.getElementById('search-text').value = ''")
         page.run("document.getElementById('search-text').focus()")
@@ -255,7 +256,16 @@ def dashboard_shows_hostile_texts_as_texts_and_fits(world):
     check(page.run("window.ran === undefined"), "a text of the network ran")
     equal(page.run("document.querySelectorAll('#view img, #view script, #view iframe').length"), 0,
           "elements made of texts")
-    _quiet(page)
+    _quiet(page, "/api/v1/dns[?]name=nobody$", "/api/v1/calls[?]call_id=nobody$")
+
+
+def _what_is_not_there(page):
+    """A DN that has gone, a call that has ended: that is said, and no row of it is left."""
+    for view, why, empty in (("dns?name=nobody", "no such DN: nobody", "No DN."),
+                             ("calls?call_id=nobody", "no such call", "No call.")):
+        _view(page, view)
+        page.wait(page.has(why, empty), 5, f"{view} does not say that it is not there")
+        check("out of date" not in page.text(), f"{view} is told as old")
 
 
 def _fits(page):

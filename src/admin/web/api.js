@@ -71,9 +71,17 @@ function pathOf(name, args) {
     return name.replaceAll(" ", "/") + (query ? `?${query}` : "");
 }
 
-/** The sets of a command that changes nothing: get("flows", {match: "1001"}). */
+/** The sets of a command that changes nothing: get("flows", {match: "1001"}). What is not there,
+ * or no longer, is an answer too: empty sets, and `error` says so. */
 export async function get(name, args) {
-    return (await ask(pathOf(name, args), {headers: headers()})).json();
+    try {
+        return await (await ask(pathOf(name, args), {headers: headers()})).json();
+    } catch (error) {
+        if (error.status !== 404) {
+            throw error;
+        }
+        return {error: error.message};
+    }
 }
 
 /** A file beside this page. */

@@ -110,6 +110,7 @@ export function dnsView(state, args) {
         rows = answer.dn || [];
         draw();
         bindings.draw(answer.binding || []);
+        return answer.error;
     }, one ? 3000 : 10000, note);
 
     function draw() {

@@ -103,6 +103,7 @@ export function callsView(state, args) {
         rows = numbered(answer.call || []);
         remarks(lines, answer);
         draw();
+        return answer.error;
     }, 3000, note);
 
     function draw() {

@@ -5,7 +5,8 @@ import {put, shown} from "./dom.js";
 
 const SHARE = 20; // a long answer is asked for less often: one part in so many of the time
 
-/** run() now and each `ms` after it was done; a failure is told in the element `note`. */
+/** run() now and each `ms` after it was done; a failure is told in the element `note`, and so is a
+ * text that run() returns. */
 export function poll(run, ms, note) {
     let timer = 0;
     let stopped = false;
@@ -19,8 +20,7 @@ export function poll(run, ms, note) {
         const began = Date.now();
         try {
             if (!document.hidden) {
-                await run();
-                put(note, "");
+                put(note, shown(await run() || ""));
             }
         } catch (error) {
             put(note, error.status === 401 ? "" : `This may be out of date: ${shown(error.message)}`);
