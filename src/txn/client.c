@@ -143,6 +143,9 @@ bool client_finds_way(struct txn *t)
     if (t->deadline != 0)
         timer_set(x->wheel, &t->timeout, t->deadline);
     t->deadline = 0;
+    /* Cancelled since it was lost: in Proceeding nothing else would ever end it. */
+    if (t->is_cancelled && t->state == FSM_PROCEEDING && t->u.client.peer == 0)
+        send_cancel(t);
     return true;
 }
 
@@ -288,7 +291,8 @@ bool txn_on_response(struct txns *txns, const struct sip_msg *res, const struct 
         counter_inc(txns->counters, CTR_RESPONSE_STRAY);
         return false;
     }
-    if (txn_is_stream(t))
+    /* A copy of the final response that comes by another connection says nothing of this one. */
+    if (txn_is_stream(t) && (client_is_active(t) || origin->flow == t->sent.dest.flow))
         flows_answered(txns->flows, t->sent.dest.flow);
     follow(txns, t, origin);
     if (t->err != 0) {

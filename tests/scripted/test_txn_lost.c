@@ -125,6 +125,30 @@ static void test_goes_on_over_the_devices_own_connection(void **state)
     done();
 }
 
+/* Cancelled in the turn in which it lost its way: the CANCEL goes by the other one, behind its
+ * INVITE, and the transaction ends also when nobody answers (RFC 3261 9.1). */
+static void test_cancelled_while_it_has_no_way(void **state)
+{
+    (void)state;
+    setup(true);
+    uint64_t id = stage_client(s, SIP_INVITE, &dest);
+    expect_tcp(s, conn, "INVITE ");
+    fake_send(conn, stage_answer(s, 180));
+    expect_note(s, NOTE_RESPONSE, 180);
+    struct fake_conn *own = connect_as(MOVED, &s->other);
+    txn_on_flow_event(s->txns, &(struct flow_event){
+                                   .kind = FLOW_FAILED, .flow = dest.flow, .err = -ECONNREFUSED});
+    txn_client_cancel(s->txns, id, SLICE_NONE);
+    advance(s, 10);
+    assert_int_equal(expect_note(s, NOTE_STRANDED, -ECONNREFUSED)->id, id);
+    expect_tcp(s, own, "INVITE ");
+    expect_tcp(s, own, "CANCEL ");
+    advance(s, 33000);
+    expect_note(s, NOTE_END, 0); /* the REGISTER */
+    assert_int_equal(expect_note(s, NOTE_FAILED, ERR_TIMEOUT)->id, id);
+    done();
+}
+
 static void test_no_other_way(void **state)
 {
     (void)state;
@@ -420,6 +444,7 @@ int main(void)
         cmocka_unit_test(test_resent_is_told),
         cmocka_unit_test(test_moved_is_told),
         cmocka_unit_test(test_goes_on_over_the_devices_own_connection),
+        cmocka_unit_test(test_cancelled_while_it_has_no_way),
         cmocka_unit_test(test_no_other_way),
         cmocka_unit_test(test_other_ways_fail),
         cmocka_unit_test(test_other_way_keeps_timer_f),
