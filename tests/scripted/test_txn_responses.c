@@ -232,6 +232,41 @@ static void test_client_reconnects(void **state)
     }
 }
 
+/* A 2xx comes again by another connection of the device, which says nothing of the one that the ACK
+ * went into: that one stays suspect, and is replaced. */
+static void test_repeated_success_heals_no_other_connection(void **state)
+{
+    static const char ack[] = "ACK sip:carol@10.0.0.2 SIP/2.0\r\nContent-Length: 0\r\n\r\n";
+    struct stage *s = server_setup(true);
+    struct flow_dest dest = stage_dest(UAS, SIP_TCP);
+    char ok[2048];
+    (void)state;
+
+    struct fake_conn *conn = client_asks(s, "REGISTER");
+    dest.flow = txn_origin(s->txns, s->server)->flow;
+    assert_int_equal(stage_reply(s, s->server, 200), 0);
+    expect_tcp(s, conn, "SIP/2.0 200");
+    advance(s, 6000);
+    expect_note(s, NOTE_END, 0);
+    (void)stage_client(s, SIP_INVITE, &dest);
+    expect_tcp(s, conn, "INVITE ");
+    assert_true(slice_cstr(stage_answer(s, 200), ok, sizeof(ok)));
+    fake_send(conn, slice_str(ok));
+    expect_note(s, NOTE_RESPONSE, 200);
+    fake_stall(conn, true);
+    fake_set_connect_ms(s->loop, 300);
+    struct fake_conn *other = fake_connect(s->loop, "10.0.0.9:41000", US);
+    assert_int_equal(txn_send_stateless(s->txns, &dest, slice_str(ack), NULL, NULL, 0), 0);
+    stage_turn(s);
+    advance(s, 1100); /* tcp-reopen-delay is over, and another connection is being opened */
+    expect_note(s, NOTE_LINGER, 0);
+    fake_send(other, slice_str(ok));
+    expect_note(s, NOTE_RESPONSE, 200);
+    advance(s, 300);
+    expect_tcp(s, fake_opened(s->loop, UAS, 0), "ACK ");
+    server_done(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_response_falls_back_to_sent_by),
         cmocka_unit_test(test_response_waits_for_an_opening_that_fails),
         cmocka_unit_test(test_client_reconnects),
+        cmocka_unit_test(test_repeated_success_heals_no_other_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
