@@ -79,11 +79,11 @@ static int hand_over(struct worker *w, unsigned home, const struct sip_msg *m,
 static void dispatch_request(struct worker *w, const struct sip_msg *m,
                              const struct flow_origin *origin, int64_t waited_ms)
 {
-    uint64_t invite = 0;
-    switch (txn_on_request(w->txns, m, origin, &invite)) {
+    uint64_t cancelled = 0;
+    switch (txn_on_request(w->txns, m, origin, &cancelled)) {
     case TXN_ABSORBED: break;
     case TXN_ACK: proxy_on_ack(w->proxy, m, origin); break;
-    case TXN_CANCEL: proxy_on_cancel(w->proxy, m, origin, invite); break;
+    case TXN_CANCEL: proxy_on_cancel(w->proxy, m, origin, cancelled); break;
     case TXN_NEW:
         if (!proxy_admit(w->proxy, m, origin, waited_ms))
             break;

@@ -99,9 +99,9 @@ void proxy_on_groups(struct proxy *p);
 void proxy_on_request(struct proxy *p, const struct sip_msg *req, const struct flow_origin *origin);
 /* ACK without a transaction: forwarded without state (RFC 3261 16.11). */
 void proxy_on_ack(struct proxy *p, const struct sip_msg *ack, const struct flow_origin *origin);
-/* CANCEL; `invite` from txn_on_request, 0: 481. */
+/* CANCEL; `server` from txn_on_request. 0: 481; no INVITE of the proxy: 200, and that is all. */
 void proxy_on_cancel(struct proxy *p, const struct sip_msg *cancel,
-                     const struct flow_origin *origin, uint64_t invite);
+                     const struct flow_origin *origin, uint64_t server);
 
 /* The administrator ends the call with that Call-ID, whose home this worker is: both ends of each
  * established dialog get BYE; a ringing one is cancelled, and its caller has 480 at once. `why`:

@@ -334,11 +334,11 @@ static void answer_cancel(struct proxy *p, const struct sip_msg *cancel,
 }
 
 void proxy_on_cancel(struct proxy *p, const struct sip_msg *cancel,
-                     const struct flow_origin *origin, uint64_t invite)
+                     const struct flow_origin *origin, uint64_t server)
 {
-    answer_cancel(p, cancel, origin, invite != 0 ? 200 : 481);
-    struct pctx *c = invite != 0 ? txn_server_ctx(p->deps.txns, invite, &proxy_tu) : NULL;
-    if (c == NULL || c->is_final || c->has_success)
+    answer_cancel(p, cancel, origin, server != 0 ? 200 : 481);
+    struct pctx *c = server != 0 ? txn_server_ctx(p->deps.txns, server, &proxy_tu) : NULL;
+    if (c == NULL || !c->is_invite || c->is_final || c->has_success)
         return;
     c->is_over = true;
     timer_stop(p->deps.wheel, &c->serial);

@@ -163,13 +163,26 @@ static enum txn_verdict on_ack(struct txns *txns, const struct sip_msg *req)
     return TXN_ABSORBED;
 }
 
+/* RFC 3261 9.2: the one that it would match if its method were that one's. Mostly an INVITE; what
+ * has a method that we do not know is not found. */
+static uint64_t named_by(struct txns *txns, const struct sip_msg *cancel)
+{
+    struct txn *t = find(txns, cancel, SIP_INVITE);
+
+    for (unsigned m = SIP_BYE; t == NULL && m < SIP_METHOD_COUNT; m++) {
+        if (m != SIP_CANCEL)
+            t = find(txns, cancel, (enum sip_method)m);
+    }
+    return t != NULL ? t->id : 0;
+}
+
 enum txn_verdict txn_on_request(struct txns *txns, const struct sip_msg *req,
-                                const struct flow_origin *origin, uint64_t *invite)
+                                const struct flow_origin *origin, uint64_t *cancelled)
 {
     struct txn *t;
 
     txns_reap(txns);
-    *invite = 0;
+    *cancelled = 0;
     if (req->method == SIP_ACK)
         return on_ack(txns, req);
     t = find(txns, req, (enum sip_method)req->method);
@@ -181,8 +194,6 @@ enum txn_verdict txn_on_request(struct txns *txns, const struct sip_msg *req,
     }
     if (req->method != SIP_CANCEL)
         return TXN_NEW;
-    t = find(txns, req, SIP_INVITE);
-    if (t != NULL)
-        *invite = t->id;
+    *cancelled = named_by(txns, req);
     return TXN_CANCEL;
 }

@@ -122,13 +122,14 @@ enum txn_verdict {
     TXN_NEW,      /* no transaction: the TU opens one */
     TXN_ABSORBED, /* a retransmission, or the ACK of a non-2xx: done */
     TXN_ACK,      /* ACK of a 2xx (or of nothing known): the TU forwards it without state */
-    TXN_CANCEL, /* a new CANCEL; *invite is the server transaction it names, 0 when there is none */
+    TXN_CANCEL, /* a new CANCEL; *cancelled is the server transaction it names, of whichever method;
+                   0: there is none */
 };
 /* Is it the ACK of a refusal of ours of which nothing is kept (txn_reply_stateless)? `bytes`: an
  * ACK that nobody has looked into yet; cheap, and right for each worker of the process. */
 bool txn_is_idle_ack(const struct txns *txns, struct slice bytes);
 enum txn_verdict txn_on_request(struct txns *txns, const struct sip_msg *req,
-                                const struct flow_origin *origin, uint64_t *invite);
+                                const struct flow_origin *origin, uint64_t *cancelled);
 /* Hands it to its client transaction. False: no such transaction (stray; counted). */
 bool txn_on_response(struct txns *txns, const struct sip_msg *res,
                      const struct flow_origin *origin);

@@ -156,6 +156,23 @@ static void of_nothing(void **state)
     rig_expect_none(&r, NULL);
 }
 
+/* 9.2, 16.10: what is no INVITE is not ended by it, and it is a 200 nevertheless. */
+static void of_another_method(void **state)
+{
+    (void)state;
+    struct say w = {.uri = "sip:bob@10.0.0.3", .method = "MESSAGE"};
+    say_udp(&r, CALLER, &w);
+    rig_expect_method(&r, PHONE, "MESSAGE", &two);
+    w.method = "CANCEL";
+    say_udp(&r, CALLER, &w);
+    rig_expect_status(&r, CALLER, 200, &got);
+    assert_int_equal(got.msg.cseq_method, SIP_CANCEL);
+    rig_expect_none(&r, NULL);
+    answer_udp(&r, PHONE, &two, 202, "");
+    rig_expect_status(&r, CALLER, 202, &got);
+    assert_int_equal(got.msg.cseq_method, SIP_MESSAGE);
+}
+
 /* The phone answers while the CANCEL is on its way: the call stands, its 2xx goes upstream. */
 static void answer_crosses_the_cancel(void **state)
 {
@@ -249,6 +266,7 @@ int main(void)
         T(first_cancel_long_after_the_answer),
         T(after_a_failure),
         T(of_nothing),
+        T(of_another_method),
         T(answer_crosses_the_cancel),
         T(every_branch),
         T(best_response_after_a_cancel),
