@@ -285,8 +285,6 @@ static bool put_back_values(const struct proxy *p, enum sip_hdr_id id, struct ar
 
 static const struct sip_msg *parse_again(const struct sip_edit *e, struct arena *arena)
 {
-    static const struct sip_limits limits = {SIP_HDRS_MAX, SIP_MSG_MAX, SIP_MSG_MAX};
-    struct sip_fault fault;
     size_t size = sip_edit_size(e);
     char *bytes = size <= SIP_MSG_MAX ? arena_bytes(arena, size) : NULL;
     struct sip_hdr *hdrs = arena_alloc(arena, SIP_HDRS_MAX * sizeof(*hdrs));
@@ -295,8 +293,7 @@ static const struct sip_msg *parse_again(const struct sip_edit *e, struct arena 
     if (bytes == NULL || hdrs == NULL || m == NULL)
         return NULL;
     buf_init(&b, bytes, size);
-    if (sip_edit_write(e, &b) != 0 ||
-        sip_msg_parse(m, bytes, b.len, false, hdrs, SIP_HDRS_MAX, &limits, &fault) != 0)
+    if (sip_edit_write(e, &b) != 0 || !sip_msg_parse_kept(m, buf_get(&b), hdrs))
         return NULL;
     m->source = e->msg->source;
     return m;

@@ -82,12 +82,6 @@ static int write_letter(struct proxy *p, uint64_t call, const struct call_dialog
     return out->overflow ? ERR_FULL : 0;
 }
 
-static bool parse(struct slice bytes, struct sip_msg *msg, struct sip_hdr *hdrs)
-{
-    struct sip_fault fault;
-    return sip_msg_parse(msg, bytes.ptr, bytes.len, false, hdrs, SIP_HDRS_MAX, NULL, &fault) == 0;
-}
-
 /* Has the device that the request is for come back by another way? */
 static bool find_way_again(struct proxy *p, struct arena *arena, struct slice bytes,
                            struct flow_dest *dest)
@@ -96,7 +90,7 @@ static bool find_way_again(struct proxy *p, struct arena *arena, struct slice by
     struct sip_msg msg;
     struct proxy_way way = {.token = *dest};
     if (dest->transport == SIP_UDP || flows_is_alive(p->deps.flows, dest->flow) ||
-        !parse(bytes, &msg, hdrs))
+        !sip_msg_parse_kept(&msg, bytes, hdrs))
         return false;
     way.uri = msg.ruri;
     proxy_refresh_token(p, arena, &msg, &way);
@@ -196,7 +190,7 @@ static bool release_one(struct proxy *p, struct txn_scope *scope, struct byes *c
     struct slice b = SLICE_NONE;
     if (!why->is_callee_only)
         b = send_bye(p, scope, ctx, call, d, CALL_CALLER, why);
-    if (!parse(a.len != 0 ? a : b, &msg, hdrs))
+    if (!sip_msg_parse_kept(&msg, a.len != 0 ? a : b, hdrs))
         return false;
     call_end_dialog(p->deps.calls, &msg);
     return true;
