@@ -12,7 +12,7 @@ enum admin_status admin_run_events(const struct admin_run *run)
 {
     uint64_t since = 0;
     if (run->args[0].len != 0 && !admin_number(run, 0, "a number, the seq of an event", &since))
-        return ADMIN_REFUSED;
+        return ADMIN_USAGE;
     if (run->admin->deps.events == NULL)
         return admin_refuse(run->why, "this is not available");
     (void)admin_events_rows(run->admin->deps.events, since, 0, run->sink);
@@ -91,7 +91,7 @@ enum admin_status admin_run_trace(const struct admin_run *run)
     uint64_t since = 0, until = admin_wall(a) * 1000 + 999; /* it ends where messages go on */
     if (run->args[1].len != 0 &&
         !admin_number(run, 1, "a number, the time_us of a message", &since))
-        return ADMIN_REFUSED;
+        return ADMIN_USAGE;
     struct stream *streams = mem_zalloc(a->deps.nworkers * sizeof(*streams));
     if (streams == NULL)
         return admin_refuse(run->why, "no memory");

@@ -185,6 +185,7 @@ static void on_resent(void *ctx, uint64_t client, int err)
 }
 
 static const struct txn_tu ask_tu = {
+    .is_quiet = true, /* the check repeats, and its outcome is an event */
     .on_response = on_response,
     .on_failed = on_failed,
     .on_resent = on_resent,

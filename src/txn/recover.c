@@ -53,16 +53,18 @@ void sent_log(struct txns *txns, const struct txn_sent *s, const char *text, int
     if (!log_is_on(LOG_INFO) || !log_limit_ok(&txns->resent_limit, now, 20, 10000, &left_out))
         return;
     struct slice dn = flows_dn(txns->flows, s->dest.flow);
-    struct field fields[] = {LF_SLICE("message", kind_of(s->bytes)),
-                             LF_ADDR("peer", &s->dest.remote),
-                             LF_ADDR("local", &s->dest.local),
-                             LF_ERR("cause", err),
-                             LF_SLICE("call_id", sip_kept_call_id(s->bytes, hdrs)),
-                             LF_INT("ms", now - since),
-                             LF_INT("left_out", left_out),
-                             LF_SLICE("dn", dn)};
-    unsigned n = sizeof(fields) / sizeof(fields[0]);
-    log_fields(LOG_INFO, "txn", text, dn.len != 0 ? n : n - 1, fields);
+    struct field fields[8] = {LF_SLICE("message", kind_of(s->bytes)),
+                              LF_ADDR("peer", &s->dest.remote), LF_ERR("cause", err),
+                              LF_SLICE("call_id", sip_kept_call_id(s->bytes, hdrs)),
+                              LF_INT("ms", now - since)};
+    unsigned n = 5;
+    if (s->dest.local.family != ADDR_NONE)
+        fields[n++] = LF_ADDR("local", &s->dest.local);
+    if (dn.len != 0)
+        fields[n++] = LF_SLICE("dn", dn);
+    if (left_out != 0)
+        fields[n++] = LF_INT("left_out", left_out);
+    log_fields(LOG_INFO, "txn", text, n, fields);
 }
 
 /* --- stateless messages ----------------------------------------------------------------------- */

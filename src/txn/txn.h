@@ -45,6 +45,7 @@ extern const struct txn_conf txn_conf_default;
 
 /* The transaction user. Callbacks may call any function of this header, for any transaction. */
 struct txn_tu {
+    bool is_quiet; /* says itself what becomes of its requests: no line in the log for each */
     /* A response passed up by the client machine: every provisional and final one, 100 and
      * retransmitted 2xx included. `res` lives until return. */
     void (*on_response)(void *ctx, uint64_t client, const struct sip_msg *res,

@@ -36,8 +36,9 @@ void txn_on_unreached(struct txns *txns, const struct sip_quote *quote, const st
         return;
     }
     counter_inc(txns->counters, CTR_ICMP_REQUEST);
-    sent_log(txns, &t->sent, "request did not arrive", cause);
     const struct txn_tu *tu = t->scope->tu;
+    if (tu == NULL || !tu->is_quiet)
+        sent_log(txns, &t->sent, "request did not arrive", cause);
     uint64_t id = t->id;
     if (tu != NULL && tu->on_unreached != NULL && !t->is_cancel)
         fails = tu->on_unreached(t->u.client.ctx, id, cause);

@@ -106,7 +106,7 @@ def control_commands_tell_success_from_failure(world):
                           (("flows", "close", "0123"), 1), (("status", "--watch=no"), 2),
                           (("status", "--follow"), 2), (("status", "--text"), 2),
                           (("status", "--nonsense"), 2), (("--watch", "0", "status"), 2),
-                          (("--watch", "1", "nonsense"), 2), (("events", "now"), 1),
+                          (("--watch", "1", "nonsense"), 2), (("events", "now"), 2),
                           (("log", "proxy:debug,nonsense:debug"), 1)):
         status, out, err = _run(world, *words)
         equal((status, out), (wanted, ""), " ".join(words))

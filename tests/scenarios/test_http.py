@@ -188,7 +188,8 @@ def http_refuses_what_it_does_not_know(world):
             ("POST", "/api/v1/reload", "x" * 65537, http.JSON, 413),
             ("GET", "/api/v1/flows?match=a&match=b", None, {}, 400),
             ("GET", "/api/v1/flows?match=" + "a" * 2000, None, {}, 400),
-            ("GET", "/api/v1/stream?since=x", None, {}, 400)):
+            ("GET", "/api/v1/stream?since=x", None, {}, 400),
+            ("GET", "/api/v1/events?since=x", None, {}, 400)):
         with Client(world.net.proxy) as client:
             client.request(path, method, body, headers)
             got = client.answer()

@@ -85,6 +85,9 @@ def icmp_says_that_a_member_is_not_there(world, family, missing):
     check(proxy.logged(rf"did not arrive.*ICMP: {missing.replace('route', 'host')}"),
           f"no line about ICMP: {missing}")
     check(proxy.counters()["icmp_requests"] >= 1, "it was not ICMP")
+    # It goes on being asked: what becomes of that is told once, not for each time.
+    eventually(lambda: proxy.counters()["icmp_requests"] >= 2, 10, "the dead one is asked no more")
+    check(not proxy.logged("did not arrive.*OPTIONS"), "a line for each check")
 
 
 @scenario(workers=2, family=("ipv4", "ipv6"))
