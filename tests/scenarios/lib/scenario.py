@@ -47,6 +47,10 @@ def scenario(timeout=60, workers=None, **axes):
     return mark
 
 
+class Broken(AssertionError):
+    """What never happens to a daemon that is right, however loaded the machine is."""
+
+
 def check(condition, text):
     """A demand of the scenario."""
     if not condition:
